@@ -1,0 +1,24 @@
+# The language, the warnings and the sanitizers that everything in the tree is compiled with.
+
+set(CMAKE_C_STANDARD 17)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS ON)
+set(CMAKE_C_VISIBILITY_PRESET hidden)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+add_compile_definitions(_GNU_SOURCE)
+add_compile_options(-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion)
+if(BROKER_WERROR)
+    add_compile_options(-Werror)
+endif()
+
+set(THREADS_PREFER_PTHREAD_FLAG ON)
+find_package(Threads REQUIRED)
+
+if(BROKER_SANITIZE)
+    # Without -fno-sanitize-recover an undefined operation is reported and the test passes.
+    add_compile_options(-fsanitize=${BROKER_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    add_link_options(-fsanitize=${BROKER_SANITIZE})
+else()
+    add_link_options(LINKER:-z,relro,-z,now)
+endif()

@@ -1,0 +1,130 @@
+/**
+ * @file
+ * The broker: dicts, queues and locks that processes of one machine share by name.
+ *
+ * A program opens a broker, opens objects in it by name, and works on them in shared memory,
+ * without asking a server:
+ *
+ *     broker *b;
+ *     broker_dict *stock;
+ *     int64_t left;
+ *
+ *     if (broker_open(NULL, &b) < 0 || broker_dict_open(b, "stock", NULL, &stock) < 0) {
+ *         fprintf(stderr, "%s\n", broker_last_error());
+ *         return 1;
+ *     }
+ *     r = broker_dict_add(stock, broker_str("tickets"), -1, &left);
+ *
+ * Every operation happens wholly or not at all, also when its process is killed in the middle of
+ * it. Functions return 0, a positive notice (BROKER_OWNER_DIED), or one negative code of
+ * broker/errors.h; outputs are written on success only.
+ *
+ * Caveats:
+ * - fork: the child is a session of its own. It attaches by itself at its first operation; what the
+ * parent holds stays the parent's. Nothing may be called between vfork and exec.
+ * - kill -9: locks, leases and sleepers of the dead come back: at once while the daemon runs,
+ * within a second otherwise.
+ * - The daemon may be stopped, killed or upgraded at any time; programs that are attached do not
+ * notice.
+ * - exec ends the session, exit without broker_close() too: the kernel tells the daemon.
+ * - Signal handlers and other threads' cancellation: an operation called from a handler that
+ * interrupted another one returns BROKER_BUSY; leave no operation by longjmp.
+ * - A process that is stopped (SIGSTOP, a debugger) in the middle of an operation holds up those
+ * who need the same object: they get BROKER_TIMEDOUT.
+ * - Memory is reserved before it is used: a full /dev/shm is BROKER_NOMEM, never SIGBUS.
+ */
+#ifndef BROKER_H
+#define BROKER_H
+
+#include <broker/dict.h>
+#include <broker/errors.h>
+#include <broker/inspect.h>
+#include <broker/lock.h>
+#include <broker/options.h>
+#include <broker/queue.h>
+#include <broker/types.h>
+#include <broker/value.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * Attach to a broker.
+ *
+ * Addresses: `unix:` or NULL is $BROKER_ADDRESS, else this user's instance, else the system's;
+ * `unix:PATH` the instance whose attach socket is PATH; `private:` starts an instance for this
+ * program and its children, which ends with its last handle. `unix:` addresses take `?arena=NAME`
+ * (default: `default`) and `access=ro` for reading only.
+ *
+ * @param[in]  address     one of the above, or NULL
+ * @param[out] out_broker  the handle; give it back with broker_close()
+ * @retval 0                 attached
+ * @retval BROKER_INVALID    @p out_broker is NULL
+ * @retval BROKER_ADDRESS    the address is malformed
+ * @retval BROKER_NODAEMON   no daemon answers there, or none could be started
+ * @retval BROKER_ACCESS     the arena's rules do not let this user in
+ * @retval BROKER_NOTFOUND   there is no such arena
+ * @retval BROKER_VERSION    the daemon or its memory is of a version that this library does not
+ * understand
+ * @retval BROKER_LIMIT      too many sessions or descriptors
+ * @retval BROKER_NOMEM      no memory
+ * @retval BROKER_PROTO      what answers there is no broker
+ * @retval BROKER_SYSTEM     a system call failed
+ *
+ * Blocks: up to some seconds, for the daemon's answer.  Threads: any.
+ * Crash: killed inside, the session ends as with any death.  Owns: the caller owns *out_broker.
+ */
+BROKER_API int broker_open(const char *address, broker **out_broker);
+
+/**
+ * End the session in good order: what it holds is given back, its memory is unmapped.
+ *
+ * Handles to objects that are still open become invalid with it.
+ * @param[in] b  the broker, or NULL
+ *
+ * Blocks: for guards that others hold, some milliseconds each.  Threads: no other thread may use @p
+ * b or its handles. Crash: killed inside, the daemon completes it.  Owns: takes @p b.
+ */
+BROKER_API void broker_close(broker *b);
+
+/**
+ * The address by which other programs of this user can open the same instance and arena.
+ *
+ * @param[in] b  the broker, not NULL
+ * @return a string that lives as long as @p b
+ *
+ * Blocks: no.  Threads: any.  Crash: nothing.  Owns: @p b owns the string.
+ */
+BROKER_API const char *broker_address(const broker *b);
+
+/**
+ * What went wrong last in this thread, as a sentence that names the operation and the object.
+ *
+ * @return a string that lives until the next failure in this thread; empty if there was none
+ *
+ * Blocks: no.  Threads: each has its own.  Crash: nothing.  Owns: the library owns the string.
+ */
+BROKER_API const char *broker_last_error(void);
+
+/**
+ * The version of this library, such as "0.1.0".
+ *
+ * Blocks: no.  Threads: any.  Crash: nothing.  Owns: a constant.
+ */
+BROKER_API const char *broker_version(void);
+
+/**
+ * Free a buffer's memory; it is empty and can be used again.
+ *
+ * @param[in,out] buffer  the buffer, or NULL
+ *
+ * Blocks: no.  Threads: one at a time per buffer.  Crash: nothing.  Owns: frees what the buffer
+ * owned.
+ */
+BROKER_API void broker_buffer_free(broker_buffer *buffer);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

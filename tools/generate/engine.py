@@ -1,0 +1,195 @@
+"""Inside the library: the engine interface, the shm engine's table, and the public functions."""
+
+import declare
+from text import banner, listed
+from kinds import KINDS
+
+
+def enumeration(name, doc, constants):
+    return "/* %s */\nenum %s {\n%s};\n\n" % (doc, name, "".join("    %s,\n" % each for each in constants))
+
+
+def engine_ops_h(schema):
+    out = banner("The engine interface: every operation, as one way to carry it out sees it.")
+    out += """#ifndef BRI_ENGINE_OPS_H
+#define BRI_ENGINE_OPS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <broker/errors.h>
+#include <broker/options.h>
+#include <broker/types.h>
+#include <broker/value.h>
+
+struct bri_handle;
+
+"""
+    out += enumeration("bri_type", "Types of object, and the arena itself. The numbers are stable.",
+                       ["%s = %d" % (kind.constant, kind.number) for kind in schema.types])
+    out += enumeration("bri_arg", "Kinds of arguments, results and options.",
+                       [kind.constant for kind in KINDS.values()])
+    out += enumeration("bri_op", "Every operation. The numbers are not stable: names travel.",
+                       [constant for constant, _ in schema.operation_constants()] + ["BRI_N_OPS"])
+    out += """struct bri_op_info {
+    const char *name; /* such as "dict.get" */
+    uint32_t type;    /* enum bri_type */
+    bool blocks;
+    bool changes; /* needs the right to write */
+};
+
+extern const struct bri_op_info bri_op_info[BRI_N_OPS];
+
+/* The name of a type, such as "dict"; NULL if the number is none. */
+const char *bri_type_name(uint32_t type);
+
+/* The number of the type of object with this name; 0 if there is none. */
+uint32_t bri_type_number(const char *name);
+
+/*
+ * One engine. What reaches it was checked: no pointer is NULL but a string that the schema says may
+ * be, no timeout is negative, and options and their mode are there and valid. Outputs are written
+ * on success only.
+ */
+struct bri_engine_ops {
+"""
+    for kind in schema.types:
+        if kind.is_object:
+            params = declare.open_parameters(kind, "struct bri_handle **out")
+            out += listed("int (*%s_open)(" % kind.name, params, ");", "    ") + "\n"
+        for operation in kind.operations:
+            out += listed("int (*%s)(" % operation.slot, declare.engine_parameters(operation), ");", "    ") + "\n"
+    out += """    void (*close)(struct bri_handle *h);
+};
+
+/* The shm engine, and what it is made of. */
+extern const struct bri_engine_ops bri_engine_shm;
+
+"""
+    for kind in schema.types:
+        if kind.is_object:
+            params = declare.open_parameters(kind, "struct bri_handle **out")
+            out += listed("int bri_%s_open(" % kind.name, params, ");") + "\n"
+        for operation in kind.operations:
+            out += listed("int bri_%s(" % operation.slot, declare.engine_parameters(operation), ");") + "\n"
+    return out + "void bri_close(struct bri_handle *h);\n\n#endif\n"
+
+
+def engine_ops_c(schema):
+    out = banner("The names of operations and types.")
+    out += '#include <stddef.h>\n#include <string.h>\n\n#include "engine_ops.h"\n\n'
+    out += "const struct bri_op_info bri_op_info[BRI_N_OPS] = {\n"
+    for kind in schema.types:
+        if kind.is_object:
+            out += op_info(kind.open_constant, kind, "open", False, False)
+        for operation in kind.operations:
+            out += op_info(operation.constant, kind, operation.name, operation.blocks, operation.changes)
+    out += "};\n\nconst char *bri_type_name(uint32_t type)\n{\n    switch (type) {\n"
+    for kind in schema.types:
+        out += "    case %s:\n        return \"%s\";\n" % (kind.constant, kind.name)
+    out += "    default:\n        return NULL;\n    }\n}\n\n"
+    out += "uint32_t bri_type_number(const char *name)\n{\n"
+    for kind in schema.objects:
+        out += '    if (strcmp(name, "%s") == 0)\n        return %s;\n' % (kind.name, kind.constant)
+    return out + "    return 0;\n}\n"
+
+
+def op_info(constant, kind, name, blocks, changes):
+    words = {True: "true", False: "false"}
+    return '    [%s] = {"%s.%s", %s, %s, %s},\n' % (
+        constant, kind.name, name, kind.constant, words[blocks], words[changes])
+
+
+def engine_shm_c(schema):
+    out = banner("The shm engine: each operation as objects/ carries it out.")
+    out += '#include "engine_ops.h"\n\nconst struct bri_engine_ops bri_engine_shm = {\n'
+    for kind in schema.types:
+        slots = ["%s_open" % kind.name] if kind.is_object else []
+        for slot in slots + [operation.slot for operation in kind.operations]:
+            out += "    .%s = bri_%s,\n" % (slot, slot)
+    return out + "    .close = bri_close,\n};\n"
+
+
+def api_c(kind):
+    out = banner("The public functions of %s: check the arguments, call the engine." % kind.name)
+    out += '#include <stddef.h>\n\n#include <broker/%s.h>\n\n' % kind.header
+    out += '#include "client/handle.h"\n#include "engine_ops.h"\n'
+    if kind.is_object:
+        out += "\n" + open_function(kind) + "\n" + close_function(kind)
+    return out + "".join("\n" + wrapper(operation) for operation in kind.operations)
+
+
+def open_function(kind):
+    return declare.open_prototype(kind) + """
+{{
+    static const {options} defaults;
+    struct bri_handle *h;
+    int r = bri_enter_broker(b);
+
+    if (options == NULL)
+        options = &defaults;
+    if (r >= 0 && (name == NULL || out_{handle} == NULL || (unsigned int)options->mode > BROKER_OPEN))
+        r = BROKER_INVALID;
+    if (r >= 0)
+        r = bri_broker_engine(b)->{name}_open(b, name, options, &h);
+    if (r < 0)
+        return bri_fail_broker(b, {op}, name, r);
+    *out_{handle} = ({c_name} *)h;
+    return r;
+}}
+""".format(options=kind.options_type, handle=kind.handle, name=kind.name, op=kind.open_constant, c_name=kind.c_name)
+
+
+def close_function(kind):
+    return declare.close_prototype(kind) + """
+{
+    struct bri_handle *h = (struct bri_handle *)%s;
+
+    if (h != NULL)
+        h->engine->close(h);
+}
+""" % kind.handle
+
+
+def bad_argument(operation):
+    """The C condition under which an argument is refused before any engine sees it."""
+    tests = ["%s == NULL" % arg.c_name for arg in operation.args
+             if arg.kind.name == "string" and not arg.may_be_null]
+    tests += ["%s < 0" % arg.c_name for arg in operation.args if arg.kind.name == "duration"]
+    tests += ["buffer == NULL"] if operation.has_buffer else []
+    return tests + ["%s == NULL" % result.c_name for result in operation.results if not result.optional]
+
+
+def engine_arguments(operation, handle):
+    given = [handle] + [arg.c_name for arg in operation.args] + (["buffer"] if operation.has_buffer else [])
+    for result in operation.results:
+        name = result.c_name
+        given.append("%s != NULL ? %s : &ignored_%s" % (name, name, result.name) if result.optional else name)
+    return given
+
+
+def named_argument(operation):
+    """What the error message of an operation on the arena names."""
+    return operation.args[0].c_name if operation.args and operation.args[0].name == "name" else "NULL"
+
+
+def wrapper(operation):
+    kind, lines = operation.type, [declare.prototype(operation), "{"]
+    if kind.is_object:
+        lines.append("    struct bri_handle *h = (struct bri_handle *)%s;" % kind.handle)
+        enter, engine = "bri_enter(h, %s)" % kind.constant, "h->engine->"
+        fail, handle = "bri_fail(h, %s, r)" % operation.constant, "h"
+    else:
+        enter, engine, handle = "bri_enter_broker(b)", "bri_broker_engine(b)->", "b"
+        fail = "bri_fail_broker(b, %s, %s, r)" % (operation.constant, named_argument(operation))
+    lines += ["    %s ignored_%s;" % (result.kind.c_type, result.name)
+              for result in operation.results if result.optional]
+    lines += ["    int r = %s;" % enter, ""]
+    tests = bad_argument(operation)
+    if tests:
+        condition = " || ".join(tests)
+        lines.append("    if (r >= 0 && %s)" % ("(%s)" % condition if len(tests) > 1 else condition))
+        lines.append("        r = BROKER_INVALID;")
+    lines.append("    if (r >= 0)")
+    call = listed("r = %s%s(" % (engine, operation.slot), engine_arguments(operation, handle), ");", "        ")
+    return "\n".join(lines + [call, "    return r < 0 ? %s : r;" % fail, "}", ""])
