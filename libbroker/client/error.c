@@ -1,0 +1,75 @@
+/*
+ * error.c - this thread's last failure, kept as cheap facts and made a sentence when somebody asks
+ *
+ * Answers such as EMPTY are failures too and may come a million times a second: only a code, an
+ * operation and a name are noted for them.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <broker.h>
+
+#include "client/handle.h"
+#include "engine_ops.h"
+
+#define OWN_TEXT                                                                                   \
+    ((enum bri_op)BRI_N_OPS) /* in the operation's place: `text` is a sentence already */
+
+static __thread struct {
+    int code; /* 0: none yet */
+    enum bri_op op;
+    char object[BRI_NAME_MAX + 1];
+    char text[600];
+} last;
+
+static int note(enum bri_op op, const char *object, int r)
+{
+    size_t n = object != NULL ? strnlen(object, BRI_NAME_MAX) : 0;
+
+    last.code = r;
+    last.op = op;
+    if (n > 0)
+        memcpy(last.object, object, n);
+    last.object[n] = '\0';
+    return r;
+}
+
+int bri_fail(struct bri_handle *h, enum bri_op op, int r)
+{
+    return note(op, h != NULL && h->magic == BRI_HANDLE_MAGIC ? h->name : NULL, r);
+}
+
+int bri_fail_broker(broker *b, enum bri_op op, const char *name, int r)
+{
+    (void)b;
+    return note(op, name, r);
+}
+
+int bri_fail_text(int r, const char *format, ...)
+{
+    va_list args;
+
+    last.code = r;
+    last.op = OWN_TEXT;
+    va_start(args, format);
+    (void)vsnprintf(last.text, sizeof(last.text), format, args);
+    va_end(args);
+    return r;
+}
+
+const char *broker_last_error(void)
+{
+    if (last.code == 0)
+        return "";
+    if (last.op == OWN_TEXT)
+        return last.text;
+    if (last.object[0] != '\0')
+        (void)snprintf(last.text, sizeof(last.text), "%s \"%s\": %s (%s)",
+            bri_op_info[last.op].name, last.object, broker_error_text(last.code),
+            broker_error_name(last.code));
+    else
+        (void)snprintf(last.text, sizeof(last.text), "%s: %s (%s)", bri_op_info[last.op].name,
+            broker_error_text(last.code), broker_error_name(last.code));
+    return last.text;
+}

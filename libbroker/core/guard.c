@@ -1,0 +1,451 @@
+/*
+ * guard.c - see guard.h
+ *
+ * Recovery is repeatable: it writes absolute old values back, newest first, and resets the count
+ * last, so that whoever recovers may die too. Everything it reads is checked, since a journal is
+ * shared memory: an entry that points outside the arena is skipped and the object quarantined.
+ */
+#include "core/guard.h"
+
+#include <limits.h>
+
+#include <broker/errors.h>
+
+#include "core/heap.h"
+#include "core/lock.h"
+#include "core/pages.h"
+
+#define CLAIM_BIT 1u
+#define MAX_GROW_TRIES 64
+
+static uint32_t extent_pages(unsigned extent)
+{
+    return BRI_JOURNAL_EXTENT_PAGES << (2 * extent);
+}
+
+/* The entries of one part of the journal; NULL at its end. */
+static struct bri_journal_entry_shm *part_entries(
+    const struct bri_object *o, unsigned part, uint32_t *out_n)
+{
+    uint32_t page, n;
+
+    if (part == 0) {
+        *out_n = BRI_JOURNAL_SLOT;
+        return o->slot->journal;
+    }
+    if (o->root == NULL || part >= 2 + BRI_JOURNAL_EXTENTS)
+        return NULL;
+    if (part == 1) {
+        *out_n = BRI_JOURNAL_ROOT;
+        return o->root->journal;
+    }
+    page = o->slot->extents[part - 2];
+    n = extent_pages(part - 2);
+    if (bri_page_tag(o->arena, page) != bri_tag(o->id, BRI_PAGE_JOURNAL, n) ||
+        n > o->arena->n_pages - page)
+        return NULL;
+    *out_n = n * (BRI_PAGE_SIZE / (uint32_t)sizeof(struct bri_journal_entry_shm));
+    return bri_page_at(o->arena, page);
+}
+
+static struct bri_journal_entry_shm *entry_at(const struct bri_object *o, uint32_t i)
+{
+    struct bri_journal_entry_shm *entries;
+    uint32_t n;
+
+    for (unsigned part = 0; (entries = part_entries(o, part, &n)) != NULL; part++) {
+        if (i < n)
+            return entries + i;
+        i -= n;
+    }
+    return NULL;
+}
+
+/* False for an entry that no operation can have written. */
+static bool undo_entry(const struct bri_object *o, const struct bri_journal_entry_shm *e)
+{
+    uint64_t where = *(const volatile uint64_t *)&e->where;
+    uint64_t old = *(const volatile uint64_t *)&e->old;
+    uint64_t *word;
+
+    if ((where & CLAIM_BIT) != 0) {
+        bri_pages_give(o->arena, (uint32_t)(where >> 1), (uint32_t)old, (uint32_t)(old >> 32));
+        return true;
+    }
+    word = BRI_AT(o->arena, where, uint64_t);
+    if (word == NULL)
+        return false;
+    *(volatile uint64_t *)word = old;
+    return true;
+}
+
+/* Writes the journal back. The reset comes last: a death in here makes the next one start over. */
+static void undo(const struct bri_object *o, uint32_t n)
+{
+    struct bri_slot_shm *s = o->slot;
+    bool sound = true;
+
+    while (n-- > 0) {
+        const struct bri_journal_entry_shm *e = entry_at(o, n);
+
+        sound &= e != NULL && undo_entry(o, e);
+    }
+    bri_order();
+    if (!sound)
+        s->damaged = __LINE__;
+    bri_order();
+    atomic_store_explicit(&s->n_journal, 0, memory_order_relaxed);
+    bri_order();
+}
+
+static void drop_extents(struct bri_object *o)
+{
+    for (unsigned i = BRI_JOURNAL_EXTENTS; i-- > 0;) {
+        uint32_t page = *(volatile uint32_t *)&o->slot->extents[i];
+
+        if (page == 0)
+            continue;
+        bri_pages_give(o->arena, page, extent_pages(i), o->id);
+        bri_order();
+        o->slot->extents[i] = 0;
+    }
+}
+
+/* A new even number, never one that readers have seen: what they read may have been undone. */
+static void make_even(struct bri_slot_shm *s)
+{
+    uint64_t seq = atomic_load_explicit(&s->seq, memory_order_relaxed);
+
+    atomic_store_explicit(&s->seq, (seq | 1) + 1, memory_order_release);
+}
+
+static void wake_everybody(struct bri_slot_shm *s)
+{
+    for (unsigned i = 0; i < BRI_N_CHANNELS; i++) {
+        atomic_fetch_add_explicit(&s->wait_word[i], 1, memory_order_release);
+        bri_futex_wake(&s->wait_word[i], INT_MAX);
+    }
+}
+
+static void give_old_root(struct bri_object *o)
+{
+    uint32_t page = atomic_load_explicit(&o->slot->old_root, memory_order_relaxed);
+
+    if (page == 0)
+        return;
+    bri_pages_give(o->arena, page, 1, o->id);
+    bri_order();
+    atomic_store_explicit(&o->slot->old_root, 0, memory_order_relaxed);
+}
+
+static void recover(struct bri_object *o)
+{
+    struct bri_slot_shm *s = o->slot;
+    uint32_t n = atomic_load_explicit(&s->n_journal, memory_order_relaxed);
+
+    if (n > 0) {
+        if ((atomic_load_explicit(&s->seq, memory_order_relaxed) & 1) == 0) {
+            /* Readers must not take what is being undone for a state. */
+            atomic_fetch_add_explicit(&s->seq, 1, memory_order_relaxed);
+            atomic_thread_fence(memory_order_release);
+        }
+        undo(o, n);
+    }
+    drop_extents(o);
+    make_even(s);
+    s->n_recovered++;
+    /* Whoever died may have been about to wake somebody, or was woken instead of somebody. */
+    wake_everybody(s);
+}
+
+int bri_object_bind(struct bri_arena *a, uint32_t slot, struct bri_object *out_object)
+{
+    struct bri_slot_shm *s = bri_slot_at(a, slot);
+    uint32_t page = slot / BRI_SLOTS_PER_PAGE, root;
+    uint64_t generation;
+
+    if (s == NULL)
+        return BROKER_CORRUPT;
+    if ((slot < a->first_slot || slot > a->first_slot + a->n_sessions) &&
+        bri_tag_kind(bri_page_tag(a, page)) != BRI_PAGE_SLOTS)
+        return BROKER_CORRUPT;
+    generation = atomic_load_explicit(&s->generation, memory_order_acquire);
+    root = atomic_load_explicit(&s->root_page, memory_order_relaxed);
+    if (generation == 0)
+        return BROKER_GONE;
+    if (root != 0 && bri_page_tag(a, root) != bri_tag(slot, BRI_PAGE_ROOT, 1))
+        return BROKER_CORRUPT;
+    *out_object = (struct bri_object){
+        .arena = a,
+        .slot = s,
+        .root = root != 0 ? bri_page_at(a, root) : NULL,
+        .generation = generation,
+        .id = slot,
+        .type = atomic_load_explicit(&s->type, memory_order_relaxed),
+    };
+    return 0;
+}
+
+/* What is rare at the start of a section. 0, or a failure with the guard free again. */
+static __attribute__((noinline)) int begin_slow(struct bri_txn *t, int locked)
+{
+    struct bri_object *o = t->o;
+    struct bri_slot_shm *s = o->slot;
+    int r = 0;
+
+    if ((locked & BRI_LOCK_DIED) != 0 ||
+        atomic_load_explicit(&s->n_journal, memory_order_relaxed) != 0 ||
+        (atomic_load_explicit(&s->seq, memory_order_relaxed) & 1) != 0 || s->extents[0] != 0)
+        recover(o);
+    if ((locked & BRI_LOCK_CONTENDED) != 0)
+        s->n_contended++;
+    give_old_root(o);
+    if (atomic_load_explicit(&s->generation, memory_order_relaxed) != o->generation)
+        r = BROKER_GONE;
+    else if (atomic_load_explicit(&s->damaged, memory_order_relaxed) != 0)
+        r = BROKER_CORRUPT;
+    else if (o->root != NULL && atomic_load_explicit(&s->chores, memory_order_relaxed) != 0)
+        bri_heap_chores(t);
+    if (r < 0)
+        bri_unlock(&s->word);
+    return r;
+}
+
+static inline void txn_reset(struct bri_txn *t)
+{
+    t->next = t->end = NULL;
+    t->n = 0;
+    t->part = 0;
+    t->failed = 0;
+    t->missing = 0;
+    memset(t->wake, 0, sizeof(t->wake));
+    t->n_frees = 0;
+    t->more_frees = 0;
+    t->released = false;
+}
+
+int bri_begin(struct bri_txn *t, struct bri_object *o, int64_t deadline_ns)
+{
+    struct bri_slot_shm *s = o->slot;
+    int r = bri_lock(&s->word, deadline_ns);
+
+    if (__builtin_expect(r < 0, 0))
+        return r;
+    t->o = o;
+    txn_reset(t);
+    if (__builtin_expect(
+            r == 0 && atomic_load_explicit(&s->n_journal, memory_order_relaxed) == 0 &&
+                (atomic_load_explicit(&s->seq, memory_order_relaxed) & 1) == 0 &&
+                atomic_load_explicit(&s->generation, memory_order_relaxed) == o->generation &&
+                (atomic_load_explicit(&s->damaged, memory_order_relaxed) |
+                    atomic_load_explicit(&s->chores, memory_order_relaxed) |
+                    atomic_load_explicit(&s->old_root, memory_order_relaxed) | s->extents[0]) == 0,
+            1))
+        return 0;
+    return begin_slow(t, r);
+}
+
+/* Claims a further extent. Its page number is known to recovery before the first page is claimed.
+ */
+static bool add_extent(struct bri_txn *t, unsigned extent)
+{
+    struct bri_object *o = t->o;
+    uint32_t page, n = extent_pages(extent);
+
+    if (bri_pages_find(o->arena, n, &page) < 0) {
+        t->missing = n;
+        t->failed = BROKER_NOMEM;
+        return false;
+    }
+    o->slot->extents[extent] = page;
+    bri_order();
+    if (!bri_pages_take(o->arena, page, n, o->id, BRI_PAGE_JOURNAL)) {
+        o->slot->extents[extent] = 0;
+        t->missing = n; /* another was faster: undo, and try again */
+        t->failed = BROKER_NOMEM;
+        return false;
+    }
+    return true;
+}
+
+bool bri_journal_more(struct bri_txn *t)
+{
+    struct bri_journal_entry_shm *entries;
+    struct bri_slot_shm *s = t->o->slot;
+    uint32_t n;
+
+    if (t->failed != 0)
+        return false;
+    if (t->n == 0) {
+        /* The first change: readers that come now must wait, and see the odd number before any
+         * change. */
+        atomic_store_explicit(
+            &s->seq, atomic_load_explicit(&s->seq, memory_order_relaxed) + 1, memory_order_relaxed);
+        atomic_thread_fence(memory_order_release);
+    } else if (t->part++ >= 1 + BRI_JOURNAL_EXTENTS || t->o->root == NULL) {
+        t->failed = BROKER_TOOBIG;
+    } else if (t->part >= 2 && !add_extent(t, t->part - 2)) {
+        return false;
+    }
+    entries = t->failed == 0 ? part_entries(t->o, t->part, &n) : NULL;
+    if (entries == NULL) {
+        t->failed = t->failed != 0 ? t->failed : BROKER_CORRUPT;
+        t->next = t->end = NULL;
+        return false;
+    }
+    t->next = entries;
+    t->end = entries + n;
+    return true;
+}
+
+bool bri_log_claim(struct bri_txn *t, uint32_t page, uint32_t n, uint32_t owner)
+{
+    if (t->next == t->end && !bri_journal_more(t))
+        return false;
+    t->next->where = (uint64_t)page << 1 | CLAIM_BIT;
+    t->next->old = (uint64_t)owner << 32 | n;
+    bri_order();
+    t->next++;
+    atomic_store_explicit(&t->o->slot->n_journal, ++t->n, memory_order_relaxed);
+    bri_order();
+    return true;
+}
+
+void bri_set_bytes(struct bri_txn *t, void *p, const void *bytes, size_t n)
+{
+    const uint8_t *from = bytes;
+    uint8_t *to = p;
+
+    while (n > 0) {
+        size_t at = (uintptr_t)to & 7, part = 8 - at < n ? 8 - at : n;
+        uint64_t *word = (uint64_t *)(to - at), now = *(volatile uint64_t *)word;
+
+        memcpy((uint8_t *)&now + at, from, part);
+        bri_set64(t, word, now);
+        to += part;
+        from += part;
+        n -= part;
+    }
+}
+
+int bri_damaged(struct bri_txn *t, uint32_t line)
+{
+    if (atomic_load_explicit(&t->o->slot->damaged, memory_order_relaxed) == 0)
+        atomic_store_explicit(&t->o->slot->damaged, line, memory_order_relaxed);
+    t->failed = BROKER_CORRUPT;
+    return BROKER_CORRUPT;
+}
+
+/* Event counts move while the guard is held; the kernel is entered after it is free. */
+static void unlock_and_wake(struct bri_txn *t)
+{
+    struct bri_slot_shm *s = t->o->slot;
+    int n[BRI_N_CHANNELS] = {0};
+    bool any = false;
+
+    for (unsigned i = 0; i < BRI_N_CHANNELS; i++) {
+        if (t->wake[i] == 0)
+            continue;
+        atomic_store_explicit(&s->wait_word[i],
+            atomic_load_explicit(&s->wait_word[i], memory_order_relaxed) + 1, memory_order_release);
+        if (s->n_waiters[i] == 0)
+            continue;
+        n[i] = t->wake[i] == BRI_WAKE_ALL ? INT_MAX : t->wake[i];
+        any = true;
+    }
+    bri_unlock(&s->word);
+    for (unsigned i = 0; any && i < BRI_N_CHANNELS; i++)
+        if (n[i] != 0)
+            bri_futex_wake(&s->wait_word[i], n[i]);
+}
+
+static inline bool wakes_any(const struct bri_txn *t)
+{
+    uint32_t all;
+
+    _Static_assert(sizeof(all) == sizeof(t->wake), "one word");
+    memcpy(&all, t->wake, sizeof(all));
+    return all != 0;
+}
+
+static inline void happen(struct bri_slot_shm *s)
+{
+    bri_order();
+    atomic_store_explicit(&s->n_journal, 0, memory_order_relaxed); /* this is the moment */
+    bri_order();
+    atomic_store_explicit(
+        &s->seq, atomic_load_explicit(&s->seq, memory_order_relaxed) + 1, memory_order_release);
+}
+
+void bri_commit_step(struct bri_txn *t)
+{
+    if (t->n == 0)
+        return;
+    happen(t->o->slot);
+    if (t->part >= 2)
+        drop_extents(t->o);
+    t->next = t->end = NULL;
+    t->n = 0;
+    t->part = 0;
+}
+
+void bri_commit(struct bri_txn *t)
+{
+    struct bri_slot_shm *s = t->o->slot;
+
+    if (t->n != 0) {
+        happen(s);
+        if (__builtin_expect(t->part >= 2, 0))
+            drop_extents(t->o);
+        if (__builtin_expect(t->released, 0))
+            bri_heap_chores(t);
+        if (__builtin_expect(atomic_load_explicit(&s->old_root, memory_order_relaxed) != 0, 0))
+            give_old_root(t->o);
+    }
+    if (wakes_any(t))
+        unlock_and_wake(t);
+    else
+        bri_unlock(&s->word);
+}
+
+void bri_abort(struct bri_txn *t)
+{
+    struct bri_slot_shm *s = t->o->slot;
+
+    if (t->n != 0)
+        undo(t->o, t->n);
+    if (t->n != 0 || (atomic_load_explicit(&s->seq, memory_order_relaxed) & 1) != 0)
+        make_even(s);
+    drop_extents(t->o);
+    bri_unlock(&s->word);
+}
+
+int bri_end(struct bri_txn *t, int r)
+{
+    struct bri_arena *a = t->o->arena;
+    uint32_t missing;
+
+    if (__builtin_expect(r >= 0 && t->failed == 0, 1)) {
+        bri_heap_apply_frees(t);
+        if (__builtin_expect(t->failed == 0, 1)) {
+            bri_commit(t);
+            return r;
+        }
+    }
+    if (t->failed != 0)
+        r = t->failed;
+    missing = t->missing;
+    bri_abort(t);
+    if (r != BROKER_NOMEM || missing == 0)
+        return r;
+    return bri_pages_grow(a, missing) == 0 ? BRI_AGAIN : BROKER_NOMEM;
+}
+
+int bri_read_state(const struct bri_object *o)
+{
+    if (atomic_load_explicit(&o->slot->generation, memory_order_relaxed) != o->generation)
+        return BROKER_GONE;
+    if (atomic_load_explicit(&o->slot->damaged, memory_order_relaxed) != 0)
+        return BROKER_CORRUPT;
+    return 0;
+}

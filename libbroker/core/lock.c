@@ -1,0 +1,243 @@
+/*
+ * lock.c - see lock.h; the method and its proof by kill sweep are in docs/design.md, "The lock"
+ */
+#include "core/lock.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <broker/errors.h>
+
+#include "core/clock.h"
+#include "core/spin.h"
+
+#define SLICE_NS BRI_SECOND /* no sleep is longer: a lost wake-up then costs at most this */
+#define SPIN_ROUNDS 64
+
+static __thread struct {
+    struct robust_list_head *head; /* NULL until the first lock of the thread */
+    uint32_t tid;
+} self __attribute__((tls_model("initial-exec")));
+
+/* Keeps the compiler, not the processor, from moving stores: a kill sees them in program order. */
+static inline void barrier(void)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+static void after_fork_in_child(void)
+{
+    self.tid = (uint32_t)syscall(SYS_gettid);
+    if (self.head != NULL)
+        self.head->list_op_pending = NULL; /* the section is the parent's */
+}
+
+static pthread_once_t fork_once = PTHREAD_ONCE_INIT;
+
+static void watch_forks(void)
+{
+    (void)pthread_atfork(NULL, NULL, after_fork_in_child);
+}
+
+static __attribute__((noinline)) void self_init(void)
+{
+    size_t size = 0;
+    struct robust_list_head *head = NULL;
+
+    (void)pthread_once(&fork_once, watch_forks);
+    self.tid = (uint32_t)syscall(SYS_gettid);
+    /* glibc registers a head for every thread before it runs; without one there would be no
+     * recovery. */
+    if (syscall(SYS_get_robust_list, 0, &head, &size) == 0 && size == sizeof(*head))
+        self.head = head;
+}
+
+uint32_t bri_thread_id(void)
+{
+    if (__builtin_expect(self.tid == 0, 0))
+        self_init();
+    return self.tid;
+}
+
+bool bri_lock_inside(void)
+{
+    return self.head != NULL && self.head->list_op_pending != NULL;
+}
+
+bool bri_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t deadline_ns)
+{
+    int64_t left = SLICE_NS;
+    struct timespec ts;
+
+    if (deadline_ns != BRI_NEVER) {
+        left = deadline_ns - bri_now();
+        if (left <= 0)
+            return true;
+        if (left > SLICE_NS)
+            left = SLICE_NS;
+    }
+    ts.tv_sec = left / BRI_SECOND;
+    ts.tv_nsec = left % BRI_SECOND;
+    return syscall(SYS_futex, word, FUTEX_WAIT, seen, &ts, NULL, 0) != 0 && errno == ETIMEDOUT;
+}
+
+void bri_futex_wake(_Atomic uint32_t *word, int n)
+{
+    (void)syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
+}
+
+/* A thread that is gone, or a zombie whose memory is gone. */
+static bool thread_is_dead(uint32_t tid)
+{
+    char path[40], line[512];
+    const char *after;
+    FILE *f;
+    bool dead = false;
+
+    if (syscall(SYS_tkill, (pid_t)tid, 0) != 0 && errno == ESRCH)
+        return true;
+    (void)snprintf(path, sizeof(path), "/proc/%u/stat", tid);
+    f = fopen(path, "re");
+    if (f == NULL)
+        return errno == ENOENT;
+    if (fgets(line, sizeof(line), f) != NULL) {
+        after = strrchr(line, ')');
+        dead = after != NULL && (after[2] == 'Z' || after[2] == 'X');
+    }
+    (void)fclose(f);
+    return dead;
+}
+
+bool bri_lock_bury(_Atomic uint32_t *word)
+{
+    uint32_t v = atomic_load(word);
+    uint32_t tid = v & FUTEX_TID_MASK;
+
+    if (tid == 0 || !thread_is_dead(tid))
+        return false;
+    if (!atomic_compare_exchange_strong(word, &v, (v & FUTEX_WAITERS) | FUTEX_OWNER_DIED))
+        return false;
+    bri_futex_wake(word, 1);
+    return true;
+}
+
+/* Takes the lock if nobody has it. Waiting threads stay announced: @waiters is set if we may have
+ * left some behind. */
+static int try_take(_Atomic uint32_t *word, uint32_t waiters)
+{
+    uint32_t v = atomic_load_explicit(word, memory_order_relaxed);
+
+    if ((v & FUTEX_TID_MASK) != 0)
+        return -1;
+    if (!atomic_compare_exchange_strong_explicit(word, &v, self.tid | (v & FUTEX_WAITERS) | waiters,
+            memory_order_acquire, memory_order_relaxed))
+        return -1;
+    return (v & FUTEX_OWNER_DIED) != 0 ? BRI_LOCK_DIED : 0;
+}
+
+static void stop_pending(void)
+{
+    barrier();
+    self.head->list_op_pending = NULL;
+}
+
+/* Sections are short: back off a little longer each round, then sleep. */
+static int spin_for(_Atomic uint32_t *word)
+{
+    unsigned rounds = bri_may_spin() ? SPIN_ROUNDS : 0;
+    int r;
+
+    for (unsigned i = 0; i < rounds; i++) {
+        bri_pause(i < 8 ? 1 + i : 8);
+        r = try_take(word, 0);
+        if (r >= 0)
+            return r;
+    }
+    return -1;
+}
+
+static __attribute__((noinline)) int lock_slow(_Atomic uint32_t *word, int64_t deadline_ns)
+{
+    uint32_t v, waiters = 0;
+    int r;
+
+    if ((atomic_load(word) & FUTEX_TID_MASK) == self.tid) {
+        /* Ours although we are not inside: scribbled, or this id was a dead thread's. Its owner can
+         * only be dead. */
+        stop_pending();
+        (void)atomic_exchange(word, FUTEX_OWNER_DIED);
+        self.head->list_op_pending = (void *)((char *)word - self.head->futex_offset);
+        barrier();
+    }
+    r = spin_for(word);
+    if (r >= 0)
+        return r | BRI_LOCK_CONTENDED;
+    if (deadline_ns < 0)
+        deadline_ns = bri_now() - deadline_ns;
+    for (;;) {
+        r = try_take(word, waiters);
+        if (r >= 0)
+            return r | BRI_LOCK_CONTENDED;
+        v = atomic_load_explicit(word, memory_order_relaxed);
+        if ((v & FUTEX_TID_MASK) == 0)
+            continue;
+        if (deadline_ns != BRI_NEVER && bri_now() >= deadline_ns) {
+            if (waiters != 0)
+                bri_futex_wake(word, 1); /* we may have eaten a wake-up that another waits for */
+            stop_pending();
+            return BROKER_TIMEDOUT;
+        }
+        if ((v & FUTEX_WAITERS) == 0 &&
+            !atomic_compare_exchange_strong(word, &v, v | FUTEX_WAITERS))
+            continue;
+        waiters = FUTEX_WAITERS;
+        if (bri_futex_wait(word, v | FUTEX_WAITERS, deadline_ns))
+            (void)bri_lock_bury(word);
+    }
+}
+
+int bri_lock(_Atomic uint32_t *word, int64_t deadline_ns)
+{
+    uint32_t v = 0;
+
+    if (__builtin_expect(self.head == NULL, 0)) {
+        self_init();
+        if (self.head == NULL)
+            return BROKER_SYSTEM;
+    }
+    if (__builtin_expect(self.head->list_op_pending != NULL, 0))
+        return BROKER_BUSY;
+    /* Before the word can be ours: killed right after the exchange, the kernel must find it. */
+    self.head->list_op_pending = (void *)((char *)word - self.head->futex_offset);
+    barrier();
+    if (__builtin_expect(atomic_compare_exchange_strong_explicit(
+                             word, &v, self.tid, memory_order_acquire, memory_order_relaxed),
+            1))
+        return 0;
+    if ((v & FUTEX_TID_MASK) == 0) {
+        int r = try_take(word, 0);
+
+        if (r >= 0)
+            return r;
+    }
+    return lock_slow(word, deadline_ns);
+}
+
+void bri_unlock(_Atomic uint32_t *word)
+{
+    uint32_t v;
+
+    barrier();
+    v = atomic_exchange_explicit(word, 0, memory_order_release);
+    if (__builtin_expect((v & FUTEX_WAITERS) != 0, 0))
+        bri_futex_wake(word, 1);
+    stop_pending();
+}

@@ -1,0 +1,519 @@
+/*
+ * registry.c - see registry.h
+ */
+#include "core/registry.h"
+
+#include <broker/errors.h>
+
+#include "core/heap.h"
+#include "core/lock.h"
+#include "core/pages.h"
+#include "core/session.h"
+
+#define MAX_CHAIN 100000u /* names in one bucket; the walk's bound */
+#define BURY_AT_ONCE 32
+
+static struct bri_registry_shm *state_of(const struct bri_object *registry)
+{
+    return (struct bri_registry_shm *)registry->slot->state;
+}
+
+static int bind_registry(struct bri_arena *a, struct bri_object *out)
+{
+    int r = bri_object_bind(a, a->first_slot, out);
+
+    return r < 0 || out->root != NULL ? r : BROKER_CORRUPT;
+}
+
+void bri_registry_format(struct bri_arena *a)
+{
+    struct bri_slot_shm *slot = bri_slot_at(a, a->first_slot);
+    struct bri_registry_shm *reg = (struct bri_registry_shm *)slot->state;
+    uint32_t page = a->first_page;
+
+    bri_heap_init(bri_page_at(a, page), 0);
+    a->pages[page].tag = bri_tag(a->first_slot, BRI_PAGE_ROOT, 1);
+    slot->root_page = page;
+    slot->generation = 1;
+    slot->status = BRI_SLOT_LIVE;
+    reg->next_generation = 2;
+    for (uint32_t i = 0; i < a->n_sessions; i++)
+        slot[1 + i].generation = 1;
+}
+
+int bri_name_check(const char *name)
+{
+    size_t n;
+
+    if (name == NULL)
+        return BROKER_BADNAME;
+    n = strnlen(name, BRI_NAME_MAX + 1);
+    if (n == 0 || n > BRI_NAME_MAX)
+        return BROKER_BADNAME;
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
+            return BROKER_BADNAME;
+    return 0;
+}
+
+static uint32_t *bucket_of(const struct bri_arena *a, const char *name, size_t n)
+{
+    return &a->names[bri_hash(a, name, n) & (a->n_buckets - 1)];
+}
+
+/* The name of a slot: its bytes and their number; NULL if it is damaged. */
+static const char *slot_name(
+    const struct bri_object *registry, const struct bri_slot_shm *s, uint16_t *out_n)
+{
+    uint64_t off = *(const volatile uint64_t *)&s->name_off;
+    uint64_t capacity = bri_block_capacity(registry, off);
+    const uint8_t *block = bri_at(registry->arena, off, sizeof(uint16_t), 2);
+    uint16_t n;
+
+    if (capacity < sizeof(n) || block == NULL)
+        return NULL;
+    memcpy(&n, block, sizeof(n));
+    if (n == 0 || n > BRI_NAME_MAX || n > capacity - sizeof(n))
+        return NULL;
+    *out_n = n;
+    return (const char *)block + sizeof(n);
+}
+
+/* Walks a bucket for @name: its slot, and where the link to it is. NOTFOUND, CORRUPT. */
+static int find(
+    const struct bri_object *registry, const char *name, uint32_t **out_link, uint32_t *out_slot)
+{
+    size_t n = strlen(name);
+    uint32_t *link = bucket_of(registry->arena, name, n);
+    struct bri_slot_shm *s;
+    const char *other;
+    uint16_t n_other;
+
+    for (uint32_t left = MAX_CHAIN; left > 0; left--) {
+        uint32_t slot = *(volatile uint32_t *)link;
+
+        if (slot == 0)
+            return BROKER_NOTFOUND;
+        s = bri_slot_at(registry->arena, slot);
+        other = s != NULL ? slot_name(registry, s, &n_other) : NULL;
+        if (other == NULL)
+            return BROKER_CORRUPT;
+        if (n_other == n && memcmp(other, name, n) == 0) {
+            *out_link = link;
+            *out_slot = slot;
+            return 0;
+        }
+        link = &s->next_in_bucket;
+    }
+    return BROKER_CORRUPT;
+}
+
+/* A page of new slots, all but the first put on the free list. */
+static uint32_t more_slots(struct bri_txn *t)
+{
+    struct bri_registry_shm *reg = state_of(t->o);
+    uint32_t page = bri_alloc_pages(t, 1, BRI_PAGE_SLOTS);
+    uint32_t first = page * BRI_SLOTS_PER_PAGE;
+
+    if (page == 0)
+        return 0;
+    memset(bri_page_at(t->o->arena, page), 0, BRI_PAGE_SIZE);
+    for (uint32_t i = 1; i < BRI_SLOTS_PER_PAGE; i++)
+        bri_slot_at(t->o->arena, first + i)->next_free =
+            i + 1 < BRI_SLOTS_PER_PAGE ? first + i + 1 : 0;
+    bri_set32(t, &reg->free_slots, first + 1);
+    return first;
+}
+
+static uint32_t take_slot(struct bri_txn *t)
+{
+    struct bri_registry_shm *reg = state_of(t->o);
+    uint32_t slot = reg->free_slots;
+    struct bri_slot_shm *s;
+
+    if (slot == 0)
+        return more_slots(t);
+    s = bri_slot_at(t->o->arena, slot);
+    if (s == NULL ||
+        bri_tag_kind(bri_page_tag(t->o->arena, slot / BRI_SLOTS_PER_PAGE)) != BRI_PAGE_SLOTS ||
+        atomic_load(&s->status) != BRI_SLOT_FREE)
+        return (void)BRI_DAMAGED(t), 0;
+    bri_set32(t, &reg->free_slots, s->next_free);
+    return slot;
+}
+
+/* The root page belongs to the new object from the start, though the registry's section claims it.
+ */
+static int add_root(struct bri_txn *t, struct bri_object *o, uint64_t quota_bytes)
+{
+    uint32_t page;
+
+    if (bri_pages_find(o->arena, 1, &page) < 0 || !bri_log_claim(t, page, 1, o->id) ||
+        !bri_pages_take(o->arena, page, 1, o->id, BRI_PAGE_ROOT)) {
+        t->missing = 1;
+        return t->failed = BROKER_NOMEM;
+    }
+    o->root = bri_page_at(o->arena, page);
+    bri_heap_init(o->root, quota_bytes);
+    atomic_store_explicit(&o->slot->root_page, page, memory_order_relaxed);
+    return 0;
+}
+
+/* Nobody reaches a free slot, except handles of its former object, which look at the generation
+ * alone. */
+static int init_slot(struct bri_txn *t, const struct bri_open *open, struct bri_object *o)
+{
+    struct bri_slot_shm *s = o->slot;
+    int r;
+
+    atomic_store_explicit(&s->root_page, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->chores, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->damaged, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->type, open->type->number, memory_order_relaxed);
+    memset(s->n_waiters, 0, sizeof(s->n_waiters));
+    memset(s->state, 0, sizeof(s->state));
+    s->n_recovered = 0;
+    s->n_contended = 0;
+    s->creator_uid = open->uid;
+    s->created_ns = (uint64_t)bri_clock(CLOCK_REALTIME);
+    if (open->type->has_heap) {
+        r = add_root(t, o, open->quota_bytes);
+        if (r < 0)
+            return r;
+    }
+    return open->type->create(o, open->options);
+}
+
+static uint64_t store_name(struct bri_txn *t, const char *name)
+{
+    uint16_t n = (uint16_t)strlen(name);
+    uint64_t off = bri_alloc(t, sizeof(n) + n);
+    uint8_t *block;
+
+    if (off == 0)
+        return 0;
+    block = t->o->arena->base + off;
+    memcpy(block, &n, sizeof(n));
+    memcpy(block + sizeof(n), name, n);
+    return off;
+}
+
+static int create(struct bri_txn *t, const struct bri_open *open, struct bri_object *out)
+{
+    struct bri_arena *a = t->o->arena;
+    struct bri_registry_shm *reg = state_of(t->o);
+    uint32_t *bucket = bucket_of(a, open->name, strlen(open->name));
+    uint32_t slot = take_slot(t);
+    uint64_t name_off = slot != 0 ? store_name(t, open->name) : 0;
+    int r;
+
+    if (name_off == 0)
+        return t->failed;
+    *out = (struct bri_object){
+        .arena = a, .slot = bri_slot_at(a, slot), .id = slot, .type = open->type->number};
+    if (out->slot == NULL)
+        return BRI_DAMAGED(t);
+    out->generation = reg->next_generation;
+    r = init_slot(t, open, out);
+    if (r < 0)
+        return r;
+    out->slot->name_off = name_off;
+    out->slot->next_in_bucket = *bucket;
+    bri_set32(t, bucket, slot);
+    bri_set_atomic32(t, &out->slot->status, BRI_SLOT_LIVE);
+    bri_set_atomic64(t, &out->slot->generation, out->generation);
+    bri_set64(t, &reg->next_generation, reg->next_generation + 1);
+    bri_set64(t, &reg->n_objects, reg->n_objects + 1);
+    return 0;
+}
+
+static int open_existing(
+    const struct bri_open *open, struct bri_arena *a, uint32_t slot, struct bri_object *out)
+{
+    int r;
+
+    if (open->mode == BRI_OPEN_CREATE)
+        return BROKER_EXISTS;
+    r = bri_object_bind(a, slot, out);
+    if (r < 0)
+        return r == BROKER_GONE ? BROKER_CORRUPT : r;
+    if (out->type != open->type->number)
+        return BROKER_WRONGTYPE;
+    return open->options != NULL ? open->type->match(out, open->options) : 0;
+}
+
+int bri_registry_open(
+    struct bri_arena *a, const struct bri_open *open, struct bri_object *out_object)
+{
+    struct bri_object registry, found = {0};
+    struct bri_txn t;
+    uint32_t *link, slot;
+    int r = bri_name_check(open->name);
+
+    if (r == 0)
+        r = bind_registry(a, &registry);
+    if (r < 0)
+        return r;
+    do {
+        r = bri_begin(&t, &registry, BRI_PATIENCE);
+        if (r < 0)
+            return r;
+        r = find(&registry, open->name, &link, &slot);
+        if (r == 0)
+            r = open_existing(open, a, slot, &found);
+        else if (r == BROKER_NOTFOUND && open->mode != BRI_OPEN_EXISTING)
+            r = create(&t, open, &found);
+        else if (r == BROKER_CORRUPT)
+            r = BRI_DAMAGED(&t);
+        r = bri_end(&t, r);
+    } while (r == BRI_AGAIN);
+    if (r == 0)
+        *out_object = found;
+    return r;
+}
+
+/* ---- removing ---- */
+
+static int unname(struct bri_txn *t, const char *name)
+{
+    struct bri_registry_shm *reg = state_of(t->o);
+    struct bri_slot_shm *s;
+    uint32_t *link, slot;
+    int r = find(t->o, name, &link, &slot);
+
+    if (r < 0)
+        return r == BROKER_CORRUPT ? BRI_DAMAGED(t) : r;
+    s = bri_slot_at(t->o->arena, slot);
+    bri_set32(t, link, s->next_in_bucket);
+    bri_set32(t, &s->next_in_bucket, 0);
+    bri_free(t, s->name_off);
+    bri_set64(t, &s->name_off, 0);
+    bri_set_atomic32(t, &s->status, BRI_SLOT_DYING);
+    bri_set32(t, &s->next_free, reg->dying_slots);
+    bri_set32(t, &reg->dying_slots, slot);
+    bri_set64(t, &reg->n_objects, reg->n_objects - 1);
+    return 0;
+}
+
+int bri_registry_destroy(struct bri_arena *a, const char *name)
+{
+    struct bri_object registry;
+    struct bri_txn t;
+    int r = bri_name_check(name);
+
+    if (r == 0)
+        r = bind_registry(a, &registry);
+    if (r < 0)
+        return r;
+    do {
+        r = bri_begin(&t, &registry, BRI_PATIENCE);
+        if (r < 0)
+            return r;
+        r = bri_end(&t, unname(&t, name));
+    } while (r == BRI_AGAIN);
+    if (r == 0)
+        (void)bri_registry_bury(a); /* if it is stuck, the daemon goes on with it */
+    return r;
+}
+
+/* From here on every section of a handle says GONE, and sleepers wake to hear it. */
+static int announce(struct bri_object *o)
+{
+    struct bri_txn t;
+    int r = bri_begin(&t, o, -BRI_MILLISECOND * 10);
+
+    if (r < 0)
+        return r;
+    bri_set_atomic64(&t, &o->slot->generation, 0);
+    for (unsigned i = 0; i < BRI_N_CHANNELS; i++)
+        bri_wake(&t, i, BRI_WAKE_ALL);
+    return bri_end(&t, 0);
+}
+
+/* All the memory of an object that nobody can reach any more. */
+static int give_memory(struct bri_object *o)
+{
+    struct bri_object bare = *o;
+    struct bri_txn t;
+    int r;
+
+    if (o->root != NULL) {
+        r = bri_begin(&t, o, -BRI_MILLISECOND * 10);
+        if (r < 0)
+            return r;
+        bri_heap_clear(&t);
+        r = bri_end(&t, 0);
+        if (r == 0)
+            r = bri_heap_finish_chores(o);
+        if (r < 0)
+            return r;
+    }
+    bare.root = NULL;
+    r = bri_begin(&t, &bare, -BRI_MILLISECOND * 10);
+    if (r < 0)
+        return r;
+    bri_set_atomic32(&t, &bare.slot->old_root, atomic_load(&bare.slot->root_page));
+    bri_set_atomic32(&t, &bare.slot->root_page, 0);
+    return bri_end(&t, 0);
+}
+
+/* Takes @slot out of the dying list and makes it free. */
+static int free_slot(struct bri_object *registry, uint32_t slot)
+{
+    struct bri_registry_shm *reg = state_of(registry);
+    struct bri_slot_shm *s;
+    struct bri_txn t;
+    int r = bri_begin(&t, registry, BRI_PATIENCE);
+
+    if (r < 0)
+        return r;
+    r = BROKER_NOTFOUND; /* another was faster */
+    for (uint32_t *link = &reg->dying_slots, left = MAX_CHAIN; *link != 0 && left > 0; left--) {
+        s = bri_slot_at(registry->arena, *link);
+        if (s == NULL) {
+            r = BRI_DAMAGED(&t);
+            break;
+        }
+        if (*link != slot) {
+            link = &s->next_free;
+            continue;
+        }
+        bri_set32(&t, link, s->next_free);
+        bri_set32(&t, &s->next_free, reg->free_slots);
+        bri_set32(&t, &reg->free_slots, slot);
+        bri_set_atomic32(&t, &s->status, BRI_SLOT_FREE);
+        r = 0;
+        break;
+    }
+    return bri_end(&t, r);
+}
+
+static int bury_one(struct bri_object *registry, uint32_t slot)
+{
+    struct bri_arena *a = registry->arena;
+    struct bri_slot_shm *s = bri_slot_at(a, slot);
+    struct bri_object o;
+    uint32_t root;
+    int r;
+
+    if (s == NULL)
+        return BROKER_CORRUPT;
+    (void)bri_lock_bury(&s->word);
+    /* Quarantined or not, it goes. */
+    atomic_store(&s->damaged, 0);
+    r = bri_object_bind(a, slot, &o);
+    if (r == 0)
+        r = announce(&o);
+    if (r < 0 && r != BROKER_GONE)
+        return r;
+    root = atomic_load(&s->root_page);
+    if (root != 0 && bri_page_tag(a, root) != bri_tag(slot, BRI_PAGE_ROOT, 1))
+        root = 0;
+    o = (struct bri_object){
+        .arena = a, .slot = s, .id = slot, .root = root != 0 ? bri_page_at(a, root) : NULL};
+    r = give_memory(&o); /* generation 0: nobody else's object */
+    return r < 0 && r != BROKER_CORRUPT ? r : free_slot(registry, slot);
+}
+
+int bri_registry_bury(struct bri_arena *a)
+{
+    uint32_t slots[BURY_AT_ONCE], n = 0;
+    struct bri_object registry;
+    struct bri_txn t;
+    int worst = 0, r = bind_registry(a, &registry);
+
+    if (r < 0 || state_of(&registry)->dying_slots == 0)
+        return r;
+    r = bri_begin(&t, &registry, BRI_PATIENCE);
+    if (r < 0)
+        return r;
+    for (uint32_t slot = state_of(&registry)->dying_slots; slot != 0 && n < BURY_AT_ONCE;) {
+        const struct bri_slot_shm *s = bri_slot_at(a, slot);
+
+        slots[n++] = slot;
+        slot = s != NULL && atomic_load(&s->status) == BRI_SLOT_DYING ? s->next_free : 0;
+    }
+    bri_abort(&t);
+    for (uint32_t i = 0; i < n; i++) {
+        r = bury_one(&registry, slots[i]);
+        if (r == BROKER_TIMEDOUT)
+            worst = r; /* somebody stopped holds it: the others first */
+    }
+    return worst;
+}
+
+/* ---- looking ---- */
+
+/* One bucket into @entries, all or nothing; how many, or -1 if they do not fit. */
+static int list_bucket(
+    const struct bri_object *registry, uint32_t bucket, struct bri_listing *entries, uint32_t max)
+{
+    struct bri_arena *a = registry->arena;
+    uint32_t n = 0;
+
+    for (uint32_t slot = a->names[bucket]; slot != 0; n++) {
+        const struct bri_slot_shm *s = bri_slot_at(a, slot);
+        uint16_t len;
+        const char *name = s != NULL ? slot_name(registry, s, &len) : NULL;
+
+        if (name == NULL || n == max)
+            return name == NULL ? (int)n : -1;
+        memcpy(entries[n].name, name, len);
+        entries[n].name[len] = '\0';
+        entries[n].slot = slot;
+        entries[n].type = atomic_load(&s->type);
+        entries[n].generation = atomic_load(&s->generation);
+        slot = s->next_in_bucket;
+    }
+    return (int)n;
+}
+
+int bri_registry_list(
+    struct bri_arena *a, uint32_t *cursor, struct bri_listing *entries, uint32_t max)
+{
+    struct bri_object registry;
+    struct bri_txn t;
+    uint32_t bucket = *cursor, n = 0;
+    int got, r = bind_registry(a, &registry);
+
+    if (r < 0)
+        return r;
+    r = a->read_only ? 0 : bri_begin(&t, &registry, BRI_PATIENCE);
+    if (r < 0)
+        return r;
+    for (; bucket < a->n_buckets; bucket++) {
+        got = list_bucket(&registry, bucket, entries + n, max - n);
+        if (got < 0)
+            break;
+        n += (uint32_t)got;
+    }
+    if (!a->read_only)
+        bri_abort(&t);
+    if (bucket < a->n_buckets && n == 0)
+        return BROKER_TOOBIG;
+    *cursor = bucket < a->n_buckets ? bucket : 0;
+    return (int)n;
+}
+
+void bri_registry_name(struct bri_object *o, char *out)
+{
+    struct bri_object registry;
+    const char *name;
+    struct bri_txn t;
+    uint16_t n;
+
+    out[0] = '\0';
+    if (bind_registry(o->arena, &registry) < 0)
+        return;
+    if (!o->arena->read_only && bri_begin(&t, &registry, BRI_PATIENCE) < 0)
+        return;
+    if (atomic_load(&o->slot->generation) == o->generation) {
+        name = slot_name(&registry, o->slot, &n);
+        if (name != NULL) {
+            memcpy(out, name, n);
+            out[n] = '\0';
+        }
+    }
+    if (!o->arena->read_only)
+        bri_abort(&t);
+}

@@ -1,0 +1,71 @@
+/*
+ * registry.h - names: making objects, finding them, removing them
+ *
+ * The registry is an internal object, in the first slot: its guard protects the table of names, the
+ * list of free slots and the heap in which the names lie. Creating an object is one section of the
+ * registry. Destroying is in steps, each of which leaves what bri_registry_bury() completes: the
+ * name goes first, then waiters learn of it, then the memory.
+ */
+#ifndef BRI_REGISTRY_H
+#define BRI_REGISTRY_H
+
+#include "core/guard.h"
+#include "core/type.h"
+
+enum bri_open_mode {
+    BRI_OPEN_OR_CREATE = 0,
+    BRI_OPEN_CREATE = 1,   /* EXISTS if it is there */
+    BRI_OPEN_EXISTING = 2, /* NOTFOUND if it is not */
+};
+
+struct bri_open {
+    const char *name;
+    const struct bri_type_ops *type;
+    enum bri_open_mode mode;
+    const void *options;  /* of the type; NULL is defaults, and fits any existing object */
+    uint64_t quota_bytes; /* 0 is none */
+    uint32_t uid;
+};
+
+/* One line of a listing. */
+struct bri_listing {
+    char name[BRI_NAME_MAX + 1];
+    uint32_t slot;
+    uint32_t type;
+    uint64_t generation;
+};
+
+/* Makes the registry of a new arena, before anybody can see it. */
+void bri_registry_format(struct bri_arena *a);
+
+/*
+ * Finds or makes an object and binds it. BADNAME (empty, longer than 255 bytes, or with control
+ * characters), EXISTS, NOTFOUND, WRONGTYPE, MISMATCH, NOMEM, and what bri_begin() may say.
+ */
+int bri_registry_open(
+    struct bri_arena *a, const struct bri_open *open, struct bri_object *out_object);
+
+/* Removes an object by name; whoever has it open gets GONE. NOTFOUND. */
+int bri_registry_destroy(struct bri_arena *a, const char *name);
+
+/* Completes the removals that somebody began: at most some at a time. 0, or TIMEDOUT if one is
+ * stuck. */
+int bri_registry_bury(struct bri_arena *a);
+
+/*
+ * Copies whole buckets of names from *@cursor (start with 0) until @max entries do not surely fit
+ * any more.
+ * *@cursor is 0 at the end. Returns how many, or a failure. What is made or removed meanwhile may
+ * be missed.
+ */
+int bri_registry_list(
+    struct bri_arena *a, uint32_t *cursor, struct bri_listing *entries, uint32_t max);
+
+/* Copies the name of the object bound in @o into @out (BRI_NAME_MAX + 1 bytes); empty if it has
+ * none any more. */
+void bri_registry_name(struct bri_object *o, char *out);
+
+/* 0 if @name may name an object. */
+int bri_name_check(const char *name);
+
+#endif

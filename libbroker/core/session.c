@@ -1,0 +1,472 @@
+/*
+ * session.c - see session.h
+ */
+#include "core/session.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <broker/errors.h>
+
+#include "core/heap.h"
+#include "core/lock.h"
+#include "core/pages.h"
+#include "core/type.h"
+#include "core/wait.h"
+
+#define MAX_ATTACHMENTS 1000000u
+
+int bri_session_object(struct bri_arena *a, uint32_t number, struct bri_object *out_session)
+{
+    if (number >= a->n_sessions)
+        return BROKER_INVALID;
+    return bri_object_bind(a, a->first_slot + 1 + number, out_session);
+}
+
+int bri_process_start_time(pid_t pid, uint64_t *out_start_time)
+{
+    char path[40], line[1024];
+    const char *p;
+    size_t n;
+    FILE *f;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    f = fopen(path, "re");
+    if (f == NULL)
+        return BROKER_NOTFOUND;
+    n = fread(line, 1, sizeof(line) - 1, f);
+    (void)fclose(f);
+    line[n] = '\0';
+    p = strrchr(line, ')'); /* the name may hold anything */
+    for (int field = 2; p != NULL && field < 22; field++)
+        p = strchr(p + 1, ' ');
+    if (p == NULL)
+        return BROKER_NOTFOUND;
+    *out_start_time = strtoull(p + 1, NULL, 10);
+    return 0;
+}
+
+static void read_comm(pid_t pid, char out[16])
+{
+    char path[40];
+    FILE *f;
+    size_t n;
+
+    memset(out, 0, 16);
+    (void)snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+    f = fopen(path, "re");
+    if (f == NULL)
+        return;
+    n = fread(out, 1, 15, f);
+    (void)fclose(f);
+    out[n] = '\0';
+    out[strcspn(out, "\n")] = '\0';
+}
+
+struct create {
+    const struct bri_peer *peer;
+    uint64_t start_time;
+};
+
+/* In the section of a free session's slot. */
+static int fill_session(struct bri_txn *t, const struct create *c)
+{
+    struct bri_object *o = t->o;
+    struct bri_session_shm *s = bri_session_state(o);
+    uint32_t page;
+
+    if (bri_pages_find(o->arena, 1, &page) < 0 || !bri_log_claim(t, page, 1, o->id) ||
+        !bri_pages_take(o->arena, page, 1, o->id, BRI_PAGE_ROOT)) {
+        t->missing = 1;
+        return t->failed = BROKER_NOMEM;
+    }
+    bri_heap_init(bri_page_at(o->arena, page), 0);
+    /* Nobody looks at these while the status says free. */
+    s->start_time = c->start_time;
+    s->uid = c->peer->uid;
+    s->gid = c->peer->gid;
+    s->access = c->peer->may_write ? 2 : 1;
+    s->n_attachments = 0;
+    s->first_attachment = 0;
+    s->attached_ns = (uint64_t)bri_clock(CLOCK_REALTIME);
+    read_comm(c->peer->pid, s->comm);
+    bri_set32(t, &s->pid, (uint32_t)c->peer->pid);
+    bri_set_atomic32(t, &o->slot->root_page, page);
+    bri_set_atomic64(t, &o->slot->generation, o->generation + 1);
+    bri_set_atomic32(t, &s->status, BRI_SESSION_LIVE);
+    return 0;
+}
+
+static int try_create(struct bri_arena *a, uint32_t number, const struct create *c)
+{
+    struct bri_object o;
+    struct bri_txn t;
+    int r;
+
+    do {
+        r = bri_session_object(a, number, &o);
+        if (r < 0)
+            return r;
+        if (atomic_load(&bri_session_state(&o)->status) != BRI_SESSION_FREE)
+            return BROKER_EXISTS;
+        r = bri_begin(&t, &o, BRI_PATIENCE);
+        if (r < 0)
+            return r;
+        if (atomic_load(&bri_session_state(&o)->status) == BRI_SESSION_FREE)
+            r = fill_session(&t, c);
+        else
+            r = BROKER_EXISTS;
+        r = bri_end(&t, r);
+    } while (r == BRI_AGAIN);
+    return r;
+}
+
+int bri_session_create(struct bri_arena *a, const struct bri_peer *peer, uint32_t *out_number)
+{
+    struct create c = {.peer = peer};
+    int r = bri_process_start_time(peer->pid, &c.start_time);
+
+    if (r < 0)
+        return r;
+    for (uint32_t i = 0; i < a->n_sessions; i++) {
+        r = try_create(a, i, &c);
+        if (r == 0) {
+            *out_number = i;
+            return 0;
+        }
+        if (r == BROKER_NOMEM)
+            return r;
+    }
+    return BROKER_LIMIT;
+}
+
+int bri_session_info(struct bri_arena *a, uint32_t number, struct bri_session_info *out_info)
+{
+    const struct bri_slot_shm *slot;
+    struct bri_session_shm s;
+
+    if (number >= a->n_sessions)
+        return BROKER_INVALID;
+    slot = bri_slot_at(a, a->first_slot + 1 + number);
+    memcpy(&s, slot->state, sizeof(s)); /* one copy; a torn one is only a picture */
+    *out_info = (struct bri_session_info){
+        .number = number,
+        .status = s.status,
+        .pid = s.pid,
+        .uid = s.uid,
+        .gid = s.gid,
+        .start_time = s.start_time,
+        .attached_ns = s.attached_ns,
+        .n_attachments = s.n_attachments,
+        .may_write = s.access == 2,
+    };
+    memcpy(out_info->comm, s.comm, sizeof(out_info->comm));
+    out_info->comm[sizeof(out_info->comm) - 1] = '\0';
+    return 0;
+}
+
+/* A pidfd is readable when all threads of the process are gone; it names one process even if the
+ * pid is used again. */
+static bool process_ended(pid_t pid)
+{
+    struct pollfd p = {.events = POLLIN};
+    bool ended;
+
+    p.fd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (p.fd < 0)
+        return errno == ESRCH;
+    ended = poll(&p, 1, 0) == 1;
+    (void)close(p.fd);
+    return ended;
+}
+
+bool bri_session_is_dead(struct bri_arena *a, uint32_t number)
+{
+    struct bri_session_info info;
+    uint64_t start_time;
+
+    if (bri_session_info(a, number, &info) < 0 || info.status == BRI_SESSION_FREE)
+        return false;
+    if (info.status == BRI_SESSION_DEAD)
+        return true;
+    if (bri_process_start_time((pid_t)info.pid, &start_time) < 0 || start_time != info.start_time)
+        return true; /* gone, or another process under its number */
+    return process_ended((pid_t)info.pid);
+}
+
+struct bri_attachment_shm *bri_attachment_at(const struct bri_object *session, uint64_t off)
+{
+    if (off == 0 || bri_block_capacity(session, off) < sizeof(struct bri_attachment_shm))
+        return NULL;
+    return BRI_AT(session->arena, off, struct bri_attachment_shm);
+}
+
+struct attach {
+    const struct bri_object *o;
+    struct bri_attachment_shm *att;
+};
+
+static int attach_try(struct bri_txn *t, void *arg)
+{
+    struct attach *x = arg;
+    struct bri_arena *a = t->o->arena;
+    struct bri_session_shm *s = bri_session_state(t->o);
+    struct bri_attachment_shm *next;
+    uint64_t off;
+
+    if (atomic_load(&s->status) != BRI_SESSION_LIVE)
+        return BROKER_GONE;
+    if (s->n_attachments >= MAX_ATTACHMENTS)
+        return BROKER_LIMIT;
+    off = bri_alloc(t, sizeof(*x->att));
+    if (off == 0)
+        return t->failed;
+    x->att = BRI_AT(a, off, struct bri_attachment_shm);
+    memset(x->att, 0, sizeof(*x->att));
+    x->att->object = x->o->id;
+    x->att->generation = x->o->generation;
+    x->att->next_off = s->first_attachment;
+    next = bri_attachment_at(t->o, s->first_attachment);
+    if (s->first_attachment != 0 && next == NULL)
+        return BRI_DAMAGED(t);
+    if (next != NULL)
+        bri_set64(t, &next->prev_off, off);
+    bri_set64(t, &s->first_attachment, off);
+    bri_set32(t, &s->n_attachments, s->n_attachments + 1);
+    return 0;
+}
+
+int bri_attach(
+    struct bri_object *session, const struct bri_object *o, struct bri_attachment_shm **out_att)
+{
+    struct attach x = {.o = o};
+    struct bri_txn t;
+    int r;
+
+    do {
+        r = bri_begin(&t, session, BRI_PATIENCE);
+        if (r < 0)
+            return r;
+        r = bri_end(&t, attach_try(&t, &x));
+    } while (r == BRI_AGAIN);
+    if (r == 0)
+        *out_att = x.att;
+    return r;
+}
+
+static int unlink_attachment(
+    struct bri_object *session, struct bri_attachment_shm *att, int64_t patience_ns)
+{
+    struct bri_session_shm *s = bri_session_state(session);
+    struct bri_attachment_shm *next, *prev;
+    uint64_t off = bri_off(session->arena, att);
+    struct bri_txn t;
+    int r = bri_begin(&t, session, patience_ns);
+
+    if (r < 0)
+        return r;
+    next = bri_attachment_at(session, att->next_off);
+    prev = bri_attachment_at(session, att->prev_off);
+    if (bri_attachment_at(session, off) == NULL || (att->prev_off != 0) != (prev != NULL) ||
+        (att->next_off != 0) != (next != NULL) || (prev == NULL && s->first_attachment != off)) {
+        r = BRI_DAMAGED(&t);
+    } else {
+        if (next != NULL)
+            bri_set64(&t, &next->prev_off, att->prev_off);
+        if (prev != NULL)
+            bri_set64(&t, &prev->next_off, att->next_off);
+        else
+            bri_set64(&t, &s->first_attachment, att->next_off);
+        bri_set32(&t, &s->n_attachments, s->n_attachments - 1);
+        bri_free(&t, off);
+    }
+    return bri_end(&t, r);
+}
+
+/* The object is gone: what was reserved of it is no list's any more, and nobody else's. */
+static void give_orphans(struct bri_arena *a, struct bri_attachment_shm *att)
+{
+    uint32_t left = a->n_pages;
+
+    for (uint32_t page = att->reserved, next; page != 0 && left-- > 0; page = next) {
+        uint64_t tag = bri_page_tag(a, page);
+
+        if (bri_tag_kind(tag) != BRI_PAGE_RESERVED || bri_tag_owner(tag) != att->object)
+            return;
+        next = a->pages[page].next;
+        *(volatile uint32_t *)&att->reserved =
+            next; /* first, so that a death in between cannot give it twice */
+        bri_order();
+        bri_pages_give(a, page, bri_tag_aux(tag), att->object);
+    }
+}
+
+int bri_reap_begin(struct bri_txn *t, struct bri_object *o)
+{
+    int r = bri_begin(t, o, -BRI_MILLISECOND * 10);
+
+    if (r == 0 && (atomic_load(&o->reaped->generation) != o->reaped_generation ||
+                      o->att->generation != o->generation || o->att->object != o->id)) {
+        bri_abort(t);
+        return BROKER_GONE;
+    }
+    return r;
+}
+
+/* Sleepers and reservations: what every type has. */
+static int reap_common(struct bri_object *o)
+{
+    struct bri_txn t;
+    int r;
+
+    do {
+        r = bri_reap_begin(&t, o);
+        if (r < 0)
+            return r;
+        bri_forget_waiters(&t, o->att);
+        if (o->root != NULL)
+            bri_release_all_reserved(&t, o->att);
+        /* It may have died between a change and its wake-up, or after eating one. */
+        for (unsigned i = 0; i < BRI_N_CHANNELS; i++)
+            bri_wake(&t, i, BRI_WAKE_ALL);
+        r = bri_end(&t, 0);
+    } while (r == BRI_AGAIN);
+    return r;
+}
+
+/* Gives back what one attachment holds. TIMEDOUT if somebody stopped holds the object's guard. */
+static int reap_attachment(
+    const struct bri_object *session, struct bri_attachment_shm *att, bool died)
+{
+    struct bri_arena *a = session->arena;
+    const struct bri_type_ops *ops;
+    struct bri_object o;
+    int r = bri_object_bind(a, att->object, &o);
+
+    if (r < 0 || o.generation != att->generation) {
+        give_orphans(a, att);
+        return 0;
+    }
+    o.att = att;
+    o.reaped = session->slot;
+    o.reaped_generation = session->generation;
+    o.reaped_number = session->id - a->first_slot - 1;
+    ops = bri_type_ops(o.type);
+    if (died)
+        (void)bri_lock_bury(&o.slot->word);
+    r = ops != NULL && ops->reap != NULL ? ops->reap(&o, died) : 0;
+    if (r == 0)
+        r = reap_common(&o);
+    if (r == BROKER_GONE) {
+        give_orphans(a, att);
+        return 0;
+    }
+    return r == BROKER_CORRUPT
+               ? 0
+               : r; /* quarantined: nothing of it can be given back but by destroying it */
+}
+
+int bri_detach(struct bri_object *session, struct bri_object *o)
+{
+    int r = reap_attachment(session, o->att, false);
+
+    return r < 0 ? r : unlink_attachment(session, o->att, BRI_PATIENCE);
+}
+
+static int set_dead(struct bri_object *session, int64_t patience_ns)
+{
+    struct bri_session_shm *s = bri_session_state(session);
+    struct bri_txn t;
+    int r = bri_begin(&t, session, patience_ns);
+
+    if (r < 0)
+        return r;
+    if (atomic_load(&s->status) == BRI_SESSION_LIVE)
+        bri_set_atomic32(&t, &s->status, BRI_SESSION_DEAD);
+    r = atomic_load(&s->status) == BRI_SESSION_FREE ? BROKER_NOTFOUND : 0;
+    return bri_end(&t, r);
+}
+
+/* The last step: the slot is free, its memory given back. */
+static int free_session(struct bri_object *session, int64_t patience_ns)
+{
+    struct bri_slot_shm *slot = session->slot;
+    struct bri_object bare = *session;
+    struct bri_txn t;
+    int r = bri_begin(&t, session, patience_ns);
+
+    if (r < 0)
+        return r;
+    bri_heap_clear(&t);
+    r = bri_end(&t, 0);
+    if (r == 0)
+        r = bri_heap_finish_chores(session);
+    if (r < 0)
+        return r;
+    bare.root = NULL; /* the root page itself goes: this section must not need its journal */
+    r = bri_begin(&t, &bare, patience_ns);
+    if (r < 0)
+        return r;
+    bri_set_atomic32(&t, &slot->old_root, atomic_load(&slot->root_page));
+    bri_set_atomic32(&t, &slot->root_page, 0);
+    bri_set_atomic64(&t, &slot->generation, bare.generation + 1);
+    bri_set_atomic32(&t, &bri_session_state(&bare)->status, BRI_SESSION_FREE);
+    return bri_end(&t, 0);
+}
+
+int bri_session_reap(struct bri_arena *a, uint32_t number, bool died, int64_t patience_ns)
+{
+    struct bri_attachment_shm *att;
+    struct bri_object session;
+    uint32_t stuck = 0, left = MAX_ATTACHMENTS + 1;
+    uint64_t off, next;
+    int r = bri_session_object(a, number, &session);
+
+    if (r < 0)
+        return r;
+    if (died)
+        (void)bri_lock_bury(&session.slot->word);
+    r = set_dead(&session, patience_ns);
+    if (r < 0)
+        return r == BROKER_NOTFOUND ? 0 : r;
+    for (off = bri_session_state(&session)->first_attachment; off != 0 && left-- > 0; off = next) {
+        att = bri_attachment_at(&session, off);
+        if (att == NULL)
+            break; /* the audit names it; the pages go with the session */
+        next = att->next_off;
+        r = reap_attachment(&session, att, died);
+        if (r == BROKER_TIMEDOUT)
+            stuck++; /* the others need not wait for it */
+        else if (r == 0)
+            r = unlink_attachment(&session, att, patience_ns);
+        if (r < 0 && r != BROKER_TIMEDOUT && r != BROKER_CORRUPT)
+            return r;
+    }
+    return stuck > 0 ? BROKER_TIMEDOUT : free_session(&session, patience_ns);
+}
+
+int bri_session_reap_object(struct bri_object *o, uint32_t number)
+{
+    struct bri_object session;
+    struct bri_attachment_shm *att;
+    uint32_t left = MAX_ATTACHMENTS + 1;
+    uint64_t off;
+    int r = bri_session_object(o->arena, number, &session);
+
+    if (r < 0)
+        return r;
+    off = bri_session_state(&session)->first_attachment;
+    while (off != 0 && left-- > 0) {
+        att = bri_attachment_at(&session, off);
+        if (att == NULL)
+            return BROKER_CORRUPT;
+        if (att->object == o->id && att->generation == o->generation)
+            return reap_attachment(&session, att, true);
+        off = att->next_off;
+    }
+    return 0;
+}

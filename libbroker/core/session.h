@@ -1,0 +1,91 @@
+/*
+ * session.h - who is attached, what they have open, and what happens when they are gone
+ *
+ * A session is an internal object: it has a slot with a guard and a heap like any other, in which
+ * its attachments lie. So whatever is left when a process dies is found from its session, at a cost
+ * proportional to what it had open. The daemon makes sessions and reaps the dead; a session that
+ * leaves in good order reaps itself. Only a process that certainly is dead may be reaped:
+ * bri_session_is_dead() is how to know without the daemon.
+ */
+#ifndef BRI_SESSION_H
+#define BRI_SESSION_H
+
+#include <sys/types.h>
+
+#include "core/guard.h"
+
+/* Who a session belongs to, as the kernel says. */
+struct bri_peer {
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+    bool may_write;
+};
+
+/* What is to be known of a session; a copy. */
+struct bri_session_info {
+    uint32_t number;
+    uint32_t status; /* enum bri_session_status */
+    uint32_t pid, uid, gid;
+    uint64_t start_time;
+    uint64_t attached_ns; /* CLOCK_REALTIME */
+    uint32_t n_attachments;
+    bool may_write;
+    char comm[16];
+};
+
+static inline struct bri_session_shm *bri_session_state(const struct bri_object *session)
+{
+    return (struct bri_session_shm *)session->slot->state;
+}
+
+/* Binds @out to the slot of session @number. INVALID outside the table. */
+int bri_session_object(struct bri_arena *a, uint32_t number, struct bri_object *out_session);
+
+/* The start time of a process in clock ticks since boot, from /proc; 0 and NOTFOUND if there is no
+ * such process. */
+int bri_process_start_time(pid_t pid, uint64_t *out_start_time);
+
+/* Makes a session for @peer. LIMIT when the table is full, NOTFOUND when the peer is gone, NOMEM.
+ */
+int bri_session_create(struct bri_arena *a, const struct bri_peer *peer, uint32_t *out_number);
+
+/* Copies what the table says of session @number. INVALID outside the table. */
+int bri_session_info(struct bri_arena *a, uint32_t number, struct bri_session_info *out_info);
+
+/* True if the session's process certainly is dead (or its pid belongs to a later one). Makes system
+ * calls. */
+bool bri_session_is_dead(struct bri_arena *a, uint32_t number);
+
+/*
+ * Gives back all that session @number holds, and the session itself. @died tells a death from a
+ * leave. Each guard is waited for at most @patience_ns (negative, as in bri_lock()): TIMEDOUT when
+ * one is held by a stopped process, and then the session stays, to be reaped again later.
+ * Repeatable, by anybody, at any point.
+ */
+int bri_session_reap(struct bri_arena *a, uint32_t number, bool died, int64_t patience_ns);
+
+/*
+ * Gives back what the dead session @number holds of @o alone: for waiters that find out by
+ * themselves. 0 also when there is nothing.
+ */
+int bri_session_reap_object(struct bri_object *o, uint32_t number);
+
+/*
+ * bri_begin() for a type's reap: waits only shortly, and makes sure that the attachment still is
+ * the one to be reaped: several may reap at once, and the first to be done lets the session's
+ * memory go. GONE if there is nothing left to do.
+ */
+int bri_reap_begin(struct bri_txn *t, struct bri_object *o);
+
+/* Ties @session to the object bound in @o: a new attachment. NOMEM, LIMIT. */
+int bri_attach(
+    struct bri_object *session, const struct bri_object *o, struct bri_attachment_shm **out_att);
+
+/* Gives back what @o->att holds and unties it. TIMEDOUT as in bri_session_reap(). */
+int bri_detach(struct bri_object *session, struct bri_object *o);
+
+/* The attachment at @off if it is one of @session's; else NULL. */
+struct bri_attachment_shm *bri_attachment_at(const struct bri_object *session, uint64_t off);
+
+#endif

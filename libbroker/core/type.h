@@ -1,0 +1,65 @@
+/*
+ * type.h - what an object type gives the core, so that the core needs to know nothing of types
+ */
+#ifndef BRI_TYPE_H
+#define BRI_TYPE_H
+
+#include "core/guard.h"
+
+struct bri_audit;
+struct bri_stat;
+
+struct bri_type_ops {
+    uint32_t number; /* stable, from the schema */
+    const char *name;
+    bool has_heap;
+
+    /*
+     * Fills the state of a fresh object (zeroed) from @options (of the type's options struct, may
+     * be NULL). Runs in the registry's section, so it may only write the object's own state and
+     * must not allocate. 0 or INVALID.
+     */
+    int (*create)(struct bri_object *o, const void *options);
+
+    /* 0, or MISMATCH if @options (not NULL) ask for something that the object is not. */
+    int (*match)(const struct bri_object *o, const void *options);
+
+    /*
+     * Gives back what @o->att holds of the object, because its session ended; @died: without being
+     * asked. In sections of its own, bounded, repeatable. 0, or what bri_begin() says. NULL if
+     * sleepers and reserved runs are all there can be.
+     */
+    int (*reap)(struct bri_object *o, bool died);
+
+    /* Checks the type's structure, inside the guard, changing nothing. Reports through
+     * bri_audit_fail(). */
+    void (*audit)(const struct bri_object *o, struct bri_audit *audit);
+
+    /* Adds the type's own numbers to a statistic. */
+    void (*stat)(const struct bri_object *o, struct bri_stat *stat);
+};
+
+/* The type with this number, NULL if there is none. Defined by the objects layer. */
+const struct bri_type_ops *bri_type_ops(uint32_t number);
+
+/* A statistic under way: named numbers, in the order in which they were added. Defined by the
+ * caller's layer. */
+#define BRI_STAT_MAX 48
+struct bri_stat {
+    uint32_t n;
+    struct {
+        const char *name; /* static storage */
+        uint64_t value;
+    } entries[BRI_STAT_MAX];
+};
+
+static inline void bri_stat_add(struct bri_stat *s, const char *name, uint64_t value)
+{
+    if (s->n == BRI_STAT_MAX)
+        return;
+    s->entries[s->n].name = name;
+    s->entries[s->n].value = value;
+    s->n++;
+}
+
+#endif

@@ -1,0 +1,209 @@
+/*
+ * wait.c - see wait.h
+ */
+#include "core/wait.h"
+
+#include <broker/errors.h>
+
+#include "core/lock.h"
+#include "core/spin.h"
+
+#define BRIEF_NS 2000 /* spun by everybody: the other side is often just about to act */
+#define LONG_NS 50000 /* about the price of a sleep and a wake-up */
+#define PATIENCE_AT_ONCE                                                                           \
+    (-100 * BRI_MILLISECOND) /* for a guard, by those who do not want to wait */
+#define SCORE_MAX 16
+#define LOOK_AT_CLOCK 16
+
+/* A place among those that spin long: one processor must be left for the side that is waited for.
+ */
+static bool enter_spinners(struct bri_arena *a)
+{
+    unsigned n = bri_n_processors();
+
+    if (a->read_only)
+        return true;
+    if (atomic_fetch_add_explicit(&a->shm->spinners, 1, memory_order_relaxed) + 1 < n)
+        return true;
+    atomic_fetch_sub_explicit(&a->shm->spinners, 1, memory_order_relaxed);
+    return false;
+}
+
+static void leave_spinners(struct bri_arena *a)
+{
+    if (!a->read_only)
+        atomic_fetch_sub_explicit(&a->shm->spinners, 1, memory_order_relaxed);
+}
+
+static bool spin_until(_Atomic uint32_t *word, uint32_t seen, int64_t until_ns)
+{
+    for (unsigned i = 0;; i++) {
+        if (atomic_load_explicit(word, memory_order_acquire) != seen)
+            return true;
+        if (i % LOOK_AT_CLOCK == LOOK_AT_CLOCK - 1 && bri_now() >= until_ns)
+            return false;
+        bri_pause(1);
+    }
+}
+
+bool bri_spin(struct bri_arena *a, _Atomic uint32_t *word, uint32_t seen, _Atomic int32_t *score)
+{
+    int32_t s = atomic_load_explicit(score, memory_order_relaxed);
+    int64_t start;
+    bool moved;
+
+    if (!bri_may_spin())
+        return false;
+    start = bri_now();
+    moved = spin_until(word, seen, start + BRIEF_NS);
+    /* Where long spinning has kept failing, it is tried again only now and then. */
+    if (!moved && (s > -SCORE_MAX || start % 8 == 0) && enter_spinners(a)) {
+        moved = spin_until(word, seen, start + LONG_NS);
+        leave_spinners(a);
+    }
+    if (moved ? s < SCORE_MAX : s > -SCORE_MAX)
+        atomic_store_explicit(score, moved ? s + 4 : s - 1, memory_order_relaxed);
+    return moved;
+}
+
+static void count_waiter(struct bri_txn *t, unsigned channel, bool in)
+{
+    struct bri_slot_shm *s = t->o->slot;
+    struct bri_attachment_shm *att = t->o->att;
+    uint32_t one = in ? 1 : UINT32_MAX;
+
+    bri_set32(t, &s->n_waiters[channel], s->n_waiters[channel] + one);
+    bri_set32(t, &att->n_waiting[channel], att->n_waiting[channel] + one);
+}
+
+bool bri_count_sleeper(struct bri_object *o, unsigned channel, bool in)
+{
+    struct bri_txn t;
+
+    if (o->att == NULL || bri_begin(&t, o, PATIENCE_AT_ONCE) < 0)
+        return false;
+    count_waiter(&t, channel, in);
+    return bri_end(&t, 0) == 0;
+}
+
+void bri_forget_waiters(struct bri_txn *t, struct bri_attachment_shm *att)
+{
+    struct bri_slot_shm *s = t->o->slot;
+
+    for (unsigned i = 0; i < BRI_N_CHANNELS; i++) {
+        uint32_t n = att->n_waiting[i];
+
+        if (n == 0)
+            continue;
+        bri_set32(t, &s->n_waiters[i], s->n_waiters[i] >= n ? s->n_waiters[i] - n : 0);
+        bri_set32(t, &att->n_waiting[i], 0);
+    }
+}
+
+int bri_section(struct bri_object *o, bri_try_fn *try, void *arg)
+{
+    struct bri_txn t;
+    int r;
+
+    do {
+        r = bri_begin(&t, o, BRI_PATIENCE);
+        if (r < 0)
+            return r;
+        r = bri_end(&t, try(&t, arg));
+    } while (r == BRI_AGAIN);
+    return r;
+}
+
+/* What one wait has come to: one per call of bri_blocking(). */
+struct waiting {
+    struct bri_object *o;
+    unsigned channel;
+    int64_t deadline_ns; /* set at the first wait */
+    int if_now;
+    uint32_t seen;
+    bool spun;
+    bool registered;
+    bool over; /* time is up: one last try */
+};
+
+/* The condition was false: says what to do. BRI_WAIT: sleep or spin; anything else ends the
+ * operation. */
+static int must_wait(struct waiting *w, struct bri_txn *t, int64_t timeout_ns)
+{
+    if (timeout_ns == 0)
+        return w->if_now;
+    if (w->deadline_ns == 0)
+        w->deadline_ns = bri_deadline(timeout_ns);
+    if (w->over)
+        return BROKER_TIMEDOUT;
+    w->seen = atomic_load_explicit(&w->o->slot->wait_word[w->channel], memory_order_relaxed);
+    if (w->spun && !w->registered) {
+        if (w->o->att == NULL)
+            return BROKER_INTERNAL;
+        count_waiter(t, w->channel, true);
+    }
+    return BRI_WAIT;
+}
+
+static void pass_time(struct waiting *w, _Atomic int32_t *score)
+{
+    _Atomic uint32_t *word = &w->o->slot->wait_word[w->channel];
+
+    if (!w->registered) {
+        w->spun = !bri_spin(w->o->arena, word, w->seen, score);
+        return;
+    }
+    (void)bri_futex_wait(word, w->seen, w->deadline_ns);
+    w->over = w->deadline_ns != BRI_NEVER && bri_now() >= w->deadline_ns;
+}
+
+/* How long the guard itself may keep us. */
+static int64_t patience(const struct waiting *w, int64_t timeout_ns)
+{
+    if (timeout_ns == 0 || w->over)
+        return PATIENCE_AT_ONCE;
+    if (w->deadline_ns != 0 || timeout_ns == BRI_NEVER)
+        return w->deadline_ns != 0 ? w->deadline_ns : BRI_NEVER;
+    return -timeout_ns;
+}
+
+/* A registered waiter gives up. If it can't, the end of its session or of the object takes the
+ * count back. */
+static int give_up(struct waiting *w, int r)
+{
+    if (w->registered && r != BROKER_GONE)
+        (void)bri_count_sleeper(w->o, w->channel, false);
+    return r;
+}
+
+int bri_blocking(struct bri_object *o, unsigned channel, int64_t timeout_ns, int if_now,
+    bri_try_fn *try, void *arg)
+{
+    static _Atomic int32_t
+        scores[64]; /* shared by objects that fall together: only speed is at stake */
+    struct waiting w = {.o = o, .channel = channel, .if_now = if_now};
+    struct bri_txn t;
+    bool wait;
+    int r;
+
+    for (;;) {
+        r = bri_begin(&t, o, patience(&w, timeout_ns));
+        if (r < 0)
+            return give_up(&w, r);
+        r = try(&t, arg);
+        if (r == BRI_WAIT && t.failed == 0)
+            r = must_wait(&w, &t, timeout_ns);
+        wait = r == BRI_WAIT;
+        if (!wait && r >= 0 && w.registered)
+            count_waiter(&t, channel, false);
+        r = bri_end(&t, wait ? 0 : r);
+        if (r == BRI_AGAIN)
+            continue;
+        if (r < 0)
+            return give_up(&w, r);
+        if (!wait)
+            return r;
+        w.registered |= w.spun;
+        pass_time(&w, &scores[o->id % 64]);
+    }
+}

@@ -1,0 +1,41 @@
+/*
+ * dict.h - what dict.c and dict_bulk.c share
+ */
+#ifndef BRI_DICT_H
+#define BRI_DICT_H
+
+#include "client/handle.h"
+#include "objects/table.h"
+#include "value/value.h"
+
+#define BRI_DICT_VALUE_MAX (UINT32_C(1) << 30) /* bytes of one encoded value */
+#define BRI_DICT_SMALL                                                                             \
+    512u /* values up to here are encoded before the section, so that they can be written over */
+
+/* A value about to be stored. */
+struct bri_dict_value {
+    broker_value value;
+    size_t size;            /* encoded */
+    const uint8_t *encoded; /* NULL if it is to be encoded into its block */
+    uint32_t page;          /* reserved run in which the whole entry lies already, or 0 */
+};
+
+static inline struct bri_table_shm *bri_dict_table(const struct bri_object *o)
+{
+    return (struct bri_table_shm *)o->slot->state;
+}
+
+/*
+ * Stores a value under a key in the section: over the entry @old if that is not NULL, else as a new
+ * one. 0 or the section's failure.
+ */
+int bri_dict_put(struct bri_txn *t, const struct bri_table_key *key, const struct bri_entry *old,
+    const struct bri_dict_value *value);
+
+/* bri_table_find() in a section: CORRUPT is damage then. */
+int bri_dict_find(struct bri_txn *t, const struct bri_table_key *key, struct bri_entry *out_entry);
+
+/* *@total += @delta where @e's value is a whole number: 0, WRONGVALUE, OVERFLOW. */
+int bri_dict_sum(const struct bri_entry *e, int64_t delta, int64_t *out_total);
+
+#endif

@@ -1,0 +1,336 @@
+/*
+ * inspect.c - the operations of the arena itself: what is in it, and who uses it
+ *
+ * Pictures of a living thing: each line is right for a moment of its own. Nothing here holds a
+ * guard for longer than one object's numbers take.
+ */
+#include <stdlib.h>
+
+#include <broker.h>
+
+#include "core/heap.h"
+#include "core/registry.h"
+#include "core/session.h"
+#include "engine_ops.h"
+#include "objects/lock.h"
+#include "objects/open.h"
+#include "objects/pack.h"
+#include "value/value.h"
+
+#define LIST_FIRST 1024u
+
+/* ---- names ---- */
+
+struct names {
+    struct bri_listing *entries;
+    uint32_t n, capacity;
+};
+
+static int more_names(struct names *x)
+{
+    uint32_t capacity = x->capacity != 0 ? x->capacity * 2 : LIST_FIRST;
+    struct bri_listing *entries = realloc(x->entries, capacity * sizeof(*entries));
+
+    if (entries == NULL)
+        return BROKER_NOMEM;
+    x->entries = entries;
+    x->capacity = capacity;
+    return 0;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(((const struct bri_listing *)a)->name, ((const struct bri_listing *)b)->name);
+}
+
+/* All names of the arena, in order. The caller frees the entries. */
+static int all_names(struct bri_arena *a, struct names *x)
+{
+    uint32_t cursor = 0;
+    int n, r = 0;
+
+    do {
+        n = x->capacity > x->n
+                ? bri_registry_list(a, &cursor, x->entries + x->n, x->capacity - x->n)
+                : BROKER_TOOBIG;
+        if (n >= 0)
+            x->n += (uint32_t)n;
+        else if (n != BROKER_TOOBIG)
+            return n;
+        /* Whole buckets are copied: when they stop fitting, there must be more room. */
+        if (n < 0 || cursor != 0)
+            r = more_names(x);
+    } while (r == 0 && (n < 0 || cursor != 0));
+    if (r == 0 && x->n > 0)
+        qsort(x->entries, x->n, sizeof(*x->entries), compare_names);
+    return r;
+}
+
+static uint64_t object_bytes(const struct bri_object *o)
+{
+    return BRI_SLOT_SIZE +
+           (o->root != NULL ? *(volatile uint64_t *)&o->root->heap.n_pages * BRI_PAGE_SIZE : 0);
+}
+
+static bool wanted(const struct bri_listing *entry, uint32_t type, const char *prefix)
+{
+    return (type == 0 || entry->type == type) &&
+           (prefix == NULL || strncmp(entry->name, prefix, strlen(prefix)) == 0);
+}
+
+static void pack_listed(struct bri_pack *p, struct bri_arena *a, const struct bri_listing *entry)
+{
+    const struct bri_type_ops *ops = bri_type_ops(entry->type);
+    struct bri_object o;
+    uint64_t bytes = 0;
+
+    if (bri_object_bind(a, entry->slot, &o) == 0 && o.generation == entry->generation)
+        bytes = object_bytes(&o);
+    bri_pack_map(p, 3);
+    bri_pack_entry(p, "name", broker_str(entry->name));
+    bri_pack_entry(p, "type", ops != NULL ? broker_str(ops->name) : broker_nil());
+    bri_pack_entry(p, "bytes", broker_uint(bytes));
+}
+
+int bri_broker_objects(broker *b, const char *type, const char *prefix, broker_buffer *buffer,
+    broker_value *out_objects)
+{
+    uint32_t number = type != NULL ? bri_type_number(type) : 0, n = 0;
+    struct names names = {0};
+    struct bri_pack p;
+    int r;
+
+    if (type != NULL && bri_type_ops(number) == NULL)
+        return BROKER_WRONGTYPE;
+    r = all_names(b->arena, &names);
+    if (r == 0) {
+        for (uint32_t i = 0; i < names.n; i++)
+            n += wanted(&names.entries[i], number, prefix);
+        bri_pack_start(&p, buffer);
+        bri_pack_array(&p, n);
+        for (uint32_t i = 0; i < names.n; i++)
+            if (wanted(&names.entries[i], number, prefix))
+                pack_listed(&p, b->arena, &names.entries[i]);
+        r = bri_pack_end(&p, out_objects);
+    }
+    free(names.entries);
+    return r;
+}
+
+/* ---- one object ---- */
+
+static int find_name(struct bri_arena *a, const char *name, struct bri_listing *out)
+{
+    struct names names = {0};
+    int r = bri_name_check(name);
+
+    if (r == 0)
+        r = all_names(a, &names);
+    if (r == 0) {
+        r = BROKER_NOTFOUND;
+        for (uint32_t i = 0; i < names.n && r != 0; i++)
+            if (strcmp(names.entries[i].name, name) == 0) {
+                *out = names.entries[i];
+                r = 0;
+            }
+    }
+    free(names.entries);
+    return r;
+}
+
+/* The numbers that every object has. */
+static void common_stat(const struct bri_object *o, struct bri_stat *stat)
+{
+    const struct bri_slot_shm *s = o->slot;
+    uint64_t sleepers = 0;
+
+    for (unsigned i = 0; i < BRI_N_CHANNELS; i++)
+        sleepers += *(const volatile uint32_t *)&s->n_waiters[i];
+    bri_stat_add(stat, "bytes", object_bytes(o));
+    if (o->root != NULL && o->root->heap.max_pages != 0)
+        bri_stat_add(stat, "quota_bytes", o->root->heap.max_pages * BRI_PAGE_SIZE);
+    bri_stat_add(stat, "created_ns", s->created_ns);
+    bri_stat_add(stat, "creator_uid", s->creator_uid);
+    bri_stat_add(stat, "revision", atomic_load(&s->seq) >> 1);
+    bri_stat_add(stat, "waiters", sleepers);
+    bri_stat_add(stat, "guard_contended", s->n_contended);
+    bri_stat_add(stat, "recoveries", s->n_recovered);
+    bri_stat_add(stat, "quarantined", atomic_load(&s->damaged) != 0);
+}
+
+/* Under the guard where that is possible, so that the numbers belong together. */
+static int collect(struct bri_object *o, const struct bri_type_ops *ops, struct bri_stat *stat)
+{
+    struct bri_txn t;
+    int r = o->arena->read_only ? BROKER_ACCESS : bri_begin(&t, o, -100 * BRI_MILLISECOND);
+
+    if (r == BROKER_GONE)
+        return BROKER_NOTFOUND;
+    common_stat(o, stat);
+    ops->stat(o, stat);
+    if (r == 0)
+        bri_abort(&t);
+    return 0; /* a guard that somebody stopped holds is no reason to say nothing */
+}
+
+int bri_broker_stat(broker *b, const char *name, broker_buffer *buffer, broker_value *out_stat)
+{
+    struct bri_stat stat = {0};
+    struct bri_listing entry;
+    const struct bri_type_ops *ops;
+    struct bri_object o;
+    struct bri_pack p;
+    int r = find_name(b->arena, name, &entry);
+
+    if (r == 0)
+        r = bri_object_bind(b->arena, entry.slot, &o);
+    if (r < 0)
+        return r == BROKER_GONE ? BROKER_NOTFOUND : r;
+    ops = bri_type_ops(o.type);
+    if (ops == NULL)
+        return BROKER_CORRUPT;
+    r = collect(&o, ops, &stat);
+    if (r < 0)
+        return r;
+    bri_pack_start(&p, buffer);
+    bri_pack_map(&p, stat.n + 2);
+    bri_pack_entry(&p, "name", broker_str(name));
+    bri_pack_entry(&p, "type", broker_str(ops->name));
+    for (uint32_t i = 0; i < stat.n; i++)
+        bri_pack_entry(&p, stat.entries[i].name, broker_uint(stat.entries[i].value));
+    return bri_pack_end(&p, out_stat);
+}
+
+int bri_broker_destroy(broker *b, const char *name)
+{
+    return b->read_only ? BROKER_ACCESS : bri_registry_destroy(b->arena, name);
+}
+
+/* ---- sessions ---- */
+
+/* What a session holds, summed over its attachments. Read without its guard: a picture. */
+static void sum_holdings(struct bri_arena *a, uint32_t number, uint64_t *out_leases,
+    uint64_t *out_waiting, uint64_t *out_locks)
+{
+    struct bri_object session, o;
+    const struct bri_attachment_shm *att;
+    struct bri_lock_look owner;
+    uint32_t left = 100000;
+    uint64_t off;
+
+    *out_leases = *out_waiting = *out_locks = 0;
+    if (bri_session_object(a, number, &session) < 0 || session.root == NULL)
+        return;
+    for (off = bri_session_state(&session)->first_attachment; off != 0 && left-- > 0;
+         off = att->next_off) {
+        att = bri_attachment_at(&session, off);
+        if (att == NULL)
+            return;
+        *out_leases += att->n_leases;
+        for (unsigned c = 0; c < BRI_N_CHANNELS; c++)
+            *out_waiting += att->n_waiting[c];
+        if (bri_object_bind(a, att->object, &o) == 0 && o.generation == att->generation &&
+            o.type == BRI_TYPE_LOCK && bri_lock_look(&o, &owner) == 0)
+            *out_locks += owner.held && owner.session == number;
+    }
+}
+
+static void pack_session(
+    struct bri_pack *p, struct bri_arena *a, const struct bri_session_info *info)
+{
+    uint64_t leases, waiting, locks;
+
+    sum_holdings(a, info->number, &leases, &waiting, &locks);
+    bri_pack_map(p, 11);
+    bri_pack_entry(p, "session", broker_uint(info->number));
+    bri_pack_entry(p, "pid", broker_uint(info->pid));
+    bri_pack_entry(p, "uid", broker_uint(info->uid));
+    bri_pack_entry(p, "gid", broker_uint(info->gid));
+    bri_pack_entry(p, "command", broker_str(info->comm));
+    bri_pack_entry(p, "alive", broker_bool(!bri_session_is_dead(a, info->number)));
+    bri_pack_entry(p, "attached_ns", broker_uint(info->attached_ns));
+    bri_pack_entry(p, "objects", broker_uint(info->n_attachments));
+    bri_pack_entry(p, "leases", broker_uint(leases));
+    bri_pack_entry(p, "locks", broker_uint(locks));
+    bri_pack_entry(p, "waiting", broker_uint(waiting));
+}
+
+int bri_broker_clients(broker *b, broker_buffer *buffer, broker_value *out_clients)
+{
+    struct bri_arena *a = b->arena;
+    struct bri_session_info *infos = calloc(a->n_sessions, sizeof(*infos));
+    struct bri_pack p;
+    uint32_t n = 0;
+
+    if (infos == NULL)
+        return BROKER_NOMEM;
+    for (uint32_t i = 0; i < a->n_sessions; i++)
+        if (bri_session_info(a, i, &infos[n]) == 0 && infos[n].status != BRI_SESSION_FREE)
+            n++;
+    bri_pack_start(&p, buffer);
+    bri_pack_array(&p, n);
+    for (uint32_t i = 0; i < n; i++)
+        pack_session(&p, a, &infos[i]);
+    free(infos);
+    return bri_pack_end(&p, out_clients);
+}
+
+/* ---- locks ---- */
+
+struct held {
+    struct bri_lock_look look;
+    uint32_t waiters;
+};
+
+static bool look_at_lock(struct bri_arena *a, const struct bri_listing *entry, struct held *out)
+{
+    struct bri_object o;
+
+    if (entry->type != BRI_TYPE_LOCK || bri_object_bind(a, entry->slot, &o) < 0 ||
+        o.generation != entry->generation || bri_lock_look(&o, &out->look) < 0)
+        return false;
+    out->waiters = *(volatile uint32_t *)&o.slot->n_waiters[0];
+    return out->look.held;
+}
+
+static void pack_lock(
+    struct bri_pack *p, struct bri_arena *a, const char *name, const struct held *held)
+{
+    struct bri_session_info info = {0};
+    bool known = !held->look.kept && bri_session_info(a, held->look.session, &info) == 0;
+
+    bri_pack_map(p, 8);
+    bri_pack_entry(p, "name", broker_str(name));
+    bri_pack_entry(p, "session", known ? broker_uint(held->look.session) : broker_nil());
+    bri_pack_entry(p, "pid", known ? broker_uint(info.pid) : broker_nil());
+    bri_pack_entry(p, "command", known ? broker_str(info.comm) : broker_nil());
+    bri_pack_entry(p, "thread", known ? broker_uint(held->look.thread) : broker_nil());
+    bri_pack_entry(p, "alive", broker_bool(known && !bri_session_is_dead(a, held->look.session)));
+    bri_pack_entry(p, "token", broker_uint(held->look.token));
+    bri_pack_entry(p, "waiters", broker_uint(held->waiters));
+}
+
+int bri_broker_locks(broker *b, broker_buffer *buffer, broker_value *out_locks)
+{
+    struct names names = {0};
+    struct held *held = NULL;
+    struct bri_pack p;
+    uint32_t n = 0;
+    int r = all_names(b->arena, &names);
+
+    if (r == 0 && names.n > 0 && (held = calloc(names.n, sizeof(*held))) == NULL)
+        r = BROKER_NOMEM;
+    for (uint32_t i = 0; i < names.n && r == 0; i++)
+        n += look_at_lock(b->arena, &names.entries[i], &held[i]);
+    if (r == 0) {
+        bri_pack_start(&p, buffer);
+        bri_pack_array(&p, n);
+        for (uint32_t i = 0; i < names.n; i++)
+            if (held[i].look.held)
+                pack_lock(&p, b->arena, names.entries[i].name, &held[i]);
+        r = bri_pack_end(&p, out_locks);
+    }
+    free(held);
+    free(names.entries);
+    return r;
+}

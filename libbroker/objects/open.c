@@ -1,0 +1,44 @@
+/*
+ * open.c - see open.h
+ */
+#include "objects/open.h"
+
+#include <unistd.h>
+
+#include "client/open.h"
+#include "core/registry.h"
+
+const struct bri_type_ops *bri_type_ops(uint32_t number)
+{
+    static const struct bri_type_ops *const types[] = {
+        &bri_dict_type, &bri_queue_type, &bri_lock_type};
+
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
+        if (types[i]->number == number)
+            return types[i];
+    return NULL;
+}
+
+int bri_open_object(broker *b, const char *name, const struct bri_type_ops *type,
+    const void *options, struct bri_handle **out_handle)
+{
+    const struct bri_common_options *common = options;
+    struct bri_open open = {.name = name, .type = type, .options = options, .uid = geteuid()};
+
+    if (common != NULL) {
+        if ((unsigned)common->mode > BROKER_OPEN)
+            return BROKER_INVALID;
+        open.mode = (enum bri_open_mode)common->mode;
+        open.quota_bytes = common->quota_bytes;
+    }
+    return bri_shm_open_handle(b, &open, out_handle);
+}
+
+int bri_match_quota(const struct bri_object *o, uint64_t quota_bytes)
+{
+    uint64_t pages = (quota_bytes + BRI_PAGE_SIZE - 1) / BRI_PAGE_SIZE;
+
+    return quota_bytes == 0 || (o->root != NULL && o->root->heap.max_pages == pages)
+               ? 0
+               : BROKER_MISMATCH;
+}
