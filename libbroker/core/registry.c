@@ -3,6 +3,8 @@
  */
 #include "core/registry.h"
 
+#include <sched.h>
+
 #include <broker/errors.h>
 
 #include "core/heap.h"
@@ -12,6 +14,7 @@
 
 #define MAX_CHAIN 100000u /* names in one bucket; the walk's bound */
 #define BURY_AT_ONCE 32
+#define READ_TRIES 1000000
 
 static struct bri_registry_shm *state_of(const struct bri_object *registry)
 {
@@ -242,6 +245,28 @@ static int open_existing(
     return open->options != NULL ? open->type->match(out, open->options) : 0;
 }
 
+/* A read-only client takes no guard: it looks until nothing changed meanwhile. */
+static int open_read_only(
+    struct bri_object *registry, const struct bri_open *open, struct bri_object *out)
+{
+    uint32_t *link, slot;
+    uint64_t seq;
+    int r;
+
+    for (uint32_t i = 0; i < READ_TRIES; i++) {
+        if (!bri_read_begin(registry, &seq)) {
+            (void)sched_yield();
+            continue;
+        }
+        r = find(registry, open->name, &link, &slot);
+        if (r == 0)
+            r = open_existing(open, registry->arena, slot, out);
+        if (bri_read_valid(registry, seq))
+            return r == BROKER_NOTFOUND && open->mode != BRI_OPEN_EXISTING ? BROKER_ACCESS : r;
+    }
+    return BROKER_TIMEDOUT;
+}
+
 int bri_registry_open(
     struct bri_arena *a, const struct bri_open *open, struct bri_object *out_object)
 {
@@ -254,6 +279,8 @@ int bri_registry_open(
         r = bind_registry(a, &registry);
     if (r < 0)
         return r;
+    if (a->read_only)
+        return open_read_only(&registry, open, out_object);
     do {
         r = bri_begin(&t, &registry, BRI_PATIENCE);
         if (r < 0)
@@ -320,7 +347,7 @@ int bri_registry_destroy(struct bri_arena *a, const char *name)
 static int announce(struct bri_object *o)
 {
     struct bri_txn t;
-    int r = bri_begin(&t, o, -BRI_MILLISECOND * 10);
+    int r = bri_begin(&t, o, -2 * BRI_MILLISECOND);
 
     if (r < 0)
         return r;
@@ -338,7 +365,7 @@ static int give_memory(struct bri_object *o)
     int r;
 
     if (o->root != NULL) {
-        r = bri_begin(&t, o, -BRI_MILLISECOND * 10);
+        r = bri_begin(&t, o, -2 * BRI_MILLISECOND);
         if (r < 0)
             return r;
         bri_heap_clear(&t);
@@ -349,7 +376,7 @@ static int give_memory(struct bri_object *o)
             return r;
     }
     bare.root = NULL;
-    r = bri_begin(&t, &bare, -BRI_MILLISECOND * 10);
+    r = bri_begin(&t, &bare, -2 * BRI_MILLISECOND);
     if (r < 0)
         return r;
     bri_set_atomic32(&t, &bare.slot->old_root, atomic_load(&bare.slot->root_page));

@@ -307,7 +307,7 @@ static void give_orphans(struct bri_arena *a, struct bri_attachment_shm *att)
 
 int bri_reap_begin(struct bri_txn *t, struct bri_object *o)
 {
-    int r = bri_begin(t, o, -BRI_MILLISECOND * 10);
+    int r = bri_begin(t, o, -2 * BRI_MILLISECOND);
 
     if (r == 0 && (atomic_load(&o->reaped->generation) != o->reaped_generation ||
                       o->att->generation != o->generation || o->att->object != o->id)) {

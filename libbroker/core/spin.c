@@ -3,21 +3,19 @@
  */
 #include "core/spin.h"
 
-#include <sched.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 unsigned bri_n_processors(void)
 {
     static _Atomic unsigned known;
     unsigned n = atomic_load_explicit(&known, memory_order_relaxed);
-    cpu_set_t set;
+    long online;
 
     if (n != 0)
         return n;
-    CPU_ZERO(&set);
-    n = 1;
-    if (sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) > 0)
-        n = (unsigned)CPU_COUNT(&set);
+    online = sysconf(_SC_NPROCESSORS_ONLN);
+    n = online > 0 ? (unsigned)online : 1;
     atomic_store_explicit(&known, n, memory_order_relaxed);
     return n;
 }

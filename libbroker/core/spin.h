@@ -19,7 +19,10 @@ static inline void bri_pause(unsigned n)
 #endif
 }
 
-/* Processors that this process may run on, asked once. */
+/*
+ * Processors of the machine, asked once. Not those that this process may run on: a program that is bound to one of them
+ * spins well while the other side runs on another; where it does not pay, bri_spin() finds out.
+ */
 unsigned bri_n_processors(void);
 
 /* Spinning on one processor only keeps the other side from running. */

@@ -14,6 +14,10 @@
     (-100 * BRI_MILLISECOND) /* for a guard, by those who do not want to wait */
 #define SCORE_MAX 16
 #define LOOK_AT_CLOCK 16
+#define BURST_PAUSES 16 /* about a microsecond */
+#define BURST_MOVES 4
+#define BURST_MAX 8
+#define BURST_PROBE 32
 
 /* A place among those that spin long: one processor must be left for the side that is waited for.
  */
@@ -46,6 +50,26 @@ static bool spin_until(_Atomic uint32_t *word, uint32_t seen, int64_t until_ns)
     }
 }
 
+/*
+ * The word moved. Where it moves in bursts, as with a producer at full speed, it pays to let some more changes come before
+ * asking for the guard again: both sides then work several times in a row on lines that stay with them. Where it moves
+ * once, as in a conversation, it does not; so this learns, and asks again only now and then.
+ */
+static void let_burst_come(_Atomic uint32_t *word, uint32_t seen)
+{
+    static __thread int burst;
+    static __thread unsigned n;
+    bool probe = n++ % BURST_PROBE == 0;
+
+    if (burst == 0 && !probe)
+        return;
+    bri_pause(BURST_PAUSES);
+    if (atomic_load_explicit(word, memory_order_relaxed) - seen >= BURST_MOVES)
+        burst = burst < BURST_MAX ? burst + 1 : burst;
+    else if (burst > 0)
+        burst--;
+}
+
 bool bri_spin(struct bri_arena *a, _Atomic uint32_t *word, uint32_t seen, _Atomic int32_t *score)
 {
     int32_t s = atomic_load_explicit(score, memory_order_relaxed);
@@ -61,6 +85,8 @@ bool bri_spin(struct bri_arena *a, _Atomic uint32_t *word, uint32_t seen, _Atomi
         moved = spin_until(word, seen, start + LONG_NS);
         leave_spinners(a);
     }
+    if (moved)
+        let_burst_come(word, seen);
     if (moved ? s < SCORE_MAX : s > -SCORE_MAX)
         atomic_store_explicit(score, moved ? s + 4 : s - 1, memory_order_relaxed);
     return moved;

@@ -36,12 +36,8 @@
 #ifndef BROKER_H
 #define BROKER_H
 
-#include <broker/dict.h>
 #include <broker/errors.h>
-#include <broker/inspect.h>
-#include <broker/lock.h>
-#include <broker/options.h>
-#include <broker/queue.h>
+#include <broker/objects.h>
 #include <broker/types.h>
 #include <broker/value.h>
 

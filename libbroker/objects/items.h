@@ -90,6 +90,26 @@ uint8_t *bri_items_add(struct bri_txn *t, struct bri_items_shm *q, struct bri_pl
 void bri_items_publish(struct bri_txn *t, struct bri_items_shm *q, struct bri_place_shm tail,
     uint64_t n, uint64_t bytes);
 
+/*
+ * Brings over the memory of the next item to be put at @place (or taken from there), while the guard is not needed: what
+ * the other side had last then does not have to be waited for inside the section.
+ */
+static inline void bri_items_prefetch_put(const struct bri_object *o, struct bri_place_shm place)
+{
+    const uint8_t *p = o->arena->base + ((uint64_t)place.segment << BRI_PAGE_SHIFT) + place.at;
+
+    __builtin_prefetch(p, 1); /* an address that is wrong does no harm */
+    __builtin_prefetch(p + 64, 1);
+}
+
+static inline void bri_items_prefetch_get(const struct bri_object *o, struct bri_place_shm place)
+{
+    const uint8_t *p = o->arena->base + ((uint64_t)place.segment << BRI_PAGE_SHIFT) + place.at;
+
+    __builtin_prefetch(p, 0);
+    __builtin_prefetch(p + 64, 0);
+}
+
 /* A look at the items that can be taken, from the first on, changing nothing. */
 struct bri_items_cursor {
     struct bri_place_shm place;

@@ -62,6 +62,7 @@ struct put {
     uint64_t bytes;
     uint32_t body; /* of one large item: reserved pages that have its bytes already */
     bool several;
+    struct bri_place_shm next; /* where the next item will go */
 };
 
 /* 0, or BRI_WAIT while there is no room, or why there never will be. */
@@ -130,6 +131,7 @@ static int put_try(struct bri_txn *t, void *arg)
     if (r < 0)
         return r;
     bri_items_publish(t, &q->items, tail, x->n, x->bytes);
+    x->next = tail;
     bri_wake(t, NOT_EMPTY, x->n < BRI_WAKE_ALL ? (unsigned)x->n : BRI_WAKE_ALL);
     return t->failed;
 }
@@ -181,7 +183,9 @@ int bri_queue_put(struct bri_handle *h, broker_value value, int64_t timeout_ns)
     x.bytes = size;
     if (__builtin_expect(size > BRI_ITEM_INLINE, 0))
         return put_large(&h->object, &x, timeout_ns);
-    return bri_blocking(&h->object, NOT_FULL, timeout_ns, BROKER_FULL, put_try, &x);
+    r = bri_blocking(&h->object, NOT_FULL, timeout_ns, BROKER_FULL, put_try, &x);
+    bri_items_prefetch_put(&h->object, x.next);
+    return r;
 }
 
 /* Walks the items once: how many and how large. */
@@ -229,6 +233,7 @@ struct get {
     const uint8_t *bytes;
     uint64_t item_off;
     uint32_t size;
+    struct bri_place_shm next; /* where the next item will be */
 };
 
 /* Room came: for one who waits for a place, and for all who wait for several or for bytes. */
@@ -269,6 +274,7 @@ static int get_try(struct bri_txn *t, void *arg)
         memcpy(x->out.buffer->data, c.bytes, c.size);
     }
     x->out.buffer->size = c.size;
+    x->next = c.place;
     bri_items_take(t, &q->items, 1, (q->flags & JOINABLE) != 0, x->large ? BRI_ITEM_COPYING : 0);
     wake_putters(t, q, 1);
     return t->failed;
@@ -380,6 +386,7 @@ int bri_queue_get(
 
     if (r == 0)
         r = get(h, timeout_ns, get_try, &x);
+    bri_items_prefetch_get(&h->object, x.next);
     return r < 0 ? r : bri_value_decode(buffer->data, buffer->size, out_value);
 }
 

@@ -1,6 +1,7 @@
 /*
- * The check that every value passes before anything else reads it: msgpack-c's own parser template with callbacks that
- * only count, so that it allocates nothing and accepts nothing that msgpack-c would not.
+ * The check that every value passes before anything else reads it: msgpack-c's own parser template
+ * with callbacks that only count, so that it allocates nothing and accepts nothing that msgpack-c
+ * would not.
  */
 #include "value/value.h"
 
@@ -72,8 +73,8 @@ static inline int see_bin(
 }
 
 /*
- * @size includes the byte of the type, so it is never 0, unless an ext 32 of 0xffffffff bytes made the template's sum
- * wrap around: that one it would take for empty.
+ * @size includes the byte of the type, so it is never 0, unless an ext 32 of 0xffffffff bytes made
+ * the template's sum wrap around: that one it would take for empty.
  */
 static inline int see_ext(
     struct walk_budget *budget, const char *base, const char *body, size_t size, walk_object *o)

@@ -20,7 +20,8 @@ static int order_bytes(const struct bri_head *a, const struct bri_head *b)
     return order != 0 ? order : (a->count > b->count) - (a->count < b->count);
 }
 
-/* An integer against a double that is unified, so either lies outside every integer's range or is not integral. */
+/* An integer against a double that is unified, so either lies outside every integer's range or is
+ * not integral. */
 static int order_integer_double(const struct bri_head *integer, double d)
 {
     int64_t truncated;
@@ -62,7 +63,8 @@ static bool is_number(const struct bri_head *h)
     return is_integer(h) || (h->kind == BRI_KIND_DOUBLE && !isnan(h->d));
 }
 
-/* The order of two values other than containers, or, inside of arrays, of which is known that they are equal. */
+/* The order of two values other than containers, or, inside of arrays, of which is known that they
+ * are equal. */
 static int order_scalars(struct bri_head *a, struct bri_head *b, int *out_order)
 {
     bri_head_unify(a);
@@ -87,8 +89,8 @@ static int order_scalars(struct bri_head *a, struct bri_head *b, int *out_order)
 }
 
 /*
- * Maps and extensions have no order, but inside of arrays equal ones are passed over, as in Python: the elements after
- * them decide. 0 if @a and @b are at two such.
+ * Maps and extensions have no order, but inside of arrays equal ones are passed over, as in Python:
+ * the elements after them decide. 0 if @a and @b are at two such.
  */
 static int pass_equal(struct cursor *a, struct cursor *b)
 {
@@ -106,8 +108,8 @@ static int pass_equal(struct cursor *a, struct cursor *b)
 
 static int order_values(struct cursor *a, struct cursor *b, unsigned int depth, int *out_order);
 
-static int order_arrays(struct cursor *a, struct cursor *b, const uint32_t count[2],
-    unsigned int depth, int *out_order)
+static int order_arrays(
+    struct cursor *a, struct cursor *b, const uint32_t count[2], unsigned int depth, int *out_order)
 {
     uint32_t common = count[0] < count[1] ? count[0] : count[1];
     int order;
@@ -128,7 +130,8 @@ static int order_arrays(struct cursor *a, struct cursor *b, const uint32_t count
     return 0;
 }
 
-/* Moves both cursors behind the values if these are equal; else they may stay within. @depth counts open arrays. */
+/* Moves both cursors behind the values if these are equal; else they may stay within. @depth counts
+ * open arrays. */
 static int order_values(struct cursor *a, struct cursor *b, unsigned int depth, int *out_order)
 {
     struct bri_head ha;

@@ -1,6 +1,7 @@
 /*
  * Reading encoded values: whole ones into struct broker_value, and containers element by element.
- * The bytes come out of shared memory or from the caller: nothing is believed that they do not bear out.
+ * The bytes come out of shared memory or from the caller: nothing is believed that they do not bear
+ * out.
  */
 #include "value/head.h"
 #include "value/value.h"

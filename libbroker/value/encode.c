@@ -1,7 +1,8 @@
 /*
- * Writing msgpack: msgpack-c's own packing template with an append that is inline, so that constants fold. It chooses
- * the shortest form of everything, and the unsigned form for numbers that are not negative.
- * Callers provide the room: the largest header is 6 bytes, the largest scalar 9.
+ * Writing msgpack: msgpack-c's own packing template with an append that is inline, so that
+ * constants fold. It chooses the shortest form of everything, and the unsigned form for numbers
+ * that are not negative. Callers provide the room: the largest header is 6 bytes, the largest
+ * scalar 9.
  */
 #include "value/head.h"
 #include "value/value.h"

@@ -1,6 +1,6 @@
 /*
- * Equality of encoded values. Both are walked side by side; only maps whose pairs come in different orders are searched,
- * and that within a budget.
+ * Equality of encoded values. Both are walked side by side; only maps whose pairs come in different
+ * orders are searched, and that within a budget.
  */
 #include "value/head.h"
 #include "value/value.h"
@@ -43,8 +43,8 @@ static bool step_over(struct comparison *c, struct cursor *at)
 }
 
 /*
- * Look through @pairs for the key at @key, passing over the first @rank that have it. True if there is one more: @pairs
- * is then at its value. Counts in pairs->n_found.
+ * Look through @pairs for the key at @key, passing over the first @rank that have it. True if there
+ * is one more: @pairs is then at its value. Counts in pairs->n_found.
  */
 static bool find_key(struct comparison *c, struct cursor key, struct pairs *pairs, uint32_t rank)
 {
@@ -66,8 +66,9 @@ static bool find_key(struct comparison *c, struct cursor key, struct pairs *pair
 }
 
 /*
- * Whether the @n pairs at @a are those at @b in another order. Each is looked up among those at @b; if its key came
- * before, say twice, then it is the third with this key that it must equal. So each has a partner of its own.
+ * Whether the @n pairs at @a are those at @b in another order. Each is looked up among those at @b;
+ * if its key came before, say twice, then it is the third with this key that it must equal. So each
+ * has a partner of its own.
  */
 static bool same_pairs(struct comparison *c, struct cursor *a, struct cursor *b, uint32_t n)
 {

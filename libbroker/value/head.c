@@ -1,6 +1,6 @@
 /*
- * Reading single msgpack headers. Each byte of the input is loaded once and checked before it is used, since the input
- * may lie in memory that others write.
+ * Reading single msgpack headers. Each byte of the input is loaded once and checked before it is
+ * used, since the input may lie in memory that others write.
  */
 #include "value/head.h"
 
@@ -10,8 +10,8 @@
 #include <string.h>
 
 /*
- * The helpers are inlined into one switch over the formats, where the sizes are constants: this is what comparing and
- * walking spend their time on.
+ * The helpers are inlined into one switch over the formats, where the sizes are constants: this is
+ * what comparing and walking spend their time on.
  */
 #define HELPER static inline __attribute__((always_inline))
 

@@ -1,6 +1,6 @@
 /*
- * Single msgpack headers, read and written: what decoding, walking, keys and comparisons are made of.
- * For the files of this folder and for brokerctl's JSON.
+ * Single msgpack headers, read and written: what decoding, walking, keys and comparisons are made
+ * of. For the files of this folder and for brokerctl's JSON.
  */
 #ifndef BRI_VALUE_HEAD_H
 #define BRI_VALUE_HEAD_H
@@ -37,18 +37,19 @@ struct bri_head {
 
 /*
  * Read the header at @p, and step over it and over the body of a string, byte string or extension.
- * Returns where the next header is, or NULL if there is no msgpack at @p, if it would reach beyond @end, or if a
- * container announces more elements than there are bytes left.
+ * Returns where the next header is, or NULL if there is no msgpack at @p, if it would reach beyond
+ * @end, or if a container announces more elements than there are bytes left.
  */
 const uint8_t *bri_head_read(const uint8_t *p, const uint8_t *end, struct bri_head *out);
 
 /*
- * Step over one whole value. Returns where it ends, or NULL as bri_head_read() does; nesting does not matter.
- * Adds the number of headers it read to *n_steps if that is not NULL.
+ * Step over one whole value. Returns where it ends, or NULL as bri_head_read() does; nesting does
+ * not matter. Adds the number of headers it read to *n_steps if that is not NULL.
  */
 const uint8_t *bri_head_skip(const uint8_t *p, const uint8_t *end, uint64_t *n_steps);
 
-/* Bring numbers that Python holds to be equal to one form: bools and integral doubles become integers if they fit. */
+/* Bring numbers that Python holds to be equal to one form: bools and integral doubles become
+ * integers if they fit. */
 void bri_head_unify(struct bri_head *h);
 
 /* Write a header in its shortest form and return its size. */

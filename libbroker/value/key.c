@@ -1,7 +1,8 @@
 /*
- * Canonical keys. What the caller did not pack itself is canonical as soon as it is encoded, bools and doubles apart.
- * Packed values are walked and written anew header by header, since any of them may not be in the form that all equal
- * keys share; what is too long for the struct is walked twice, first to learn the size.
+ * Canonical keys. What the caller did not pack itself is canonical as soon as it is encoded, bools
+ * and doubles apart. Packed values are walked and written anew header by header, since any of them
+ * may not be in the form that all equal keys share; what is too long for the struct is walked
+ * twice, first to learn the size.
  */
 #include "value/head.h"
 #include "value/value.h"

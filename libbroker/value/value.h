@@ -1,10 +1,12 @@
 /*
- * Values inside the library: checking, encoding and decoding msgpack, canonical keys, order and equality.
+ * Values inside the library: checking, encoding and decoding msgpack, canonical keys, order and
+ * equality.
  *
- * What a caller gives is checked once, by bri_value_measure(), and then encoded. What comes out of shared memory was
- * checked when it went in, but is input all the same: everything here that reads msgpack stays inside the bytes it was
- * given and ends after a number of steps that those bytes bound. Nothing here allocates, except bri_key_init() for a
- * long key and the buffer functions. The functions know nothing of shared memory: a crash inside one leaves nothing.
+ * What a caller gives is checked once, by bri_value_measure(), and then encoded. What comes out of
+ * shared memory was checked when it went in, but is input all the same: everything here that reads
+ * msgpack stays inside the bytes it was given and ends after a number of steps that those bytes
+ * bound. Nothing here allocates, except bri_key_init() for a long key and the buffer functions. The
+ * functions know nothing of shared memory: a crash inside one leaves nothing.
  *
  * The cases of which hot paths consist (short strings, numbers) are inline.
  */
@@ -22,16 +24,16 @@
 #define BRI_VALUE_DEPTH 32
 
 /*
- * A reference to another object is the extension type BRI_EXT_REF: BRI_REF_SIZE bytes, the object's id (unique in its
- * arena) and its generation, each a big-endian u64.
+ * A reference to another object is the extension type BRI_EXT_REF: BRI_REF_SIZE bytes, the object's
+ * id (unique in its arena) and its generation, each a big-endian u64.
  */
 #define BRI_EXT_REF 1
 #define BRI_REF_SIZE 16
 
 /*
  * Walk over @data: it must be exactly one msgpack value, without trailing bytes.
- * BROKER_TOODEEP if containers nest deeper than BRI_VALUE_DEPTH, BROKER_INVALID for everything else that is wrong.
- * Strings are not checked for UTF-8.
+ * BROKER_TOODEEP if containers nest deeper than BRI_VALUE_DEPTH, BROKER_INVALID for everything else
+ * that is wrong. Strings are not checked for UTF-8.
  */
 int bri_value_check(const void *data, size_t size);
 
@@ -74,9 +76,10 @@ static inline size_t bri_bytes_header_size(uint32_t type, uint32_t size)
 }
 
 /*
- * Check @v (a known type, bytes where there must be some, BROKER_PACKED by bri_value_check()) and give the size it has
- * encoded in the shortest form; packed bytes stay as they are.
- * BROKER_INVALID or BROKER_TOODEEP; BROKER_TOOBIG if broker_strn() and the like were given more than they can carry.
+ * Check @v (a known type, bytes where there must be some, BROKER_PACKED by bri_value_check()) and
+ * give the size it has encoded in the shortest form; packed bytes stay as they are. BROKER_INVALID
+ * or BROKER_TOODEEP; BROKER_TOOBIG if broker_strn() and the like were given more than they can
+ * carry.
  */
 static inline int bri_value_measure(broker_value v, size_t *out_size)
 {
@@ -113,10 +116,11 @@ static inline int bri_value_measure(broker_value v, size_t *out_size)
 size_t bri_value_encode(broker_value v, void *out);
 
 /*
- * The value that the @size bytes at @data are: scalars in the struct, strings and byte strings as a pointer into
- * @data, arrays, maps and extensions as BROKER_PACKED of all @size bytes. Integers are BROKER_INT if they fit, else
- * BROKER_UINT. The inside of arrays and maps is not walked.
- * BROKER_CORRUPT if the header does not agree with @size.
+ * The value that the @size bytes at @data are: scalars in the struct, strings and byte strings as a
+ * pointer into
+ * @data, arrays, maps and extensions as BROKER_PACKED of all @size bytes. Integers are BROKER_INT
+ * if they fit, else BROKER_UINT. The inside of arrays and maps is not walked. BROKER_CORRUPT if the
+ * header does not agree with @size.
  */
 static inline int bri_value_decode(const void *data, size_t size, broker_value *out)
 {
@@ -142,9 +146,9 @@ static inline int bri_value_decode(const void *data, size_t size, broker_value *
 }
 
 /*
- * Canonical keys: two values are the same key, as Python sees it, if and only if their canonical bytes are the same.
- * A canonical key is itself msgpack in the shortest form: bools are 0 and 1, a double with an integral value that an
- * integer can hold is that integer.
+ * Canonical keys: two values are the same key, as Python sees it, if and only if their canonical
+ * bytes are the same. A canonical key is itself msgpack in the shortest form: bools are 0 and 1, a
+ * double with an integral value that an integer can hold is that integer.
  */
 #define BRI_KEY_INLINE 128
 #define BRI_KEY_MAX 65536 /* longest canonical key in bytes */
@@ -161,9 +165,10 @@ struct bri_key {
 int bri_key_init_any(struct bri_key *k, broker_value v);
 
 /*
- * Make @k the canonical key of @v, independent of @v's memory. After any outcome bri_key_fini() may be called.
- * BROKER_BADKEY for NaN, maps, extensions, and arrays that hold one of these or nest deeper than BRI_KEY_DEPTH;
- * BROKER_TOOBIG above BRI_KEY_MAX; BROKER_INVALID and BROKER_TOODEEP as for bri_value_measure(); BROKER_NOMEM.
+ * Make @k the canonical key of @v, independent of @v's memory. After any outcome bri_key_fini() may
+ * be called. BROKER_BADKEY for NaN, maps, extensions, and arrays that hold one of these or nest
+ * deeper than BRI_KEY_DEPTH; BROKER_TOOBIG above BRI_KEY_MAX; BROKER_INVALID and BROKER_TOODEEP as
+ * for bri_value_measure(); BROKER_NOMEM.
  */
 static inline int bri_key_init(struct bri_key *k, broker_value v)
 {
@@ -180,28 +185,31 @@ static inline int bri_key_init(struct bri_key *k, broker_value v)
 void bri_key_fini(struct bri_key *k);
 
 /*
- * The order of two encoded values: *out_order is below, equal to or above 0. Numbers (bools too) are compared exactly,
- * whatever their types; strings with strings and byte strings with byte strings, bytewise; arrays by their first
- * unequal elements, else the shorter one first; nil equals nil.
- * BROKER_INCOMPARABLE for every other pair and for NaN; BROKER_CORRUPT if the bytes are not msgpack.
+ * The order of two encoded values: *out_order is below, equal to or above 0. Numbers (bools too)
+ * are compared exactly, whatever their types; strings with strings and byte strings with byte
+ * strings, bytewise; arrays by their first unequal elements, else the shorter one first; nil equals
+ * nil. BROKER_INCOMPARABLE for every other pair and for NaN; BROKER_CORRUPT if the bytes are not
+ * msgpack.
  */
 int bri_value_compare(const void *a, size_t na, const void *b, size_t nb, int *out_order);
 
 /*
- * Whether two encoded values are equal as in Python: 1, 1.0 and true are, a string and a byte string never, NaN not even
- * to itself, maps in whatever order their pairs are. (Where a map has a key twice, the values of that key must come in
- * the same order.) Bytes that are not msgpack equal nothing.
+ * Whether two encoded values are equal as in Python: 1, 1.0 and true are, a string and a byte
+ * string never, NaN not even to itself, maps in whatever order their pairs are. (Where a map has a
+ * key twice, the values of that key must come in the same order.) Bytes that are not msgpack equal
+ * nothing.
  *
- * Comparing costs time proportional to the size, except for maps whose pairs come in different orders: there each pair
- * is looked up by walking over the other map. BRI_EQUAL_STEPS bounds what one call spends on that (a few
- * milliseconds; enough for two maps of 500 pairs in any order): what is not found to be equal by then counts as unequal.
+ * Comparing costs time proportional to the size, except for maps whose pairs come in different
+ * orders: there each pair is looked up by walking over the other map. BRI_EQUAL_STEPS bounds what
+ * one call spends on that (a few milliseconds; enough for two maps of 500 pairs in any order): what
+ * is not found to be equal by then counts as unequal.
  */
 #define BRI_EQUAL_STEPS (UINT32_C(1) << 20)
 bool bri_value_equal(const void *a, size_t na, const void *b, size_t nb);
 
 /*
- * Make room for @capacity bytes in all, keeping the contents; grows by doubling. BROKER_NOMEM leaves the buffer as it
- * was.
+ * Make room for @capacity bytes in all, keeping the contents; grows by doubling. BROKER_NOMEM
+ * leaves the buffer as it was.
  */
 int bri_buffer_reserve(broker_buffer *b, size_t capacity);
 
@@ -216,13 +224,14 @@ struct bri_iter {
     uint32_t left; /* elements to come; for a map two for each pair */
 };
 
-/* Start a walk. BROKER_INVALID if @data does not begin with an array (a map) that could fit into @size bytes. */
+/* Start a walk. BROKER_INVALID if @data does not begin with an array (a map) that could fit into
+ * @size bytes. */
 int bri_iter_array(struct bri_iter *it, const void *data, size_t size);
 int bri_iter_map(struct bri_iter *it, const void *data, size_t size);
 
 /*
- * The next element's bytes. BROKER_EMPTY when all were given; BROKER_INVALID if what comes is not msgpack, or something
- * comes after the last element.
+ * The next element's bytes. BROKER_EMPTY when all were given; BROKER_INVALID if what comes is not
+ * msgpack, or something comes after the last element.
  */
 int bri_iter_next(struct bri_iter *it, const void **out_data, size_t *out_size);
 

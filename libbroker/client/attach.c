@@ -1,0 +1,407 @@
+/*
+ * attach.c - the client's side of the attach socket; see attach.h
+ *
+ * The connection is used when attaching and for the rare request after that; operations never look
+ * at it. Every wait for the daemon ends after PATIENCE_SECONDS. Killed anywhere in here, the
+ * process leaves at most a session without attachments, which ends as its process did.
+ */
+#include "client/attach.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "client/handle.h"
+#include "core/errno.h"
+#include "core/session.h"
+
+#define PATIENCE_SECONDS 5
+
+static int fail_connect(const char *path, int e)
+{
+    const char *user_dir = secure_getenv("XDG_RUNTIME_DIR");
+    size_t n = user_dir != NULL ? strlen(user_dir) : 0;
+    const char *start = "start a brokerd there";
+
+    if (e == EACCES || e == EPERM)
+        return bri_fail_text(BROKER_ACCESS, "this user may not use the broker at %s", path);
+    if (e == EAGAIN)
+        return bri_fail_text(
+            BROKER_NODAEMON, "the broker at %s is there, but does not answer", path);
+    if (e != ENOENT && e != ECONNREFUSED && e != ENOTDIR)
+        return bri_fail_text(bri_from_errno(e), "cannot connect to %s: %s", path, strerror(e));
+    if (strcmp(path, BRI_SYSTEM_DIR "/" BRI_ATTACH_NAME) == 0)
+        start = "start it with `systemctl start brokerd`";
+    else if (n > 0 && strncmp(path, user_dir, n) == 0 &&
+             strcmp(path + n, "/brokerd/" BRI_ATTACH_NAME) == 0)
+        start = "start it with `systemctl --user start brokerd`";
+    return bri_fail_text(
+        BROKER_NODAEMON, "no broker answers at %s: %s, or open \"private:\"", path, start);
+}
+
+static int connect_to(const char *path, int *out_sock)
+{
+    const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int sock, r, e;
+
+    if (strlen(path) >= sizeof(address.sun_path))
+        return bri_fail_text(BROKER_ADDRESS, "the path %s is too long for a socket", path);
+    memcpy(address.sun_path, path, strlen(path));
+    sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (sock < 0)
+        return bri_fail_text(bri_from_errno(errno), "cannot make a socket: %s", strerror(errno));
+    (void)setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    (void)setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    do
+        r = connect(sock, (const struct sockaddr *)&address, sizeof(address));
+    while (r != 0 && errno == EINTR);
+    if (r != 0) {
+        e = errno;
+        (void)close(sock);
+        return fail_connect(path, e);
+    }
+    *out_sock = sock;
+    return 0;
+}
+
+/* Takes the one descriptor out of a message; any others are closed. */
+static int take_fd(struct msghdr *m)
+{
+    int fd = -1, each;
+
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
+        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
+            memcpy(&each, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+            if (fd >= 0)
+                (void)close(fd);
+            fd = each;
+        }
+    }
+    return fd;
+}
+
+/* One packet of at most @size bytes: how many, and the descriptor that came with it, or -1.
+ * NODAEMON. */
+static int receive(int sock, void *packet, size_t size, size_t *out_n, int *out_fd)
+{
+    union {
+        char bytes[CMSG_SPACE(4 * sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec part = {.iov_base = packet, .iov_len = size};
+    struct msghdr m = {.msg_iov = &part,
+        .msg_iovlen = 1,
+        .msg_control = control.bytes,
+        .msg_controllen = sizeof(control.bytes)};
+    bool reset = false;
+    ssize_t n;
+
+    for (;;) {
+        n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
+        if (n >= 0 || (errno != EINTR && (errno != ECONNRESET || reset)))
+            break;
+        /* Turned away before our message was read: why may still be there to be read. */
+        reset = reset || errno == ECONNRESET;
+    }
+    if (n <= 0)
+        return BROKER_NODAEMON;
+    *out_fd = take_fd(&m);
+    *out_n = (m.msg_flags & MSG_TRUNC) != 0 ? SIZE_MAX : (size_t)n;
+    return 0;
+}
+
+static int transmit(int sock, const void *packet, size_t size)
+{
+    ssize_t n;
+
+    do
+        n = send(sock, packet, size, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n == (ssize_t)size ? 0 : BROKER_NODAEMON;
+}
+
+static bool is_reply(const struct bri_attach_reply *reply, size_t n, enum bri_attach_kind kind)
+{
+    return n == sizeof(*reply) && reply->head.magic == BRI_ATTACH_MAGIC &&
+           (reply->head.kind == kind || reply->status < 0) && reply->status <= 0;
+}
+
+static int say_hello(const char *path, int sock, const char *arena, bool read_only,
+    struct bri_attach_reply *out_reply, int *out_fd)
+{
+    struct bri_attach_hello hello = {
+        .head = bri_attach_head(BRI_ATTACH_HELLO),
+        .layout_version = BRI_LAYOUT_VERSION,
+        .abi = BRI_ABI,
+        .access = read_only ? BRI_ATTACH_READ : BRI_ATTACH_WRITE,
+    };
+    size_t n = strlen(arena);
+    int r;
+
+    if (n >= sizeof(hello.arena))
+        return bri_fail_text(BROKER_ADDRESS, "the arena's name %s is too long", arena);
+    memcpy(hello.arena, arena, n);
+    /* A daemon that turns us away may have closed already: its answer counts, not that we could not
+     * send. */
+    (void)transmit(sock, &hello, sizeof(hello));
+    r = receive(sock, out_reply, sizeof(*out_reply), &n, out_fd);
+    if (r < 0)
+        return bri_fail_text(r, "the broker at %s is there, but does not answer", path);
+    if (!is_reply(out_reply, n, BRI_ATTACH_HELLO) || (out_reply->status == 0) != (*out_fd >= 0)) {
+        if (*out_fd >= 0)
+            (void)close(*out_fd);
+        return bri_fail_text(BROKER_PROTO, "what answers at %s is no broker", path);
+    }
+    if (out_reply->status == 0)
+        return 0;
+    if (*out_fd >= 0)
+        (void)close(*out_fd);
+    out_reply->text[sizeof(out_reply->text) - 1] = '\0';
+    return bri_fail_text(out_reply->status, "%s", out_reply->text);
+}
+
+static int map_attached(
+    int fd, bool read_only, const struct bri_attach_reply *reply, struct bri_attached *out)
+{
+    uint32_t found[2] = {0, 0};
+    int r = bri_arena_map(fd, read_only, &out->arena, found);
+
+    if (r < 0) {
+        (void)close(fd);
+        if (r == BROKER_VERSION)
+            return bri_fail_text(r, "the arena has layout %u.%08x, this program knows %u.%08x",
+                found[0], found[1], BRI_LAYOUT_VERSION, BRI_ABI);
+        return bri_fail_text(r, "the arena cannot be mapped: %s",
+            r == BROKER_CORRUPT ? "its header is damaged" : "no memory, or the system refused");
+    }
+    out->number = reply->session;
+    if (read_only)
+        return 0;
+    r = bri_session_object(out->arena, reply->session, &out->session);
+    if (r == 0 && out->session.generation != reply->generation)
+        r = BROKER_PROTO;
+    if (r < 0) {
+        bri_arena_unmap(out->arena);
+        return bri_fail_text(r, "the broker gave a session that is none");
+    }
+    return 0;
+}
+
+static void leave(int sock)
+{
+    struct bri_attach_request request = {.head = bri_attach_head(BRI_ATTACH_LEAVE)};
+
+    (void)transmit(sock, &request, sizeof(request));
+}
+
+int bri_attach_to(
+    const char *path, const char *arena, bool read_only, struct bri_attached *out_attached)
+{
+    struct bri_attached attached = {.number = UINT32_MAX};
+    struct bri_attach_reply reply;
+    int fd = -1, r = connect_to(path, &attached.sock);
+
+    if (r < 0)
+        return r;
+    r = say_hello(path, attached.sock, arena, read_only, &reply, &fd);
+    if (r == 0) {
+        r = map_attached(fd, read_only, &reply, &attached);
+        if (r < 0)
+            leave(attached.sock);
+    }
+    if (r < 0) {
+        (void)close(attached.sock);
+        return r;
+    }
+    *out_attached = attached;
+    return 0;
+}
+
+void bri_attach_undo(struct bri_attached *attached)
+{
+    leave(attached->sock);
+    (void)close(attached->sock);
+    bri_arena_unmap(attached->arena);
+}
+
+void bri_attach_forget(broker *b)
+{
+    if (b->sock >= 0)
+        (void)close(b->sock);
+    b->sock = -1;
+    if (b->arena == NULL)
+        return;
+    /* Not mapped in this process (MADV_DONTFORK): something else may lie there by now. */
+    if (b->arena->fd >= 0)
+        (void)close(b->arena->fd);
+    b->arena->fd = -1;
+    bri_arena_unmap(b->arena);
+    b->arena = NULL;
+}
+
+/* ---- after fork ---- */
+
+static int attach_anew(broker *b)
+{
+    struct bri_attached attached;
+    int r = bri_attach_to(b->path, b->arena_name, b->read_only, &attached);
+
+    if (r < 0)
+        return r;
+    if (memcmp(attached.arena->id, b->arena->id, sizeof(b->arena->id)) != 0) {
+        bri_attach_undo(&attached);
+        return bri_fail_text(
+            BROKER_GONE, "the broker at %s was restarted with a new arena", b->path);
+    }
+    bri_attach_forget(b);
+    b->arena = attached.arena;
+    b->session = attached.session;
+    b->session_number = attached.number;
+    b->sock = attached.sock;
+    atomic_store_explicit(&b->process, bri_process(), memory_order_release);
+    return 0;
+}
+
+int bri_reattach(broker *b)
+{
+    int r = 0;
+
+    (void)pthread_mutex_lock(&b->mutex);
+    if (atomic_load(&b->process) != bri_process())
+        r = attach_anew(b);
+    (void)pthread_mutex_unlock(&b->mutex);
+    return r;
+}
+
+/* The object may have been destroyed, and its slot used again, before we came. */
+static int rebind(struct bri_handle *h)
+{
+    broker *b = h->broker;
+    struct bri_object o;
+    int r = bri_object_bind(b->arena, h->object.id, &o);
+
+    if (r < 0)
+        return r;
+    if (o.generation != h->object.generation || o.type != h->type)
+        return BROKER_GONE;
+    if (!b->read_only) {
+        r = bri_attach(&b->session, &o, &o.att);
+        if (r < 0)
+            return r;
+    }
+    h->object = o;
+    atomic_store_explicit(&h->process, bri_process(), memory_order_release);
+    return 0;
+}
+
+int bri_reattach_handle(struct bri_handle *h)
+{
+    int r = bri_enter_broker(h->broker);
+
+    if (r < 0)
+        return r;
+    (void)pthread_mutex_lock(&h->broker->mutex);
+    if (atomic_load(&h->process) != bri_process())
+        r = rebind(h);
+    (void)pthread_mutex_unlock(&h->broker->mutex);
+    return r;
+}
+
+/* ---- requests ---- */
+
+/* As a reader: a session is not needed to ask, and the one that we have lives on without its
+ * connection. */
+static int reconnect(broker *b)
+{
+    struct bri_attached attached;
+    int r = bri_attach_to(b->path, b->arena_name, true, &attached);
+
+    if (r < 0)
+        return r;
+    if (memcmp(attached.arena->id, b->arena->id, sizeof(b->arena->id)) != 0)
+        r = bri_fail_text(BROKER_NODAEMON, "the broker at %s has another arena now", b->path);
+    bri_arena_unmap(attached.arena);
+    if (r < 0)
+        (void)close(attached.sock);
+    else
+        b->sock = attached.sock;
+    return r;
+}
+
+static int exchange_once(
+    broker *b, const struct bri_attach_request *request, void *answer, size_t size, size_t *out_n)
+{
+    int fd = -1, r = b->sock >= 0 ? 0 : reconnect(b);
+
+    if (r < 0)
+        return r;
+    r = transmit(b->sock, request, sizeof(*request));
+    if (r == 0)
+        r = receive(b->sock, answer, size, out_n, &fd);
+    if (fd >= 0)
+        (void)close(fd);
+    if (r < 0) {
+        (void)close(b->sock);
+        b->sock = -1;
+    }
+    return r;
+}
+
+/* One request and its answer. The daemon may have been replaced since: then the first try finds a
+ * dead connection. */
+static int exchange(
+    broker *b, const struct bri_attach_request *request, void *answer, size_t size, size_t *out_n)
+{
+    int r;
+
+    (void)pthread_mutex_lock(&b->mutex);
+    r = exchange_once(b, request, answer, size, out_n);
+    if (r == BROKER_NODAEMON)
+        r = exchange_once(b, request, answer, size, out_n);
+    (void)pthread_mutex_unlock(&b->mutex);
+    return r;
+}
+
+int bri_unstick(broker *b, uint32_t slot)
+{
+    struct bri_attach_request request = {.head = bri_attach_head(BRI_ATTACH_UNSTICK), .slot = slot};
+    struct bri_attach_reply reply;
+    size_t n;
+    int r = exchange(b, &request, &reply, sizeof(reply), &n);
+
+    if (r < 0)
+        return r;
+    if (!is_reply(&reply, n, BRI_ATTACH_UNSTICK))
+        return BROKER_PROTO;
+    return reply.status == BROKER_TIMEDOUT ? 0
+                                           : reply.status; /* its owner lives: it is not stuck */
+}
+
+int bri_attach_ask_status(broker *b, struct bri_attach_status *out_status)
+{
+    struct bri_attach_request request = {.head = bri_attach_head(BRI_ATTACH_STATUS)};
+    union {
+        struct bri_attach_reply reply;
+        struct bri_attach_status status;
+    } answer;
+    size_t n;
+    int r = exchange(b, &request, &answer, sizeof(answer), &n);
+
+    if (r < 0)
+        return r;
+    if (n == sizeof(answer.reply) && is_reply(&answer.reply, n, BRI_ATTACH_STATUS))
+        return answer.reply.status < 0 ? answer.reply.status : BROKER_PROTO;
+    if (n != sizeof(answer.status) || answer.status.head.magic != BRI_ATTACH_MAGIC ||
+        answer.status.status != 0)
+        return BROKER_PROTO;
+    answer.status.version[sizeof(answer.status.version) - 1] = '\0';
+    *out_status = answer.status;
+    return 0;
+}

@@ -1,0 +1,135 @@
+/*
+ * attach.h - how a program gets hold of an arena: the attach socket's messages, and the client's
+ * side of it
+ *
+ * The socket is a unix SOCK_SEQPACKET one, so one message is one packet. Numbers are in the
+ * machine's byte order, texts are NUL-terminated and padded with NULs. A client sends a request and
+ * gets one answer; the answer's `kind` is the request's. What does not fit a struct below, byte for
+ * byte, is answered with PROTO, and the connection ends.
+ *
+ * - HELLO: struct bri_attach_hello -> struct bri_attach_reply, on success with the arena's
+ *   descriptor (SCM_RIGHTS). The first request but for STATUS, within BRI_ATTACH_PATIENCE_NS of
+ *   connecting, and only once.
+ * - UNSTICK: struct bri_attach_request -> reply: frees the guard of the object in `slot` if its
+ *   owner is dead. 0, or TIMEDOUT when somebody who lives holds it.
+ * - STATUS: struct bri_attach_request -> struct bri_attach_status, or a reply with a failure.
+ * - LEAVE: struct bri_attach_request -> reply: takes back the session of this connection, which
+ *   never was used.
+ *
+ * The daemon learns from the kernel who asks. That a connection ends means nothing: the session
+ * lives as long as its process, or until the process itself gives it back in the arena.
+ */
+#ifndef BRI_ATTACH_H
+#define BRI_ATTACH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <broker/types.h>
+
+#include "core/guard.h"
+
+#define BRI_ATTACH_MAGIC 0x31746142u /* "Bat1" */
+#define BRI_ATTACH_VERSION 1u
+#define BRI_ATTACH_PATIENCE_NS (2 * BRI_SECOND)
+#define BRI_ATTACH_TEXT 200
+
+#define BRI_SYSTEM_DIR                                                                             \
+    "/run/brokerd" /* of the system's instance; of a user's: brokerd below $XDG_RUNTIME_DIR */
+#define BRI_ATTACH_NAME "attach" /* the socket in it */
+#define BRI_DEFAULT_ARENA "default"
+
+enum bri_attach_kind {
+    BRI_ATTACH_HELLO = 1,
+    BRI_ATTACH_UNSTICK = 2,
+    BRI_ATTACH_STATUS = 3,
+    BRI_ATTACH_LEAVE = 4,
+};
+
+enum bri_attach_access {
+    BRI_ATTACH_READ = 1,
+    BRI_ATTACH_WRITE = 2, /* and read */
+};
+
+/* Bytes 0 to 7 of every message, in every version. */
+struct bri_attach_head {
+    uint32_t magic;   /* 0: BRI_ATTACH_MAGIC */
+    uint16_t version; /* 4: of the sender */
+    uint16_t kind;    /* 6: enum bri_attach_kind */
+};
+
+struct bri_attach_hello {
+    struct bri_attach_head head; /* 0 */
+    uint32_t layout_version;     /* 8: BRI_LAYOUT_VERSION of the sender */
+    uint32_t abi;                /* 12: BRI_ABI of the sender */
+    uint32_t access;             /* 16: enum bri_attach_access */
+    uint32_t zero;               /* 20: 0 */
+    char arena[64];              /* 24 */
+};
+
+struct bri_attach_request {
+    struct bri_attach_head head; /* 0 */
+    uint32_t slot;               /* 8: of an object, for UNSTICK; else 0 */
+    uint32_t zero;               /* 12: 0 */
+};
+
+/* The same in every version, so that a refusal for the version can be read. */
+struct bri_attach_reply {
+    struct bri_attach_head head; /* 0 */
+    int32_t status;              /* 8: 0 or a negative BROKER_ code */
+    uint32_t session;            /* 12: its number; UINT32_MAX for readers, who have none */
+    uint64_t generation;         /* 16: of the session's slot */
+    uint64_t arena_size;         /* 24: bytes */
+    char text[BRI_ATTACH_TEXT];  /* 32: a sentence when it failed */
+};
+
+struct bri_attach_status {
+    struct bri_attach_head head; /* 0 */
+    int32_t status;              /* 8: 0 */
+    uint32_t pid;                /* 12: of the daemon */
+    uint32_t n_sessions;         /* 16: of all arenas */
+    uint32_t n_readers;          /* 20: clients that map an arena read-only */
+    uint64_t uptime_ns;          /* 24 */
+    uint64_t n_refused;          /* 32: connections that were turned away or dropped */
+    char version[32];            /* 40: of the daemon */
+};
+
+_Static_assert(sizeof(struct bri_attach_head) == 8, "head");
+_Static_assert(sizeof(struct bri_attach_hello) == 88, "hello");
+_Static_assert(sizeof(struct bri_attach_request) == 16, "request");
+_Static_assert(sizeof(struct bri_attach_reply) == 232, "reply");
+_Static_assert(sizeof(struct bri_attach_status) == 72, "status");
+
+static inline struct bri_attach_head bri_attach_head(enum bri_attach_kind kind)
+{
+    return (struct bri_attach_head){BRI_ATTACH_MAGIC, BRI_ATTACH_VERSION, (uint16_t)kind};
+}
+
+/* ---- the client's side ---- */
+
+/* What an attach gives this process. */
+struct bri_attached {
+    int sock;
+    uint32_t number; /* of the session; UINT32_MAX for a reader */
+    struct bri_arena *arena;
+    struct bri_object session; /* not bound for a reader */
+};
+
+/*
+ * Attaches this process to @arena of the daemon that listens at @path. NODAEMON, ACCESS, NOTFOUND,
+ * VERSION, LIMIT, PROTO and what bri_arena_map() says; each failure leaves a sentence
+ * (bri_fail_text).
+ */
+int bri_attach_to(
+    const char *path, const char *arena, bool read_only, struct bri_attached *out_attached);
+
+/* Gives a session back that was never used, and all that bri_attach_to() gave. */
+void bri_attach_undo(struct bri_attached *attached);
+
+/* Lets go of the arena and the connection that the parent of this process had: neither is ours. */
+void bri_attach_forget(broker *b);
+
+/* What the daemon says of itself. NODAEMON, PROTO. */
+int bri_attach_ask_status(broker *b, struct bri_attach_status *out_status);
+
+#endif

@@ -1,0 +1,324 @@
+/*
+ * open.c - brokers and handles: making, counting and letting go of them
+ *
+ * Opening the same arena twice gives the same broker, counted. The locks, in the order in which
+ * they may nest: the process-wide mutex below, then a broker's own; fork takes all of them, so that
+ * a child finds whole lists. A process killed in here leaves a session, which the daemon ends.
+ */
+#include "client/open.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <broker.h>
+
+#include "client/address.h"
+#include "client/attach.h"
+#include "client/private.h"
+#include "core/lock.h"
+#include "core/session.h"
+#include "engine_ops.h"
+
+#define LEAVE_PATIENCE (-100 * BRI_MILLISECOND)
+
+_Atomic uint32_t bri_process_number;
+
+struct opened {
+    struct broker broker; /* first: what programs hold */
+    struct opened *next;
+};
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static struct opened *all; /* [mutex] */
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void before_fork(void)
+{
+    (void)pthread_mutex_lock(&mutex);
+    for (struct opened *o = all; o != NULL; o = o->next)
+        (void)pthread_mutex_lock(&o->broker.mutex);
+}
+
+static void after_fork(void)
+{
+    for (struct opened *o = all; o != NULL; o = o->next)
+        (void)pthread_mutex_unlock(&o->broker.mutex);
+    (void)pthread_mutex_unlock(&mutex);
+}
+
+static void after_fork_in_child(void)
+{
+    (void)atomic_fetch_add(&bri_process_number, 1);
+    after_fork();
+}
+
+static void watch_forks(void)
+{
+    (void)pthread_atfork(before_fork, after_fork, after_fork_in_child);
+}
+
+static void destroy(broker *b)
+{
+    if (atomic_load(&b->process) != bri_process()) {
+        bri_attach_forget(b); /* the parent's: nothing of it is ours to end */
+    } else {
+        /* What is stuck stays for the daemon to finish: the session says that it is over. */
+        if (!b->read_only)
+            (void)bri_session_reap(b->arena, b->session_number, false, LEAVE_PATIENCE);
+        bri_arena_unmap(b->arena);
+        if (b->sock >= 0)
+            (void)close(b->sock);
+    }
+    for (struct bri_handle *h = b->handles, *next; h != NULL; h = next) {
+        next = h->next;
+        h->magic = 0;
+        free(h);
+    }
+    (void)pthread_mutex_destroy(&b->mutex);
+    b->magic = 0;
+    free((struct opened *)b);
+}
+
+static void unref(broker *b)
+{
+    bool last;
+
+    (void)pthread_mutex_lock(&mutex);
+    last = --b->refs == 0;
+    for (struct opened **link = &all; last && *link != NULL; link = &(*link)->next)
+        if (&(*link)->broker == b) {
+            *link = (*link)->next;
+            break;
+        }
+    (void)pthread_mutex_unlock(&mutex);
+    if (last)
+        destroy(b);
+}
+
+/* While the connection stands, the daemon is the one that gave us the arena, and the arena is the
+ * one that it has. */
+static bool is_connected(broker *b)
+{
+    struct pollfd p = {.events = POLLIN};
+    bool connected;
+
+    (void)pthread_mutex_lock(&b->mutex);
+    p.fd = b->sock;
+    connected = p.fd >= 0 && poll(&p, 1, 0) == 0;
+    (void)pthread_mutex_unlock(&b->mutex);
+    return connected;
+}
+
+/* The broker that this process has opened there already, counted once more; NULL if there is none.
+ */
+static broker *find_opened(const struct bri_address *address)
+{
+    broker *found = NULL;
+
+    (void)pthread_mutex_lock(&mutex);
+    for (struct opened *o = all; o != NULL && found == NULL; o = o->next) {
+        broker *b = &o->broker;
+
+        if (b->read_only == address->read_only && strcmp(b->path, address->path) == 0 &&
+            strcmp(b->arena_name, address->arena) == 0 && is_connected(b))
+            found = b;
+    }
+    if (found != NULL)
+        found->refs++;
+    (void)pthread_mutex_unlock(&mutex);
+    return found;
+}
+
+static int attach_new(const struct bri_address *address, bool is_private, broker **out_broker)
+{
+    struct bri_attached attached;
+    struct opened *o = calloc(1, sizeof(*o));
+    broker *b;
+    int r;
+
+    if (o == NULL)
+        return bri_fail_text(BROKER_NOMEM, "no memory for a broker");
+    r = bri_attach_to(address->path, address->arena, address->read_only, &attached);
+    if (r < 0) {
+        free(o);
+        return r;
+    }
+    b = &o->broker;
+    b->magic = BRI_BROKER_MAGIC;
+    b->refs = 1;
+    b->engine = &bri_engine_shm;
+    (void)pthread_mutex_init(&b->mutex, NULL);
+    atomic_store(&b->process, bri_process());
+    b->arena = attached.arena;
+    b->session = attached.session;
+    b->session_number = attached.number;
+    b->sock = attached.sock;
+    b->is_private = is_private;
+    b->read_only = address->read_only;
+    memcpy(b->path, address->path, sizeof(address->path));
+    memcpy(b->arena_name, address->arena, sizeof(b->arena_name));
+    bri_address_format(address, b->address, sizeof(b->address));
+    (void)pthread_mutex_lock(&mutex);
+    o->next = all;
+    all = o;
+    (void)pthread_mutex_unlock(&mutex);
+    *out_broker = b;
+    return 0;
+}
+
+static int open_private(struct bri_address *address, broker **out_broker)
+{
+    int starter, r = bri_private_start(address->path, &starter);
+
+    if (r < 0)
+        return r;
+    r = attach_new(address, true, out_broker);
+    (void)close(starter);
+    return r;
+}
+
+static int open_shared(const struct bri_address *address, broker **out_broker)
+{
+    broker *b = find_opened(address);
+    int r;
+
+    if (b == NULL)
+        return attach_new(address, false, out_broker);
+    r = bri_enter_broker(b);
+    if (r < 0) {
+        unref(b);
+        return r;
+    }
+    *out_broker = b;
+    return 0;
+}
+
+int broker_open(const char *address, broker **out_broker)
+{
+    struct bri_address parsed;
+    int r;
+
+    if (out_broker == NULL)
+        return bri_fail_text(BROKER_INVALID, "broker_open() needs a place for its result");
+    (void)pthread_once(&once, watch_forks);
+    r = bri_address_parse(address, &parsed);
+    if (r < 0)
+        return r;
+    return parsed.is_private ? open_private(&parsed, out_broker) : open_shared(&parsed, out_broker);
+}
+
+void broker_close(broker *b)
+{
+    if (b != NULL && b->magic == BRI_BROKER_MAGIC)
+        unref(b);
+}
+
+const char *broker_address(const broker *b)
+{
+    return b != NULL && b->magic == BRI_BROKER_MAGIC ? b->address : NULL;
+}
+
+const char *broker_version(void)
+{
+    return BRI_VERSION;
+}
+
+/* ---- handles ---- */
+
+/* A reader cannot take the registry's guard: if its owner died, the daemon frees it. */
+static int open_in_registry(broker *b, const struct bri_open *open, struct bri_object *out)
+{
+    int r = bri_registry_open(b->arena, open, out);
+
+    if (r != BROKER_TIMEDOUT || !b->read_only)
+        return r;
+    r = bri_unstick(b, b->arena->first_slot);
+    return r < 0 ? r : bri_registry_open(b->arena, open, out);
+}
+
+static struct bri_handle *find_handle(broker *b, const struct bri_object *o)
+{
+    struct bri_handle *h = b->handles;
+
+    while (h != NULL && (h->object.id != o->id || h->object.generation != o->generation))
+        h = h->next;
+    return h;
+}
+
+/* Under the broker's mutex, so that no two threads attach the same object. */
+static int make_handle(
+    broker *b, const struct bri_open *open, struct bri_object *o, struct bri_handle **out)
+{
+    struct bri_handle *h = calloc(1, sizeof(*h));
+    int r = h != NULL ? 0 : BROKER_NOMEM;
+
+    if (r == 0 && !b->read_only)
+        r = bri_attach(&b->session, o, &o->att);
+    if (r < 0) {
+        free(h);
+        return r;
+    }
+    h->magic = BRI_HANDLE_MAGIC;
+    h->type = open->type->number;
+    h->engine = b->engine;
+    h->broker = b;
+    h->refs = 1;
+    atomic_store(&h->process, bri_process());
+    h->object = *o;
+    memcpy(h->name, open->name, strlen(open->name) + 1);
+    h->next = b->handles;
+    b->handles = h;
+    *out = h;
+    return 0;
+}
+
+int bri_shm_open_handle(broker *b, const struct bri_open *open, struct bri_handle **out_handle)
+{
+    struct bri_object o;
+    struct bri_handle *h;
+    int r = bri_enter_broker(b);
+
+    if (r == 0)
+        r = open_in_registry(b, open, &o);
+    if (r < 0)
+        return r;
+    (void)pthread_mutex_lock(&b->mutex);
+    h = find_handle(b, &o);
+    if (h != NULL)
+        h->refs++;
+    else
+        r = make_handle(b, open, &o, &h);
+    (void)pthread_mutex_unlock(&b->mutex);
+    if (r == 0)
+        *out_handle = h;
+    return r;
+}
+
+void bri_shm_close_handle(struct bri_handle *h)
+{
+    broker *b;
+    bool last;
+
+    if (h == NULL || h->magic != BRI_HANDLE_MAGIC)
+        return;
+    b = h->broker;
+    (void)pthread_mutex_lock(&b->mutex);
+    last = --h->refs == 0;
+    for (struct bri_handle **link = &b->handles; last && *link != NULL; link = &(*link)->next)
+        if (*link == h) {
+            *link = h->next;
+            break;
+        }
+    (void)pthread_mutex_unlock(&b->mutex);
+    if (!last)
+        return;
+    /* In a child that never used it, the attachment is the parent's. What is stuck goes with the
+     * session. */
+    if (h->object.att != NULL && atomic_load(&h->process) == bri_process())
+        (void)bri_detach(&b->session, &h->object);
+    h->magic = 0;
+    free(h);
+}

@@ -1,0 +1,20 @@
+/*
+ * open.h - opening objects in shared memory: handles, and the attachments behind them
+ */
+#ifndef BRI_OPEN_H
+#define BRI_OPEN_H
+
+#include "client/handle.h"
+#include "core/registry.h"
+
+/*
+ * Opens or makes an object for this process. One handle and one attachment per object and process,
+ * counted. Handles that are still open end with their broker. All that bri_registry_open() and
+ * bri_attach() say; ACCESS when it would have to be made and the broker may only read.
+ */
+int bri_shm_open_handle(broker *b, const struct bri_open *open, struct bri_handle **out_handle);
+
+/* The last close gives back what this session holds of the object. NULL is allowed. */
+void bri_shm_close_handle(struct bri_handle *h);
+
+#endif
