@@ -52,11 +52,12 @@ static bool find_key(struct comparison *c, struct cursor key, struct pairs *pair
     while (pairs->n > 0) {
         struct cursor key_a = key;
         struct cursor key_b = pairs->at;
-        bool found = same_values(c, &key_a, &key_b); /* no longer than stepping over the key */
 
+        /* Paid for before it is done: to compare keys takes no more steps than to step over them.
+         */
         if (!step_over(c, &pairs->at))
             return false;
-        if (found && pairs->n_found++ == rank)
+        if (same_values(c, &key_a, &key_b) && pairs->n_found++ == rank)
             return true;
         if (!step_over(c, &pairs->at))
             return false;
@@ -66,17 +67,21 @@ static bool find_key(struct comparison *c, struct cursor key, struct pairs *pair
 }
 
 /*
- * Whether the @n pairs at @a are those at @b in another order. Each is looked up among those at @b;
- * if its key came before, say twice, then it is the third with this key that it must equal. So each
- * has a partner of its own.
+ * Whether the @n pairs at @a, of which the first is known to have another key than the first at @b,
+ * are those at @b in another order. Each is looked up among those at @b; if its key came before,
+ * say twice, then it is the third with this key that it must equal. So each has a partner of its
+ * own.
  */
 static bool same_pairs(struct comparison *c, struct cursor *a, struct cursor *b, uint32_t n)
 {
     const struct cursor first = *a;
+    struct cursor second = *b;
 
+    if (n < 2 || !step_over(c, &second) || !step_over(c, &second))
+        return false;
     for (uint32_t i = 0; i < n; i++) {
         struct pairs earlier = {first, i, 0};
-        struct pairs partner = {*b, n, 0};
+        struct pairs partner = {i == 0 ? second : *b, i == 0 ? n - 1 : n, 0};
 
         (void)find_key(c, *a, &earlier, UINT32_MAX); /* counts them all */
         if (!find_key(c, *a, &partner, earlier.n_found))
@@ -138,6 +143,8 @@ static bool same_values(struct comparison *c, struct cursor *a, struct cursor *b
     struct bri_head ha;
     struct bri_head hb;
 
+    if (c->gave_up)
+        return false;
     a->p = bri_head_read(a->p, a->end, &ha);
     b->p = bri_head_read(b->p, b->end, &hb);
     if (a->p == NULL || b->p == NULL)

@@ -1,0 +1,218 @@
+/*
+ * access.c - see access.h
+ */
+#include "access.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <poll.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core/session.h"
+
+#ifndef SO_PEERGROUPS
+#define SO_PEERGROUPS 59
+#endif
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 /* Linux 6.5 */
+#endif
+#define MAX_GROUPS 65536u
+
+static bool is_number(const char *word, uint32_t *out_number)
+{
+    char *end;
+    unsigned long n;
+
+    if (word[0] < '0' || word[0] > '9')
+        return false;
+    errno = 0;
+    n = strtoul(word, &end, 10);
+    if (errno != 0 || *end != '\0' || n >= UINT32_MAX)
+        return false;
+    *out_number = (uint32_t)n;
+    return true;
+}
+
+static bool find_user(const char *word, uid_t *out_uid)
+{
+    const struct passwd *user;
+
+    if (is_number(word, out_uid))
+        return true;
+    user = getpwnam(word);
+    if (user != NULL)
+        *out_uid = user->pw_uid;
+    return user != NULL;
+}
+
+static bool find_group(const char *word, gid_t *out_gid)
+{
+    const struct group *group;
+
+    if (is_number(word, out_gid))
+        return true;
+    group = getgrnam(word);
+    if (group != NULL)
+        *out_gid = group->gr_gid;
+    return group != NULL;
+}
+
+bool brokerd_rule_add(struct brokerd_rule *rule, const char *word, const char **out_reason)
+{
+    *out_reason = "a rule has room for 64 users and 64 groups";
+    if (strcmp(word, "*") == 0) {
+        rule->everybody = true;
+        return true;
+    }
+    if (rule->n_groups == BROKERD_RULE_MAX || rule->n_users == BROKERD_RULE_MAX)
+        return false;
+    if (word[0] == '@') {
+        *out_reason = "there is no such group";
+        if (!find_group(word + 1, &rule->groups[rule->n_groups]))
+            return false;
+        rule->n_groups++;
+        return true;
+    }
+    *out_reason = "there is no such user (groups are written @group)";
+    if (!find_user(word, &rule->users[rule->n_users]))
+        return false;
+    rule->n_users++;
+    return true;
+}
+
+bool brokerd_peer_get(int sock, struct brokerd_peer *out_peer)
+{
+    struct ucred cred;
+    socklen_t size = sizeof(cred);
+
+    if (getsockopt(sock, SOL_SOCKET, SO_PEERCRED, &cred, &size) != 0 || size != sizeof(cred))
+        return false;
+    *out_peer = (struct brokerd_peer){.pid = cred.pid, .uid = cred.uid, .gid = cred.gid};
+    return true;
+}
+
+static bool has_group(const struct brokerd_rule *rule, gid_t gid)
+{
+    for (uint32_t i = 0; i < rule->n_groups; i++)
+        if (rule->groups[i] == gid)
+            return true;
+    return false;
+}
+
+/* The peer's further groups, which SO_PEERCRED does not tell. */
+static bool has_peer_group(const struct brokerd_rule *rule, int sock)
+{
+    socklen_t size = MAX_GROUPS * sizeof(gid_t);
+    gid_t *groups = malloc(size);
+    bool found = false;
+
+    if (groups != NULL && getsockopt(sock, SOL_SOCKET, SO_PEERGROUPS, groups, &size) == 0)
+        for (size_t i = 0; i < size / sizeof(gid_t) && !found; i++)
+            found = has_group(rule, groups[i]);
+    free(groups);
+    return found;
+}
+
+bool brokerd_rule_allows(const struct brokerd_rule *rule, int sock, const struct brokerd_peer *peer)
+{
+    if (rule->everybody)
+        return true;
+    for (uint32_t i = 0; i < rule->n_users; i++)
+        if (rule->users[i] == peer->uid)
+            return true;
+    return rule->n_groups > 0 && (has_group(rule, peer->gid) || has_peer_group(rule, sock));
+}
+
+bool brokerd_pidfd_ended(int pidfd)
+{
+    struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+    return poll(&p, 1, 0) != 0;
+}
+
+/*
+ * NSpid lists a process's ids from our namespace inwards: one id means that it is in ours. Unlike
+ * /proc/PID/ns/pid it may be read by a daemon without privileges about the processes of other
+ * users.
+ */
+static bool is_in_our_namespace(pid_t pid)
+{
+    static const char key[] = "\nNSpid:";
+    char path[40], text[4096];
+    const char *p, *end;
+    size_t n;
+    FILE *f;
+    unsigned ids = 0;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+    f = fopen(path, "re");
+    if (f == NULL)
+        return false;
+    n = fread(text, 1, sizeof(text) - 1, f);
+    (void)fclose(f);
+    text[n] = '\0';
+    p = strstr(text, key);
+    if (p == NULL)
+        return false;
+    p += sizeof(key) - 1;
+    end = p + strcspn(p, "\n");
+    for (; p < end; p++)
+        ids += *p >= '0' && *p <= '9' && (p[-1] < '0' || p[-1] > '9');
+    return ids == 1;
+}
+
+static int open_pidfd(int sock, pid_t pid)
+{
+    int pidfd;
+    socklen_t size = sizeof(pidfd);
+
+    if (getsockopt(sock, SOL_SOCKET, SO_PEERPIDFD, &pidfd, &size) == 0)
+        return pidfd;
+    /* An older kernel: nobody else has got the number as long as the peer has not hung up. */
+    pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (pidfd >= 0) {
+        struct pollfd p = {.fd = sock, .events = POLLRDHUP};
+
+        if (poll(&p, 1, 0) == 0)
+            return pidfd;
+        (void)close(pidfd);
+    }
+    return -1;
+}
+
+int brokerd_peer_pidfd(int sock, const struct brokerd_peer *peer, const char **out_reason)
+{
+    int pidfd;
+
+    *out_reason = "it runs in another PID namespace than the broker";
+    if (peer->pid <= 0)
+        return -1;
+    pidfd = open_pidfd(sock, peer->pid);
+    if (pidfd >= 0 && is_in_our_namespace(peer->pid) && !brokerd_pidfd_ended(pidfd))
+        return pidfd;
+    if (pidfd < 0 || brokerd_pidfd_ended(pidfd))
+        *out_reason = "the process is gone";
+    if (pidfd >= 0)
+        (void)close(pidfd);
+    return -1;
+}
+
+int brokerd_pidfd_of(pid_t pid, uint64_t start_time)
+{
+    uint64_t found;
+    int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+
+    if (pidfd < 0)
+        return -1;
+    if (!brokerd_pidfd_ended(pidfd) && bri_process_start_time(pid, &found) == 0 &&
+        found == start_time)
+        return pidfd;
+    (void)close(pidfd);
+    return -1;
+}

@@ -1,0 +1,317 @@
+/*
+ * arenas.c - see arenas.h
+ *
+ * A daemon that dies in here leaves at most a file without magic, which the next one removes and
+ * makes again.
+ */
+#include "arenas.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <broker/errors.h>
+
+#include "core/clock.h"
+#include "core/lock.h"
+#include "core/pages.h"
+#include "core/registry.h"
+#include "log.h"
+
+#define LOOKS 8u
+#define COUNT_TICKS 10u /* the count of free pages is repaired this often, and after each death */
+#define TRIM_AT_ONCE 256u
+
+/* ---- opening ---- */
+
+/* True if nobody but us can have written there. */
+static bool is_ours(const struct brokerd_arena *arena, int fd)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
+        (st.st_mode & 077) == 0)
+        return true;
+    brokerd_log(LOG_ERR, &(struct brokerd_about){.arena = arena->name},
+        "/dev/shm%s is there but does not belong to this user alone: remove it", arena->shm_name);
+    return false;
+}
+
+/* A creator died before it was done: there is no magic. */
+static bool is_unfinished(int fd)
+{
+    uint64_t magic = 0;
+
+    return pread(fd, &magic, sizeof(magic), 0) != sizeof(magic) || magic == 0;
+}
+
+static bool adopt(struct brokerd_arena *arena, int fd)
+{
+    const struct brokerd_about about = {.arena = arena->name};
+    uint32_t found[2] = {0, 0};
+    int r = bri_arena_map(fd, false, &arena->map, found);
+
+    if (r == 0) {
+        brokerd_log(LOG_INFO, &about, "adopted the arena %s", arena->name);
+        return true;
+    }
+    (void)close(fd);
+    if (r == BROKER_VERSION)
+        brokerd_log(LOG_ERR, &about,
+            "the arena %s was made with layout %u.%08x, this brokerd has %u.%08x: run the brokerd "
+            "that made it, or "
+            "remove /dev/shm%s to lose what is in it",
+            arena->name, found[0], found[1], BRI_LAYOUT_VERSION, BRI_ABI, arena->shm_name);
+    else if (r == BROKER_CORRUPT)
+        brokerd_log(LOG_ERR, &about,
+            "the header of the arena %s is damaged: look at it with `brokerctl check`, or remove "
+            "/dev/shm%s to lose "
+            "what is in it",
+            arena->name, arena->shm_name);
+    else
+        brokerd_log(
+            LOG_ERR, &about, "cannot map the arena %s: %s", arena->name, broker_error_text(r));
+    return false;
+}
+
+static bool create(struct brokerd_arena *arena, const struct brokerd_arena_config *config)
+{
+    const struct brokerd_about about = {.arena = arena->name};
+    const struct bri_arena_options options = {
+        .name = arena->name,
+        .size = config->size_bytes,
+        .n_sessions = (uint32_t)config->n_sessions,
+    };
+    int fd = shm_open(arena->shm_name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    int r;
+
+    if (fd < 0) {
+        brokerd_log(
+            LOG_ERR, &about, "cannot make /dev/shm%s: %s", arena->shm_name, strerror(errno));
+        return false;
+    }
+    r = bri_arena_create(fd, &options, &arena->map);
+    if (r == 0)
+        return true;
+    (void)close(fd);
+    (void)shm_unlink(arena->shm_name);
+    if (r == BROKER_INVALID)
+        brokerd_log(LOG_ERR, &about, "the arena %s is too small for %u sessions", arena->name,
+            options.n_sessions);
+    else
+        brokerd_log(LOG_ERR, &about, "cannot make the arena %s: %s", arena->name,
+            r == BROKER_NOMEM ? "/dev/shm is full" : broker_error_text(r));
+    return false;
+}
+
+static bool open_memory(struct brokerd_arena *arena, const struct brokerd_arena_config *config)
+{
+    int fd = shm_open(arena->shm_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+
+    if (fd < 0 && errno != ENOENT) {
+        brokerd_log(LOG_ERR, &(struct brokerd_about){.arena = arena->name},
+            "cannot open /dev/shm%s: %s", arena->shm_name, strerror(errno));
+        return false;
+    }
+    if (fd >= 0 && !is_ours(arena, fd)) {
+        (void)close(fd);
+        return false;
+    }
+    if (fd >= 0 && is_unfinished(fd)) {
+        (void)close(fd);
+        (void)shm_unlink(arena->shm_name);
+        fd = -1;
+    }
+    return fd >= 0 ? adopt(arena, fd) : create(arena, config);
+}
+
+static int announce(struct bri_arena *a, void *arg)
+{
+    (void)arg;
+    atomic_store(&a->shm->daemon_beat_ns, (uint64_t)bri_now());
+    atomic_store(&a->shm->daemon_pid, (uint32_t)getpid());
+    return 0;
+}
+
+bool brokerd_arena_open(const struct brokerd_arena_config *config, const char *instance,
+    bool is_private, struct brokerd_arena **out_arena)
+{
+    struct brokerd_arena *arena = calloc(1, sizeof(*arena));
+
+    if (arena == NULL) {
+        brokerd_log(LOG_ERR, NULL, "no memory");
+        return false;
+    }
+    arena->read_fd = -1;
+    memcpy(arena->name, config->name, sizeof(arena->name));
+    (void)snprintf(
+        arena->shm_name, sizeof(arena->shm_name), "/brokerd.%s.%s", instance, config->name);
+    if (!open_memory(arena, config)) {
+        free(arena);
+        return false;
+    }
+    /* Not the same description with less rights: one that never had more. */
+    arena->read_fd = shm_open(arena->shm_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+    if (is_private) {
+        /* Nobody adopts it: without a name it cannot be left behind. */
+        (void)shm_unlink(arena->shm_name);
+        arena->unlinked = true;
+    }
+    arena->watched = calloc(arena->map->n_sessions, sizeof(*arena->watched));
+    brokerd_arena_configure(arena, config);
+    if (arena->read_fd < 0 || arena->watched == NULL ||
+        brokerd_arena_run(arena, announce, NULL) < 0) {
+        brokerd_log(LOG_ERR, NULL, "cannot use /dev/shm%s", arena->shm_name);
+        brokerd_arena_close(arena);
+        return false;
+    }
+    *out_arena = arena;
+    return true;
+}
+
+void brokerd_arena_configure(struct brokerd_arena *arena, const struct brokerd_arena_config *config)
+{
+    const struct bri_arena *map = arena->map;
+
+    arena->persist = config->persist;
+    arena->keep_free_bytes = config->keep_free_bytes;
+    arena->read = config->read;
+    arena->write = config->write;
+    if (map != NULL && (map->n_sessions != config->n_sessions ||
+                           map->size >> BRI_PAGE_SHIFT !=
+                               (config->size_bytes + BRI_PAGE_SIZE - 1) >> BRI_PAGE_SHIFT))
+        brokerd_log(LOG_WARNING, &(struct brokerd_about){.arena = arena->name},
+            "the arena %s keeps its %llu bytes and %u sessions until it is made anew", arena->name,
+            (unsigned long long)map->size, map->n_sessions);
+}
+
+static int say_stopped(struct bri_arena *a, void *arg)
+{
+    (void)arg;
+    atomic_store(&a->shm->daemon_pid, 0);
+    return 0;
+}
+
+void brokerd_arena_close(struct brokerd_arena *arena)
+{
+    if (arena->map != NULL && !arena->has_ended)
+        (void)brokerd_arena_run(arena, say_stopped, NULL);
+    if (!arena->persist && !arena->unlinked)
+        (void)shm_unlink(arena->shm_name);
+    bri_arena_unmap(arena->map);
+    if (arena->read_fd >= 0)
+        (void)close(arena->read_fd);
+    free(arena->watched);
+    free(arena);
+}
+
+/* ---- running ---- */
+
+static void end_arena(struct brokerd_arena *arena)
+{
+    arena->has_ended = true;
+    brokerd_log(LOG_ERR, &(struct brokerd_about){.arena = arena->name, .code = BROKER_CORRUPT},
+        "a client has cut the memory of the arena %s short: it has ended, and its clients are "
+        "dropped; a restart of "
+        "brokerd after removing /dev/shm%s makes it anew",
+        arena->name, arena->shm_name);
+}
+
+int brokerd_arena_run(struct brokerd_arena *arena, brokerd_guarded_fn *fn, void *arg)
+{
+    bool fault;
+    int r;
+
+    if (arena->map == NULL || arena->has_ended)
+        return BROKER_CORRUPT;
+    r = brokerd_guarded(arena->map, fn, arg, &fault);
+    if (fault)
+        end_arena(arena);
+    return r;
+}
+
+/* ---- upkeep ---- */
+
+/* Who died while spinning is still counted: then the count never gets below what the dead left. */
+static int look_at_spinners(struct bri_arena *a, void *arg)
+{
+    struct brokerd_arena *arena = arg;
+    uint32_t n = atomic_load(&a->shm->spinners);
+
+    if (n > INT32_MAX) { /* more were taken off than were there */
+        (void)atomic_compare_exchange_strong(&a->shm->spinners, &n, 0);
+        n = 0;
+    }
+    if (arena->n_looks == 0 || n < arena->fewest_spinners)
+        arena->fewest_spinners = n;
+    if (++arena->n_looks == LOOKS && arena->fewest_spinners > 0)
+        (void)atomic_fetch_sub(&a->shm->spinners, arena->fewest_spinners);
+    return 0;
+}
+
+bool brokerd_arena_look(struct brokerd_arena *arena)
+{
+    if (arena->someone_died) {
+        arena->someone_died = false;
+        arena->n_looks = 0;
+        arena->n_ticks = 0;
+    }
+    if (arena->n_looks >= LOOKS || brokerd_arena_run(arena, look_at_spinners, arena) < 0)
+        return false;
+    return arena->n_looks < LOOKS;
+}
+
+/* Memory goes back only while nobody uses up what is free. */
+static void trim(struct brokerd_arena *arena, struct bri_arena *a)
+{
+    uint32_t n_free = atomic_load(&a->shm->n_free);
+    uint64_t keep = arena->keep_free_bytes >> BRI_PAGE_SHIFT;
+
+    if (n_free > keep && n_free >= arena->last_free && n_free <= a->n_pages)
+        (void)bri_pages_trim(
+            a, n_free - keep < TRIM_AT_ONCE ? (uint32_t)(n_free - keep) : TRIM_AT_ONCE);
+    arena->last_free = n_free;
+}
+
+/* Who is stopped inside the registry must not stop us: then the burials wait for the next tick. */
+static bool registry_is_held(struct bri_arena *a)
+{
+    struct bri_slot_shm *registry = bri_slot_at(a, a->first_slot);
+
+    (void)bri_lock_bury(&registry->word);
+    return (atomic_load(&registry->word) & FUTEX_TID_MASK) != 0;
+}
+
+static int tick(struct bri_arena *a, void *arg)
+{
+    struct brokerd_arena *arena = arg;
+    uint32_t used;
+
+    atomic_store(&a->shm->daemon_beat_ns, (uint64_t)bri_now());
+    if (!registry_is_held(a))
+        (void)bri_registry_bury(a);
+    if (arena->n_ticks++ % COUNT_TICKS == 0)
+        (void)bri_pages_count(a, &used);
+    trim(arena, a);
+    return 0;
+}
+
+void brokerd_arena_tick(struct brokerd_arena *arena)
+{
+    struct stat st;
+
+    if (arena->map == NULL || arena->has_ended)
+        return;
+    /* Found here before somebody steps on it. */
+    if (fstat(arena->map->fd, &st) == 0 && (uint64_t)st.st_size < arena->map->size) {
+        end_arena(arena);
+        return;
+    }
+    (void)brokerd_arena_run(arena, tick, arena);
+}

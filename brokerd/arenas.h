@@ -1,0 +1,60 @@
+/*
+ * arenas.h - the daemon's arenas: making or adopting them, and what is done for them once a second
+ *
+ * All access to the memory goes through brokerd_arena_run(). An arena that was cut short has ended:
+ * it is not touched any more, and nobody can attach to it until brokerd starts anew.
+ */
+#ifndef BROKERD_ARENAS_H
+#define BROKERD_ARENAS_H
+
+#include "config.h"
+#include "core/arena.h"
+#include "sigbus.h"
+
+struct brokerd_arena {
+    struct brokerd_arena *next;
+    char name[BROKERD_NAME_MAX + 1];
+    char shm_name[2 * BROKERD_NAME_MAX + 16];
+    struct bri_arena *map; /* NULL once it has ended */
+    uint64_t *watched; /* by number of session: generation of the one that a client here stands for;
+                          0 is none */
+    int read_fd;       /* opened for reading only: what readers are given */
+    bool persist;
+    bool unlinked;  /* a private one has no name */
+    bool has_ended; /* found cut short; the clients are to be dropped */
+    uint64_t keep_free_bytes;
+    struct brokerd_rule read, write;
+    /* upkeep */
+    bool someone_died; /* since the counters were last repaired */
+    unsigned n_looks;  /* at the count of spinners, since somebody died */
+    uint32_t fewest_spinners;
+    uint32_t last_free;
+    unsigned n_ticks;
+};
+
+/*
+ * Opens the arena that is left from an earlier daemon, or makes it. False, logged, when it cannot:
+ * then nothing of what is there was changed.
+ */
+bool brokerd_arena_open(const struct brokerd_arena_config *config, const char *instance,
+    bool is_private, struct brokerd_arena **out_arena);
+
+/* Takes over what may change while it runs: rules, `persist`, `keep_free`. Names what would need a
+ * restart. */
+void brokerd_arena_configure(
+    struct brokerd_arena *arena, const struct brokerd_arena_config *config);
+
+/* Lets go of it, in good order; its memory stays if it is persistent. */
+void brokerd_arena_close(struct brokerd_arena *arena);
+
+/* Runs @fn on the memory. CORRUPT when the arena has ended, be it just now. */
+int brokerd_arena_run(struct brokerd_arena *arena, brokerd_guarded_fn *fn, void *arg);
+
+/* The work of every second. */
+void brokerd_arena_tick(struct brokerd_arena *arena);
+
+/* A look at the count of spinners, to find those that died. True while there is more to look for.
+ */
+bool brokerd_arena_look(struct brokerd_arena *arena);
+
+#endif

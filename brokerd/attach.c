@@ -1,0 +1,459 @@
+/*
+ * attach.c - see attach.h
+ *
+ * The order of an attach: who asks, whether he may, then the session in the arena, then the pidfd
+ * is watched, then the answer. A daemon killed in between leaves a session whose process will die
+ * or leave; the next daemon watches it.
+ */
+#include "attach.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <broker.h>
+
+#include "client/attach.h"
+#include "clients.h"
+#include "core/lock.h"
+#include "core/session.h"
+
+#define ACCEPT_AT_ONCE 16
+#define UNSTICK_PATIENCE (-BRI_MILLISECOND)
+
+union request {
+    struct bri_attach_head head;
+    struct bri_attach_hello hello;
+    struct bri_attach_request request;
+    char bytes[sizeof(struct bri_attach_hello) + 1]; /* one more, to see what is too long */
+};
+
+/* ---- answers ---- */
+
+static bool transmit(int sock, const void *packet, size_t size, int fd)
+{
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {{0}};
+    struct iovec part = {.iov_base = (void *)(uintptr_t)packet, .iov_len = size};
+    struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
+
+    if (fd >= 0) {
+        struct cmsghdr *c = &control.align;
+
+        m.msg_control = control.bytes;
+        m.msg_controllen = sizeof(control.bytes);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(c), &fd, sizeof(int));
+    }
+    return sendmsg(sock, &m, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)size;
+}
+
+static struct bri_attach_reply success(enum bri_attach_kind kind)
+{
+    return (struct bri_attach_reply){.head = bri_attach_head(kind), .session = BROKERD_NO_SESSION};
+}
+
+static struct bri_attach_reply failure(enum bri_attach_kind kind, int status, const char *format,
+    ...) __attribute__((format(printf, 3, 4)));
+
+static struct bri_attach_reply failure(
+    enum bri_attach_kind kind, int status, const char *format, ...)
+{
+    struct bri_attach_reply reply = success(kind);
+    va_list args;
+
+    reply.status = status;
+    va_start(args, format);
+    (void)vsnprintf(reply.text, sizeof(reply.text), format, args);
+    va_end(args);
+    return reply;
+}
+
+/* Turns a peer away: it is told why, the connection ends. */
+static void refuse(struct brokerd_client *c, const struct bri_attach_reply *reply)
+{
+    struct brokerd *d = c->daemon;
+    const struct brokerd_about about = {
+        .pid = c->peer.pid, .uid = c->peer.uid, .code = reply->status};
+
+    d->n_refused++;
+    if (brokerd_log_allowed(&d->refused))
+        brokerd_log(LOG_WARNING, &about, "turned a client away: %s", reply->text);
+    (void)transmit(c->sock, reply, sizeof(*reply), -1);
+    brokerd_client_disconnect(c);
+}
+
+static void answer(struct brokerd_client *c, const void *packet, size_t size)
+{
+    if (!transmit(c->sock, packet, size, -1))
+        brokerd_client_disconnect(c);
+}
+
+static void answer_status(struct brokerd_client *c, enum bri_attach_kind kind, int status)
+{
+    struct bri_attach_reply reply =
+        status < 0 ? failure(kind, status, "%s", broker_error_text(status)) : success(kind);
+
+    answer(c, &reply, sizeof(reply));
+}
+
+/* ---- HELLO ---- */
+
+static struct brokerd_arena *find_arena(struct brokerd *d, const char *name)
+{
+    struct brokerd_arena *arena = d->arenas;
+
+    while (arena != NULL && strcmp(arena->name, name) != 0)
+        arena = arena->next;
+    return arena;
+}
+
+/* What is wrong with a hello that is one: status 0 if nothing is. */
+static struct bri_attach_reply check_hello(
+    struct brokerd_client *c, struct bri_attach_hello *hello, struct brokerd_arena **out_arena)
+{
+    struct brokerd_arena *arena;
+    bool may_write, may_read;
+
+    if (hello->layout_version != BRI_LAYOUT_VERSION || hello->abi != BRI_ABI)
+        return failure(BRI_ATTACH_HELLO, BROKER_VERSION,
+            "the program knows layout %u.%08x, the broker has %u.%08x: they need the same version "
+            "of libbroker",
+            hello->layout_version, hello->abi, BRI_LAYOUT_VERSION, BRI_ABI);
+    hello->arena[sizeof(hello->arena) - 1] = '\0';
+    arena = brokerd_name_ok(hello->arena) ? find_arena(c->daemon, hello->arena) : NULL;
+    if (arena == NULL)
+        return failure(BRI_ATTACH_HELLO, BROKER_NOTFOUND, "the broker has no arena of that name");
+    may_write = brokerd_rule_allows(&arena->write, c->sock, &c->peer);
+    may_read = may_write || brokerd_rule_allows(&arena->read, c->sock, &c->peer);
+    if (!may_read)
+        return failure(BRI_ATTACH_HELLO, BROKER_ACCESS, "user %u may not use the arena %s",
+            (unsigned)c->peer.uid, arena->name);
+    if (!may_write && hello->access == BRI_ATTACH_WRITE)
+        return failure(BRI_ATTACH_HELLO, BROKER_ACCESS,
+            "user %u may only read the arena %s: open it with \"access=ro\"", (unsigned)c->peer.uid,
+            arena->name);
+    if (arena->map == NULL || arena->has_ended)
+        return failure(BRI_ATTACH_HELLO, BROKER_CORRUPT,
+            "the memory of the arena %s is damaged: see the log of brokerd", arena->name);
+    *out_arena = arena;
+    return success(BRI_ATTACH_HELLO);
+}
+
+struct creation {
+    struct bri_peer peer;
+    uint32_t session;
+    uint64_t generation;
+};
+
+static int create_session(struct bri_arena *a, void *arg)
+{
+    struct creation *x = arg;
+    struct bri_object session;
+    int r = bri_session_create(a, &x->peer, &x->session);
+
+    if (r == 0)
+        r = bri_session_object(a, x->session, &session);
+    if (r == 0)
+        x->generation = session.generation;
+    return r;
+}
+
+static struct bri_attach_reply session_failure(const struct brokerd_arena *arena, int r)
+{
+    if (r == BROKER_LIMIT)
+        return failure(BRI_ATTACH_HELLO, r,
+            "the arena %s has %u sessions already, as many as it can", arena->name,
+            arena->map->n_sessions);
+    if (r == BROKER_NOMEM)
+        return failure(BRI_ATTACH_HELLO, r, "there is no memory left for a session in the arena %s",
+            arena->name);
+    return failure(
+        BRI_ATTACH_HELLO, r, "the broker could not make a session: %s", broker_error_text(r));
+}
+
+/* For one who writes: a session, watched. Owns @pidfd. */
+static struct bri_attach_reply give_session(
+    struct brokerd_client *c, struct brokerd_arena *arena, int pidfd)
+{
+    struct creation x = {
+        .peer = {.pid = c->peer.pid, .uid = c->peer.uid, .gid = c->peer.gid, .may_write = true}};
+    struct bri_attach_reply reply = success(BRI_ATTACH_HELLO);
+    int r = brokerd_arena_run(arena, create_session, &x);
+
+    if (r < 0) {
+        (void)close(pidfd);
+        return session_failure(arena, r);
+    }
+    if (!brokerd_client_watch(c, arena, x.session, pidfd))
+        return failure(BRI_ATTACH_HELLO, BROKER_SYSTEM, "the broker cannot watch the process");
+    reply.session = x.session;
+    reply.generation = x.generation;
+    return reply;
+}
+
+/* Lets the peer in, if it may: status 0, or why not. */
+static struct bri_attach_reply admit(struct brokerd_client *c, struct bri_attach_hello *hello)
+{
+    struct brokerd_arena *arena = NULL;
+    struct bri_attach_reply reply = check_hello(c, hello, &arena);
+    const char *reason;
+    int pidfd;
+
+    if (reply.status < 0)
+        return reply;
+    pidfd = brokerd_peer_pidfd(c->sock, &c->peer, &reason);
+    if (pidfd < 0)
+        return failure(BRI_ATTACH_HELLO, BROKER_ACCESS,
+            "the process cannot share memory with the broker: %s", reason);
+    if (hello->access == BRI_ATTACH_WRITE)
+        reply = give_session(c, arena, pidfd);
+    else
+        (void)close(pidfd); /* readers hold nothing that their death would leave behind */
+    if (reply.status == 0) {
+        reply.arena_size = arena->map->size;
+        c->arena = arena;
+    }
+    return reply;
+}
+
+static void on_hello(struct brokerd_client *c, struct bri_attach_hello *hello)
+{
+    struct bri_attach_reply reply = admit(c, hello);
+
+    if (reply.status < 0) {
+        refuse(c, &reply);
+        return;
+    }
+    c->deadline = sd_event_source_disable_unref(c->deadline);
+    c->daemon->was_attached = true;
+    if (!transmit(c->sock, &reply, sizeof(reply),
+            hello->access == BRI_ATTACH_WRITE ? c->arena->map->fd : c->arena->read_fd)) {
+        brokerd_client_end_session(c, false); /* it never had it */
+        brokerd_client_disconnect(c);
+    }
+}
+
+/* ---- the other requests ---- */
+
+/* Recovers what a dead owner left. Somebody alive, who is stopped perhaps, is not waited for. */
+static int unstick(struct bri_arena *a, void *arg)
+{
+    const uint32_t *slot = arg;
+    struct bri_object o;
+    struct bri_txn t;
+    int r = bri_object_bind(a, *slot, &o);
+
+    if (r < 0)
+        return r;
+    (void)bri_lock_bury(&o.slot->word);
+    r = bri_begin(&t, &o, UNSTICK_PATIENCE);
+    if (r == 0)
+        bri_abort(&t);
+    return r;
+}
+
+static void on_status(struct brokerd_client *c)
+{
+    const struct brokerd *d = c->daemon;
+    struct bri_attach_status status = {
+        .head = bri_attach_head(BRI_ATTACH_STATUS),
+        .pid = (uint32_t)getpid(),
+        .uptime_ns = (uint64_t)(bri_now() - d->started_ns),
+        .n_refused = d->n_refused,
+    };
+
+    for (const struct brokerd_client *each = d->clients; each != NULL; each = each->next) {
+        status.n_sessions += each->session != BROKERD_NO_SESSION;
+        status.n_readers += each->session == BROKERD_NO_SESSION && each->arena != NULL;
+    }
+    (void)snprintf(status.version, sizeof(status.version), "%s", broker_version());
+    answer(c, &status, sizeof(status));
+}
+
+static void on_request(struct brokerd_client *c, const struct bri_attach_request *request)
+{
+    uint32_t slot = request->slot;
+
+    switch (request->head.kind) {
+    case BRI_ATTACH_UNSTICK:
+        answer_status(c, BRI_ATTACH_UNSTICK, brokerd_arena_run(c->arena, unstick, &slot));
+        break;
+    case BRI_ATTACH_LEAVE:
+        brokerd_client_end_session(c, false);
+        answer_status(c, BRI_ATTACH_LEAVE, 0);
+        break;
+    default:
+        on_status(c);
+    }
+}
+
+/* What is wrong with the form of a message: NULL if nothing is. */
+static const char *bad_form(const struct brokerd_client *c, const union request *m, size_t n)
+{
+    if (n < sizeof(m->head) || m->head.magic != BRI_ATTACH_MAGIC)
+        return "this is no message of the protocol";
+    switch (m->head.kind) {
+    case BRI_ATTACH_HELLO:
+        if (n != sizeof(m->hello) || m->hello.zero != 0 ||
+            (m->hello.access != BRI_ATTACH_READ && m->hello.access != BRI_ATTACH_WRITE))
+            return "this is no hello";
+        return c->arena != NULL ? "a connection says hello once" : NULL;
+    case BRI_ATTACH_UNSTICK:
+    case BRI_ATTACH_LEAVE:
+        if (c->arena == NULL)
+            return "a connection says hello first";
+        return n == sizeof(m->request) && m->request.zero == 0 ? NULL : "this is no request";
+    case BRI_ATTACH_STATUS:
+        return n == sizeof(m->request) && m->request.zero == 0 && m->request.slot == 0
+                   ? NULL
+                   : "this is no request";
+    default:
+        return "there is no such request";
+    }
+}
+
+static void take_message(struct brokerd_client *c, union request *m, size_t n)
+{
+    enum bri_attach_kind kind = n >= sizeof(m->head) ? m->head.kind : 0;
+    struct bri_attach_reply reply;
+    const char *why;
+
+    /* Before anything that another version may have changed. */
+    if (n >= sizeof(m->head) && m->head.magic == BRI_ATTACH_MAGIC &&
+        m->head.version != BRI_ATTACH_VERSION) {
+        reply = failure(kind, BROKER_VERSION,
+            "the program speaks version %u of the attach protocol, the broker %u", m->head.version,
+            BRI_ATTACH_VERSION);
+        refuse(c, &reply);
+        return;
+    }
+    why = bad_form(c, m, n);
+    if (why != NULL) {
+        reply = failure(kind, BROKER_PROTO, "%s", why);
+        refuse(c, &reply);
+        return;
+    }
+    if (kind == BRI_ATTACH_HELLO)
+        on_hello(c, &m->hello);
+    else
+        on_request(c, &m->request);
+}
+
+/* ---- connections ---- */
+
+/* One message, if there is one. Descriptors that come along are closed by the kernel. */
+static int on_message(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+    struct brokerd_client *c = arg;
+    union request m;
+    ssize_t n;
+
+    (void)source;
+    (void)events;
+    n = recv(fd, &m, sizeof(m.bytes), MSG_DONTWAIT);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n > 0) {
+        take_message(c, &m, (size_t)n);
+        return 0;
+    }
+    brokerd_client_check_session(c);
+    brokerd_client_disconnect(c);
+    return 0;
+}
+
+static int on_deadline(sd_event_source *source, uint64_t usec, void *arg)
+{
+    struct bri_attach_reply reply =
+        failure(BRI_ATTACH_HELLO, BROKER_PROTO, "no hello came in time");
+
+    (void)source;
+    (void)usec;
+    refuse(arg, &reply);
+    return 0;
+}
+
+static uint64_t count_of_user(const struct brokerd *d, uid_t uid)
+{
+    uint64_t n = 0;
+
+    for (const struct brokerd_client *c = d->clients; c != NULL; c = c->next)
+        n += c->sock >= 0 && c->peer.uid == uid;
+    return n;
+}
+
+/* Owns @sock. */
+static void begin_connection(struct brokerd *d, int sock)
+{
+    struct brokerd_client *c = brokerd_client_new(d);
+    struct bri_attach_reply reply;
+
+    if (c == NULL || !brokerd_peer_get(sock, &c->peer)) {
+        (void)close(sock);
+        d->must_sweep = true;
+        return;
+    }
+    c->sock = sock;
+    d->n_connections++;
+    if (d->n_connections > d->config->max_clients ||
+        count_of_user(d, c->peer.uid) > d->config->max_clients_per_user) {
+        reply = failure(BRI_ATTACH_HELLO, BROKER_LIMIT,
+            "the broker has as many clients as its configuration allows");
+        refuse(c, &reply);
+        return;
+    }
+    if (sd_event_add_io(d->event, &c->on_message, sock, EPOLLIN, on_message, c) < 0 ||
+        sd_event_add_time_relative(d->event, &c->deadline, CLOCK_MONOTONIC,
+            BRI_ATTACH_PATIENCE_NS / 1000, 0, on_deadline, c) < 0) {
+        reply = failure(BRI_ATTACH_HELLO, BROKER_SYSTEM, "the broker cannot watch the connection");
+        refuse(c, &reply);
+        return;
+    }
+    (void)on_message(NULL, sock, EPOLLIN, c); /* the hello often is there already */
+}
+
+static int on_connect(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+    struct brokerd *d = arg;
+    int sock;
+
+    (void)events;
+    for (unsigned i = 0; i < ACCEPT_AT_ONCE; i++) {
+        sock = accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        if (sock >= 0) {
+            begin_connection(d, sock);
+            continue;
+        }
+        if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+            return 0;
+        /* No descriptors: the peer waits, and would wake us all the time. Accepting goes on at the
+         * next beat. */
+        if (brokerd_log_allowed(&d->refused))
+            brokerd_log(LOG_WARNING, NULL, "cannot accept clients for now: %s", strerror(errno));
+        (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+        return 0;
+    }
+    return 0;
+}
+
+bool brokerd_attach_start(struct brokerd *d)
+{
+    if (sd_event_add_io(d->event, &d->listener, d->listen_fd, EPOLLIN, on_connect, d) >= 0)
+        return true;
+    brokerd_log(LOG_ERR, NULL, "cannot watch the attach socket");
+    return false;
+}
+
+void brokerd_attach_resume(struct brokerd *d)
+{
+    (void)sd_event_source_set_enabled(d->listener, SD_EVENT_ON);
+}

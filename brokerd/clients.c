@@ -1,0 +1,266 @@
+/*
+ * clients.c - see clients.h
+ *
+ * A daemon killed in the middle of taking a session back leaves it marked as dead; the next one
+ * goes on with it.
+ */
+#include "clients.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include <broker/errors.h>
+
+#include "core/session.h"
+
+#define REAP_PATIENCE (-5 * BRI_MILLISECOND)
+
+struct brokerd_client *brokerd_client_new(struct brokerd *d)
+{
+    struct brokerd_client *c = calloc(1, sizeof(*c));
+
+    if (c == NULL)
+        return NULL;
+    c->daemon = d;
+    c->session = BROKERD_NO_SESSION;
+    c->sock = c->pidfd = -1;
+    c->next = d->clients;
+    d->clients = c;
+    return c;
+}
+
+void brokerd_client_disconnect(struct brokerd_client *c)
+{
+    if (c->sock < 0)
+        return;
+    c->on_message = sd_event_source_disable_unref(c->on_message);
+    c->deadline = sd_event_source_disable_unref(c->deadline);
+    (void)close(c->sock);
+    c->sock = -1;
+    c->daemon->n_connections--;
+    c->daemon->must_sweep = true;
+}
+
+/* The session is this client's business from here on. */
+static void own_session(struct brokerd_client *c, struct brokerd_arena *arena, uint32_t session,
+    uint64_t generation, int pidfd)
+{
+    c->arena = arena;
+    c->session = session;
+    c->generation = generation;
+    c->pidfd = pidfd;
+    arena->watched[session] = generation;
+}
+
+static void forget_session(struct brokerd_client *c)
+{
+    if (c->session != BROKERD_NO_SESSION && c->arena->watched[c->session] == c->generation)
+        c->arena->watched[c->session] = 0;
+    c->on_death = sd_event_source_disable_unref(c->on_death);
+    if (c->pidfd >= 0)
+        (void)close(c->pidfd);
+    c->pidfd = -1;
+    c->session = BROKERD_NO_SESSION;
+    c->is_over = false;
+    c->daemon->must_sweep = true;
+}
+
+/* ---- taking sessions back ---- */
+
+struct look {
+    uint32_t session;
+    uint64_t generation;
+    struct bri_session_info info;
+};
+
+static int look(struct bri_arena *a, void *arg)
+{
+    struct look *l = arg;
+    struct bri_object session;
+    int r = bri_session_object(a, l->session, &session);
+
+    if (r == 0)
+        r = bri_session_info(a, l->session, &l->info);
+    if (r == 0)
+        l->generation = session.generation;
+    return r;
+}
+
+/* 0 if it was the client's own session, and is no more. */
+static int reap(struct bri_arena *a, void *arg)
+{
+    const struct brokerd_client *c = arg;
+    struct look l = {.session = c->session};
+    int r = look(a, &l);
+
+    if (r < 0 || l.generation != c->generation)
+        return r;
+    return bri_session_reap(a, c->session, c->died, REAP_PATIENCE);
+}
+
+/* True when the session is dealt with, in whatever way. */
+static bool try_reap(struct brokerd_client *c)
+{
+    const struct brokerd_about about = {
+        .arena = c->arena->name, .pid = c->peer.pid, .uid = c->peer.uid};
+    int r = brokerd_arena_run(c->arena, reap, c);
+
+    if (r == BROKER_TIMEDOUT) {
+        if (brokerd_log_allowed(&c->daemon->stuck))
+            brokerd_log(LOG_WARNING, &about, "what session %u held waits for a stopped process",
+                c->session);
+        return false;
+    }
+    c->arena->someone_died |= c->died;
+    if (r < 0)
+        brokerd_log(LOG_ERR, &about, "session %u cannot be taken back: %s", c->session,
+            broker_error_text(r));
+    else if (c->died)
+        brokerd_log(LOG_INFO, &about, "a client of the arena %s died; what it held was given back",
+            c->arena->name);
+    forget_session(c);
+    return true;
+}
+
+void brokerd_client_end_session(struct brokerd_client *c, bool died)
+{
+    if (c->session == BROKERD_NO_SESSION)
+        return;
+    c->is_over = true;
+    c->died |= died;
+    if (died)
+        c->on_death = sd_event_source_disable_unref(c->on_death);
+    if (!try_reap(c) || c->died)
+        brokerd_retry_soon(c->daemon);
+}
+
+void brokerd_client_check_session(struct brokerd_client *c)
+{
+    struct look l = {.session = c->session};
+
+    if (c->session == BROKERD_NO_SESSION || brokerd_arena_run(c->arena, look, &l) < 0)
+        return;
+    if (l.generation != c->generation)
+        forget_session(c);
+    else if (l.info.status == BRI_SESSION_DEAD) /* it began to leave, and could not finish */
+        brokerd_client_end_session(c, false);
+}
+
+bool brokerd_clients_retry(struct brokerd *d)
+{
+    bool stuck = false;
+
+    for (struct brokerd_client *c = d->clients; c != NULL; c = c->next)
+        if (c->is_over && c->session != BROKERD_NO_SESSION && !try_reap(c))
+            stuck = true;
+    for (struct brokerd_arena *arena = d->arenas; arena != NULL; arena = arena->next)
+        stuck |= brokerd_arena_look(arena);
+    return stuck;
+}
+
+/* ---- watching ---- */
+
+static int on_death(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+    (void)source;
+    (void)fd;
+    (void)events;
+    brokerd_client_end_session(arg, true);
+    return 0;
+}
+
+bool brokerd_client_watch(
+    struct brokerd_client *c, struct brokerd_arena *arena, uint32_t session, int pidfd)
+{
+    struct look l = {.session = session};
+    int r = brokerd_arena_run(arena, look, &l);
+
+    own_session(c, arena, session, l.generation, pidfd);
+    if (r == 0)
+        r = sd_event_add_io(c->daemon->event, &c->on_death, pidfd, EPOLLIN, on_death, c);
+    if (r >= 0)
+        return true;
+    brokerd_log(LOG_ERR,
+        &(struct brokerd_about){.arena = arena->name, .pid = c->peer.pid, .uid = c->peer.uid},
+        "cannot watch session %u", session);
+    forget_session(c);
+    return false;
+}
+
+/* A session that was there before us, or that its own process could not finish leaving. */
+static void take_over(struct brokerd *d, struct brokerd_arena *arena, const struct look *l)
+{
+    struct brokerd_client *c = brokerd_client_new(d);
+    int pidfd = brokerd_pidfd_of((pid_t)l->info.pid, l->info.start_time);
+
+    if (c == NULL) {
+        if (pidfd >= 0)
+            (void)close(pidfd);
+        return; /* the next scan tries again */
+    }
+    c->peer =
+        (struct brokerd_peer){.pid = (pid_t)l->info.pid, .uid = l->info.uid, .gid = l->info.gid};
+    if (pidfd >= 0 && l->info.status == BRI_SESSION_LIVE) {
+        (void)brokerd_client_watch(c, arena, l->session, pidfd);
+        return;
+    }
+    own_session(c, arena, l->session, l->generation, pidfd);
+    brokerd_client_end_session(c, pidfd < 0);
+}
+
+void brokerd_clients_scan(struct brokerd *d, struct brokerd_arena *arena)
+{
+    /* Those without a connection cannot tell us that they have left. */
+    for (struct brokerd_client *c = d->clients; c != NULL; c = c->next)
+        if (c->arena == arena && c->sock < 0)
+            brokerd_client_check_session(c);
+    for (uint32_t i = 0; arena->map != NULL && !arena->has_ended && i < arena->map->n_sessions;
+         i++) {
+        struct look l = {.session = i};
+
+        if (brokerd_arena_run(arena, look, &l) == 0 && l.info.status != BRI_SESSION_FREE &&
+            arena->watched[i] != l.generation)
+            take_over(d, arena, &l);
+    }
+}
+
+/* ---- letting go ---- */
+
+static void drop_arena(struct brokerd *d, struct brokerd_arena *arena)
+{
+    for (struct brokerd_client *c = d->clients; c != NULL; c = c->next) {
+        if (c->arena != arena)
+            continue;
+        brokerd_client_disconnect(c);
+        forget_session(c);
+    }
+    bri_arena_unmap(arena->map);
+    arena->map = NULL;
+}
+
+void brokerd_clients_sweep(struct brokerd *d)
+{
+    for (struct brokerd_arena *arena = d->arenas; arena != NULL; arena = arena->next)
+        if (arena->has_ended && arena->map != NULL)
+            drop_arena(d, arena);
+    for (struct brokerd_client **link = &d->clients, *c; (c = *link) != NULL;) {
+        if (c->sock >= 0 || c->session != BROKERD_NO_SESSION) {
+            link = &c->next;
+            continue;
+        }
+        *link = c->next;
+        free(c);
+    }
+}
+
+void brokerd_clients_free(struct brokerd *d)
+{
+    for (struct brokerd_client *c = d->clients; c != NULL; c = c->next) {
+        brokerd_client_disconnect(c);
+        forget_session(c);
+    }
+    brokerd_clients_sweep(d);
+}

@@ -1,0 +1,61 @@
+/*
+ * clients.h - who is connected or attached, and what happens when they die
+ *
+ * A client here is a connection, a session, or both. A connection that ends tells nothing about its
+ * process: the session stays until its pidfd says that the process is dead, or until the process
+ * itself gave the session back. What a session is, is known here, in private memory: the table in
+ * the arena is only what clients may see and write.
+ */
+#ifndef BROKERD_CLIENTS_H
+#define BROKERD_CLIENTS_H
+
+#include "access.h"
+#include "daemon.h"
+
+#define BROKERD_NO_SESSION UINT32_MAX
+
+struct brokerd_client {
+    struct brokerd_client *next;
+    struct brokerd *daemon;
+    struct brokerd_peer peer;
+    struct brokerd_arena *arena; /* NULL until it has said hello */
+    uint32_t session;            /* BROKERD_NO_SESSION for readers, and once it is given back */
+    uint64_t generation;         /* of the session's slot */
+    int sock;                    /* -1: no connection */
+    int pidfd;                   /* -1: no session */
+    bool is_over; /* the session is to be taken back: its process died, or wants it */
+    bool died;
+    sd_event_source *on_message, *on_death, *deadline;
+};
+
+/* A new client without connection or session, in the daemon's list; NULL without memory. */
+struct brokerd_client *brokerd_client_new(struct brokerd *d);
+
+/* Ends the connection. The client itself goes at the next sweep, if nothing else is left of it. */
+void brokerd_client_disconnect(struct brokerd_client *c);
+
+/* Gives the client its session; @pidfd is the client's from here on. False, logged, if it cannot be
+ * watched. */
+bool brokerd_client_watch(
+    struct brokerd_client *c, struct brokerd_arena *arena, uint32_t session, int pidfd);
+
+/* Takes the client's session back, now or when nobody is in the way any more. */
+void brokerd_client_end_session(struct brokerd_client *c, bool died);
+
+/* The session was given back by its own process: nothing is to be done when that dies. */
+void brokerd_client_check_session(struct brokerd_client *c);
+
+/* Looks through an arena's table for sessions that nobody watches: after a start, and to complete
+ * what others began. */
+void brokerd_clients_scan(struct brokerd *d, struct brokerd_arena *arena);
+
+/* Tries again what was stuck. True while something still is. */
+bool brokerd_clients_retry(struct brokerd *d);
+
+/* Lets go of clients and arenas that have ended. */
+void brokerd_clients_sweep(struct brokerd *d);
+
+/* Lets go of all, at the end; sessions stay as they are. */
+void brokerd_clients_free(struct brokerd *d);
+
+#endif

@@ -1,0 +1,447 @@
+/*
+ * config.c - see config.h
+ *
+ * inih does the parsing, behind a line reader of our own: as distributions build it, it cuts long
+ * lines and parses the rest as a new line, continues values over indented lines, and does not tell
+ * the handler which line it is at.
+ */
+#include "config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <ini.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <broker/errors.h>
+
+#include "core/layout.h"
+#include "log.h"
+
+#define ARENA_PREFIX "arena "
+#define DEFAULT_ARENA "default"
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
+#define SECTION_MAX 48 /* inih cuts longer ones */
+#define MIN_ARENA (UINT64_C(1) << 20)
+#define MAX_CLIENTS 100000u
+#define MAX_SESSIONS 8192u
+
+struct reading {
+    const char *path;
+    FILE *file;
+    unsigned line;
+    unsigned n_errors;
+    unsigned first_refused; /* line of the first value that was refused; 0 if none was */
+    const struct brokerd_config_base *base;
+    struct brokerd_config *config;
+    struct brokerd_arena_config *arena; /* of the section that is being read; NULL in [broker] */
+};
+
+struct key {
+    bool of_arena;
+    const char *name;
+    const char *standard; /* as in the file; NULL: see `help` */
+    const char *help;
+    size_t offset; /* of the field in its struct */
+    /* Reads the value into the field; NULL, or why it cannot. */
+    const char *(*read)(const char *value, void *field);
+};
+
+static const char *read_size(const char *value, void *field)
+{
+    static const char units[] = "KMG";
+    unsigned long long n;
+    const char *unit;
+    unsigned shift = 0;
+    char *end;
+
+    errno = 0;
+    n = strtoull(value, &end, 10);
+    if (errno != 0 || end == value || value[0] == '-')
+        return "it is a number of bytes, such as 4096, 64M or 1G";
+    unit = *end != '\0' ? strchr(units, *end) : NULL;
+    if (unit != NULL) {
+        shift = 10 * (unsigned)(unit - units + 1);
+        end++;
+    }
+    if (*end != '\0' || n > UINT64_MAX >> shift)
+        return "it is a number of bytes, such as 4096, 64M or 1G";
+    *(uint64_t *)field = (uint64_t)n << shift;
+    return NULL;
+}
+
+static const char *read_arena_size(const char *value, void *field)
+{
+    const char *why = read_size(value, field);
+    uint64_t n = why == NULL ? *(uint64_t *)field : 0;
+
+    if (why == NULL && (n < MIN_ARENA || n > BRI_ARENA_MAX))
+        why = "an arena has 1M to 64G";
+    return why;
+}
+
+static const char *read_number(const char *value, uint64_t max, void *field)
+{
+    unsigned long long n;
+    char *end;
+
+    errno = 0;
+    n = strtoull(value, &end, 10);
+    if (errno != 0 || end == value || *end != '\0' || value[0] == '-' || n == 0 || n > max)
+        return "";
+    *(uint64_t *)field = n;
+    return NULL;
+}
+
+static const char *read_clients(const char *value, void *field)
+{
+    return read_number(value, MAX_CLIENTS, field) != NULL ? "it is a number from 1 to 100000"
+                                                          : NULL;
+}
+
+static const char *read_sessions(const char *value, void *field)
+{
+    return read_number(value, MAX_SESSIONS, field) != NULL ? "it is a number from 1 to 8192" : NULL;
+}
+
+static const char *read_switch(const char *value, void *field)
+{
+    bool yes = strcmp(value, "yes") == 0;
+
+    if (!yes && strcmp(value, "no") != 0)
+        return "it is yes or no";
+    *(bool *)field = yes;
+    return NULL;
+}
+
+static const char *read_dir(const char *value, void *field)
+{
+    if (value[0] != '/' || strlen(value) >= BROKERD_PATH_MAX)
+        return "it is an absolute path";
+    memcpy(field, value, strlen(value) + 1);
+    return NULL;
+}
+
+static const char *read_level(const char *value, void *field)
+{
+    static const struct {
+        const char *name;
+        int level;
+    } levels[] = {
+        {"error", LOG_ERR}, {"warning", LOG_WARNING}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}};
+
+    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+        if (strcmp(value, levels[i].name) == 0) {
+            *(int *)field = levels[i].level;
+            return NULL;
+        }
+    return "it is error, warning, info or debug";
+}
+
+static const char *read_rule(const char *value, void *field)
+{
+    struct brokerd_rule *rule = field;
+    char words[256], *save = NULL;
+    const char *reason;
+
+    if (strlen(value) >= sizeof(words))
+        return "it is too long";
+    memcpy(words, value, strlen(value) + 1);
+    memset(rule, 0, sizeof(*rule));
+    for (char *w = strtok_r(words, " \t,", &save); w != NULL; w = strtok_r(NULL, " \t,", &save))
+        if (!brokerd_rule_add(rule, w, &reason))
+            return reason;
+    return NULL;
+}
+
+#define KEY(of_arena_, name_, standard_, help_, where, read_)                                      \
+    {                                                                                              \
+        .of_arena = of_arena_, .name = name_, .standard = standard_, .help = help_,                \
+        .offset = where, .read = read_                                                             \
+    }
+#define BROKER_KEY(name, standard, help, field, read)                                              \
+    KEY(false, name, standard, help, offsetof(struct brokerd_config, field), read)
+#define ARENA_KEY(name, standard, help, field, read)                                               \
+    KEY(true, name, standard, help, offsetof(struct brokerd_arena_config, field), read)
+
+static const struct key keys[] = {
+    BROKER_KEY("runtime_dir", NULL,
+        "folder of the attach socket; by default /run/brokerd for the system's instance and "
+        "$XDG_RUNTIME_DIR/brokerd for a user's",
+        runtime_dir, read_dir),
+    BROKER_KEY("max_clients", "1024", "connections at a time", max_clients, read_clients),
+    BROKER_KEY("max_clients_per_user", "512", "connections of one user at a time",
+        max_clients_per_user, read_clients),
+    BROKER_KEY("log_level", NULL,
+        "error, warning, info or debug; warning by default for private instances, else info",
+        log_level, read_level),
+    ARENA_KEY("size", "1G", "the most that it can grow to", size_bytes, read_arena_size),
+    ARENA_KEY("sessions", "256", "processes attached at a time", n_sessions, read_sessions),
+    ARENA_KEY("persist", NULL,
+        "yes: what is in it outlives a stop of brokerd; no by default for private instances, else "
+        "yes",
+        persist, read_switch),
+    ARENA_KEY("keep_free", "64M", "unused memory above this goes back to the system",
+        keep_free_bytes, read_size),
+    ARENA_KEY("read", "", "users and @groups that may read it, or *; whoever may write may read",
+        read, read_rule),
+    ARENA_KEY("write", NULL,
+        "users and @groups that may also write it, or *; by default the user that brokerd runs as, "
+        "and for the "
+        "system's instance root and the group broker",
+        write, read_rule),
+};
+#define N_KEYS (sizeof(keys) / sizeof(keys[0]))
+
+bool brokerd_name_ok(const char *name)
+{
+    size_t n = strlen(name);
+
+    for (size_t i = 0; i < n; i++)
+        if (!isalnum((unsigned char)name[i]) && name[i] != '-' && name[i] != '_')
+            return false;
+    return n > 0 && n <= BROKERD_NAME_MAX;
+}
+
+static void complain(struct reading *in, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+static void complain(struct reading *in, const char *format, ...)
+{
+    char text[300];
+    va_list args;
+
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    brokerd_log(LOG_ERR, NULL, "%s:%u: %s", in->path, in->line, text);
+    in->n_errors++;
+}
+
+/* ---- defaults ---- */
+
+static bool set_defaults(bool of_arena, void *target)
+{
+    for (size_t i = 0; i < N_KEYS; i++)
+        if (keys[i].of_arena == of_arena && keys[i].standard != NULL &&
+            keys[i].read(keys[i].standard, (char *)target + keys[i].offset) != NULL)
+            return false;
+    return true;
+}
+
+static struct brokerd_arena_config *add_arena(
+    struct brokerd_config *config, const struct brokerd_config_base *base, const char *name)
+{
+    struct brokerd_arena_config **link = &config->arenas;
+    struct brokerd_arena_config *arena = calloc(1, sizeof(*arena));
+    const char *reason;
+
+    if (arena == NULL || !set_defaults(true, arena) ||
+        read_rule(base->arena_write, &arena->write) != NULL) {
+        free(arena);
+        return NULL;
+    }
+    if (base->group != NULL)
+        (void)brokerd_rule_add(&arena->write, base->group, &reason);
+    arena->persist = base->persist;
+    memcpy(arena->name, name, strlen(name) + 1);
+    while (*link != NULL)
+        link = &(*link)->next;
+    *link = arena;
+    return arena;
+}
+
+/* ---- reading ---- */
+
+static void begin_arena(struct reading *in, const char *name)
+{
+    if (!brokerd_name_ok(name)) {
+        complain(
+            in, "an arena's name has 1 to %d letters, digits, \"-\" and \"_\"", BROKERD_NAME_MAX);
+        return;
+    }
+    for (struct brokerd_arena_config *a = in->config->arenas; a != NULL; a = a->next)
+        if (strcmp(a->name, name) == 0) {
+            complain(in, "[arena %s] is there already", name);
+            return;
+        }
+    in->arena = add_arena(in->config, in->base, name);
+    if (in->arena == NULL)
+        complain(in, "no memory");
+}
+
+/* Sections without keys never reach the handler: they are noticed here. */
+static void begin_section(struct reading *in, const char *line)
+{
+    size_t n = strcspn(line + 1, "]");
+    char section[SECTION_MAX + 1];
+
+    if (line[1 + n] != ']')
+        return; /* inih says that it is none */
+    if (n > SECTION_MAX) {
+        complain(in, "no section has such a long name");
+        return;
+    }
+    memcpy(section, line + 1, n);
+    section[n] = '\0';
+    in->arena = NULL;
+    if (strncmp(section, ARENA_PREFIX, strlen(ARENA_PREFIX)) == 0)
+        begin_arena(in, section + strlen(ARENA_PREFIX));
+    else if (strcmp(section, "broker") != 0)
+        complain(in, "there is no section [%s]: there are [broker] and [arena NAME]", section);
+}
+
+static char *next_line(char *line, int size, void *arg)
+{
+    struct reading *in = arg;
+    size_t n;
+    int c;
+
+    if (fgets(line, size, in->file) == NULL)
+        return NULL;
+    in->line++;
+    n = strlen(line);
+    if (n + 1 == (size_t)size && line[n - 1] != '\n') {
+        complain(in, "the line is longer than %d bytes", size - 2);
+        do
+            c = getc(in->file);
+        while (c != EOF && c != '\n');
+        line[0] = '\0';
+        return line;
+    }
+    if (in->line == 1 && strncmp(line, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0)
+        memmove(line, line + strlen(BYTE_ORDER_MARK), n - strlen(BYTE_ORDER_MARK) + 1);
+    /* An indented line is a line, not more of the one before. */
+    n = strspn(line, " \t");
+    memmove(line, line + n, strlen(line + n) + 1);
+    if (line[0] == '[')
+        begin_section(in, line);
+    return line;
+}
+
+static const struct key *find_key(bool of_arena, const char *name)
+{
+    for (size_t i = 0; i < N_KEYS; i++)
+        if (keys[i].of_arena == of_arena && strcmp(keys[i].name, name) == 0)
+            return &keys[i];
+    return NULL;
+}
+
+/* NULL, or why the value cannot be taken. */
+static const char *set_value(struct brokerd_config *config, struct brokerd_arena_config *arena,
+    const char *name, const char *value)
+{
+    const struct key *key = find_key(arena != NULL, name);
+    uint32_t *given = arena != NULL ? &arena->given : &config->given;
+    void *target = arena != NULL ? (void *)arena : (void *)config;
+    uint32_t bit;
+
+    if (key == NULL)
+        return "there is no such key in this section";
+    bit = 1u << (key - keys);
+    if ((*given & bit) != 0)
+        return "it was given already";
+    *given |= bit;
+    return key->read(value, (char *)target + key->offset);
+}
+
+/* For inih: 1 goes on, 0 notes the line as wrong and goes on. */
+static int take_value(void *arg, const char *section, const char *name, const char *value)
+{
+    struct reading *in = arg;
+    bool of_arena = strncmp(section, ARENA_PREFIX, strlen(ARENA_PREFIX)) == 0;
+    const char *why;
+
+    if ((of_arena && in->arena == NULL) ||
+        (!of_arena && section[0] != '\0' && strcmp(section, "broker") != 0))
+        return 1; /* the section itself was refused */
+    why = section[0] == '\0' ? "it stands before the first section"
+                             : set_value(in->config, of_arena ? in->arena : NULL, name, value);
+    if (why == NULL)
+        return 1;
+    complain(in, "%s = %s: %s", name, value, why);
+    if (in->first_refused == 0)
+        in->first_refused = in->line;
+    return 0;
+}
+
+static bool read_file(struct reading *in)
+{
+    int r = ini_parse_stream(next_line, in, take_value, in); /* the first line that was wrong */
+
+    if (r == -2)
+        complain(in, "no memory");
+    if (r > 0 && (unsigned)r != in->first_refused) {
+        in->line = (unsigned)r;
+        complain(in, "this is no [section], no \"key = value\" and no comment");
+    }
+    if (ferror(in->file) != 0)
+        complain(in, "the file cannot be read");
+    return in->n_errors == 0;
+}
+
+static bool has_default_arena(const struct brokerd_config *config)
+{
+    for (const struct brokerd_arena_config *a = config->arenas; a != NULL; a = a->next)
+        if (strcmp(a->name, DEFAULT_ARENA) == 0)
+            return true;
+    return false;
+}
+
+bool brokerd_config_read(const char *path, bool must_exist, const struct brokerd_config_base *base,
+    struct brokerd_config **out_config)
+{
+    struct reading in = {.path = path, .base = base, .config = calloc(1, sizeof(*in.config))};
+    bool ok = in.config != NULL && set_defaults(false, in.config) &&
+              read_level(base->log_level, &in.config->log_level) == NULL;
+
+    if (ok && path != NULL) {
+        in.file = fopen(path, "re");
+        if (in.file != NULL) {
+            ok = read_file(&in);
+            (void)fclose(in.file);
+        } else if (must_exist || errno != ENOENT) {
+            brokerd_log(LOG_ERR, NULL, "cannot read %s: %s", path, strerror(errno));
+            ok = false;
+        }
+    }
+    if (ok && !has_default_arena(in.config))
+        ok = add_arena(in.config, base, DEFAULT_ARENA) != NULL;
+    if (!ok) {
+        brokerd_config_free(in.config);
+        return false;
+    }
+    *out_config = in.config;
+    return true;
+}
+
+void brokerd_config_free(struct brokerd_config *config)
+{
+    if (config == NULL)
+        return;
+    for (struct brokerd_arena_config *a = config->arenas, *next; a != NULL; a = next) {
+        next = a->next;
+        free(a);
+    }
+    free(config);
+}
+
+char *brokerd_config_help(void)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+
+    if (out == NULL)
+        return NULL;
+    for (size_t i = 0; i < N_KEYS; i++) {
+        if (i == 0 || keys[i].of_arena != keys[i - 1].of_arena)
+            (void)fprintf(out, "\n[%s]\n", keys[i].of_arena ? "arena NAME" : "broker");
+        (void)fprintf(out, "  %s = %s\n      %s\n", keys[i].name,
+            keys[i].standard != NULL ? keys[i].standard : "...", keys[i].help);
+    }
+    (void)fclose(out);
+    return text;
+}

@@ -1,0 +1,42 @@
+/*
+ * daemon.h - the running daemon, as its parts see it
+ */
+#ifndef BROKERD_DAEMON_H
+#define BROKERD_DAEMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <systemd/sd-event.h>
+
+#include "arenas.h"
+#include "config.h"
+#include "log.h"
+#include "place.h"
+
+struct brokerd_client;
+
+struct brokerd {
+    sd_event *event;
+    struct brokerd_place place;
+    struct brokerd_config_base base;
+    const char *config_path; /* NULL: none */
+    bool config_must_exist;
+    struct brokerd_config *config;
+    struct brokerd_arena *arenas;
+    struct brokerd_client *clients;
+    uint32_t n_connections;
+    uint64_t n_refused;
+    int64_t started_ns;
+    int starter;       /* private: to who started us; else -1 */
+    bool was_attached; /* private: somebody has been here */
+    bool must_sweep;   /* clients or arenas are to be let go */
+    int listen_fd;
+    sd_event_source *listener, *beat, *retry;
+    struct brokerd_rate refused, stuck;
+};
+
+/* Runs the retries soon: a death could not be dealt with yet. */
+void brokerd_retry_soon(struct brokerd *d);
+
+#endif

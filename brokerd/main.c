@@ -1,0 +1,436 @@
+/*
+ * main.c - brokerd: options, the order of starting and stopping, and the event loop
+ *
+ * One thread, one loop; nothing in it waits for what a client can hold. Stopped in good order or
+ * killed, the daemon leaves persistent arenas as they are, for the next one to adopt; attached
+ * programs go on.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <systemd/sd-daemon.h>
+
+#include <broker.h>
+
+#include "attach.h"
+#include "client/private.h"
+#include "clients.h"
+#include "core/clock.h"
+#include "daemon.h"
+#include "sigbus.h"
+
+#define BEAT_USEC 1000000u
+#define RETRY_USEC 200000u
+
+struct options {
+    const char *config;
+    const char *instance;
+    const char *runtime_dir;
+    bool check_config;
+    int starter; /* -1: not private */
+};
+
+enum {
+    KEY_CONFIG = 'c',
+    KEY_INSTANCE = 'i',
+    KEY_CHECK = 256,
+    KEY_PRIVATE,
+    KEY_RUNTIME_DIR,
+};
+
+static const struct argp_option option_list[] = {
+    {"config", KEY_CONFIG, "FILE", 0,
+        "Read the configuration from FILE (standard: brokerd.conf in " BROKERD_SYSCONFDIR
+        " for the system's instance, in $XDG_CONFIG_HOME for a user's)",
+        0},
+    {"check-config", KEY_CHECK, NULL, 0,
+        "Check the configuration and exit: 0 if it is good, 1 if not", 0},
+    {"instance", KEY_INSTANCE, "NAME", 0,
+        "Run the instance `system` (standard for root), `user` (standard for others) or another "
+        "one called NAME",
+        0},
+    {"runtime-dir", KEY_RUNTIME_DIR, "DIR", 0, "Put the attach socket into DIR", 0},
+    {"private", KEY_PRIVATE, "FD", 0,
+        "Run an instance for the program at the other end of the socket FD, and end with its last "
+        "session",
+        0},
+    {0},
+};
+
+static void print_version(FILE *stream, struct argp_state *state)
+{
+    (void)state;
+    (void)fprintf(stream, "brokerd %s\n", broker_version());
+}
+
+static int parse_fd(const char *text, struct argp_state *state)
+{
+    char *end;
+    long n = strtol(text, &end, 10);
+    struct stat st;
+
+    if (end == text || *end != '\0' || n < 0 || n > INT_MAX || fstat((int)n, &st) != 0 ||
+        !S_ISSOCK(st.st_mode))
+        argp_error(state, "--private needs the number of an open socket");
+    return (int)n;
+}
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+    struct options *o = state->input;
+
+    switch (key) {
+    case KEY_CONFIG:
+        o->config = arg;
+        return 0;
+    case KEY_INSTANCE:
+        o->instance = arg;
+        return 0;
+    case KEY_CHECK:
+        o->check_config = true;
+        return 0;
+    case KEY_RUNTIME_DIR:
+        o->runtime_dir = arg;
+        return 0;
+    case KEY_PRIVATE:
+        o->starter = parse_fd(arg, state);
+        return 0;
+    case ARGP_KEY_ARG:
+        argp_error(state, "\"%s\" is too much", arg);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static char *help_filter(int key, const char *text, void *input)
+{
+    (void)input;
+    return key == ARGP_KEY_HELP_POST_DOC ? brokerd_config_help() : (char *)(uintptr_t)text;
+}
+
+/* ---- the loop's events ---- */
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
+{
+    struct brokerd *d = arg;
+
+    (void)source;
+    brokerd_log(
+        LOG_INFO, NULL, "stopping on %s", info->ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
+    return sd_event_exit(d->event, EXIT_SUCCESS);
+}
+
+void brokerd_retry_soon(struct brokerd *d)
+{
+    int enabled;
+
+    if (sd_event_source_get_enabled(d->retry, &enabled) > 0)
+        return;
+    (void)sd_event_source_set_time_relative(d->retry, RETRY_USEC);
+    (void)sd_event_source_set_enabled(d->retry, SD_EVENT_ONESHOT);
+}
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *arg)
+{
+    struct brokerd *d = arg;
+
+    (void)source;
+    (void)usec;
+    if (brokerd_clients_retry(d))
+        brokerd_retry_soon(d);
+    return 0;
+}
+
+static int on_beat(sd_event_source *source, uint64_t usec, void *arg)
+{
+    struct brokerd *d = arg;
+
+    (void)usec;
+    for (struct brokerd_arena *arena = d->arenas; arena != NULL; arena = arena->next) {
+        brokerd_arena_tick(arena);
+        brokerd_clients_scan(d, arena);
+        d->must_sweep |= arena->has_ended && arena->map != NULL;
+    }
+    brokerd_attach_resume(d);
+    (void)sd_event_source_set_time_relative(source, BEAT_USEC);
+    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* After every event: what ended in it goes here, where nobody holds on to it. */
+static int after_event(sd_event_source *source, void *arg)
+{
+    struct brokerd *d = arg;
+
+    (void)source;
+    for (struct brokerd_arena *arena = d->arenas; arena != NULL; arena = arena->next)
+        d->must_sweep |= arena->has_ended && arena->map != NULL;
+    if (!d->must_sweep)
+        return 0;
+    d->must_sweep = false;
+    brokerd_clients_sweep(d);
+    if (d->place.kind == BROKERD_PRIVATE && d->was_attached && d->clients == NULL)
+        return sd_event_exit(d->event, EXIT_SUCCESS);
+    return 0;
+}
+
+/* Who started a private instance is gone, or needs no more help. */
+static int on_starter(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+    struct brokerd *d = arg;
+
+    (void)fd;
+    (void)events;
+    (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    return d->was_attached ? 0 : sd_event_exit(d->event, EXIT_SUCCESS);
+}
+
+/* ---- configuration ---- */
+
+static bool read_config(const struct brokerd *d, struct brokerd_config **out_config)
+{
+    return brokerd_config_read(d->config_path, d->config_must_exist, &d->base, out_config);
+}
+
+/* Takes over one arena of the configuration: what it says, or the arena itself if it is new. */
+static bool use_arena_config(struct brokerd *d, const struct brokerd_arena_config *config)
+{
+    struct brokerd_arena **link = &d->arenas;
+
+    for (; *link != NULL; link = &(*link)->next)
+        if (strcmp((*link)->name, config->name) == 0) {
+            brokerd_arena_configure(*link, config);
+            return true;
+        }
+    if (!brokerd_arena_open(config, d->place.name, d->place.kind == BROKERD_PRIVATE, link))
+        return false;
+    brokerd_clients_scan(d, *link);
+    return true;
+}
+
+static bool use_config(struct brokerd *d)
+{
+    brokerd_log_level(d->config->log_level);
+    for (const struct brokerd_arena_config *c = d->config->arenas; c != NULL; c = c->next)
+        if (!use_arena_config(d, c))
+            return false;
+    return true;
+}
+
+static void say_what_needs_restart(const struct brokerd *d, const struct brokerd_config *old)
+{
+    if (strcmp(old->runtime_dir, d->config->runtime_dir) != 0)
+        brokerd_log(LOG_WARNING, NULL, "another runtime_dir needs a restart");
+    for (const struct brokerd_arena *a = d->arenas; a != NULL; a = a->next) {
+        const struct brokerd_arena_config *c = d->config->arenas;
+
+        while (c != NULL && strcmp(c->name, a->name) != 0)
+            c = c->next;
+        if (c == NULL)
+            brokerd_log(LOG_WARNING, NULL, "the arena %s stays until a restart", a->name);
+    }
+}
+
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
+{
+    struct brokerd *d = arg;
+    struct brokerd_config *old = d->config;
+
+    (void)source;
+    (void)info;
+    (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)(bri_now() / 1000));
+    if (read_config(d, &d->config)) {
+        if (!use_config(d))
+            brokerd_log(LOG_WARNING, NULL, "not all of the configuration could be used");
+        say_what_needs_restart(d, old);
+        brokerd_config_free(old);
+        brokerd_log(LOG_INFO, NULL, "the configuration was read anew");
+    } else {
+        brokerd_log(LOG_WARNING, NULL, "the configuration stays as it was");
+    }
+    (void)sd_notify(0, "READY=1");
+    return 0;
+}
+
+/* ---- starting and stopping ---- */
+
+static bool add_events(struct brokerd *d)
+{
+    sigset_t signals;
+
+    (void)sigemptyset(&signals);
+    (void)sigaddset(&signals, SIGTERM);
+    (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
+    if (sd_event_new(&d->event) < 0 ||
+        sd_event_add_signal(d->event, NULL, SIGTERM, on_stop, d) < 0 ||
+        sd_event_add_signal(d->event, NULL, SIGINT, on_stop, d) < 0 ||
+        sd_event_add_signal(d->event, NULL, SIGHUP, on_reload, d) < 0 ||
+        sd_event_add_time_relative(d->event, &d->beat, CLOCK_MONOTONIC, BEAT_USEC, 0, on_beat, d) <
+            0 ||
+        sd_event_add_time_relative(
+            d->event, &d->retry, CLOCK_MONOTONIC, RETRY_USEC, 0, on_retry, d) < 0 ||
+        sd_event_add_post(d->event, NULL, after_event, d) < 0 ||
+        (d->starter >= 0 &&
+            sd_event_add_io(d->event, NULL, d->starter, EPOLLIN, on_starter, d) < 0)) {
+        brokerd_log(LOG_ERR, NULL, "cannot make an event loop");
+        return false;
+    }
+    (void)sd_event_set_watchdog(d->event, 1);
+    return true;
+}
+
+/* A client costs two descriptors. */
+static void raise_limits(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static bool start(struct brokerd *d, const struct options *o)
+{
+    const char *dir = o->runtime_dir;
+
+    if (dir == NULL && d->config->runtime_dir[0] != '\0')
+        dir = d->config->runtime_dir;
+    raise_limits();
+    brokerd_sigbus_install();
+    (void)umask(077);
+    if (!brokerd_place_take(&d->place, dir) || !add_events(d) || !use_config(d))
+        return false;
+    d->listen_fd = brokerd_place_listen(&d->place, BROKERD_BACKLOG);
+    return d->listen_fd >= 0 && brokerd_attach_start(d);
+}
+
+static void stop(struct brokerd *d)
+{
+    brokerd_clients_free(d);
+    for (struct brokerd_arena *a = d->arenas, *next; a != NULL; a = next) {
+        next = a->next;
+        brokerd_arena_close(a);
+    }
+    brokerd_place_leave(&d->place);
+    d->listener = sd_event_source_disable_unref(d->listener);
+    d->beat = sd_event_source_disable_unref(d->beat);
+    d->retry = sd_event_source_disable_unref(d->retry);
+    d->event = sd_event_unref(d->event);
+    if (d->listen_fd >= 0)
+        (void)close(d->listen_fd);
+    brokerd_config_free(d->config);
+}
+
+/* One packet to who started a private instance; see client/private.h. */
+static void tell_starter(const struct brokerd *d, char kind, const char *text)
+{
+    char packet[BRI_PRIVATE_PACKET] = {kind};
+
+    if (d->starter < 0)
+        return;
+    (void)snprintf(packet + 1, sizeof(packet) - 1, "%s", text);
+    (void)send(d->starter, packet, strlen(packet) + 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+static int run(struct brokerd *d, const struct options *o)
+{
+    int r;
+
+    if (!start(d, o)) {
+        tell_starter(d, BRI_PRIVATE_FAILED, brokerd_log_last_error());
+        return EXIT_FAILURE;
+    }
+    if (d->place.kind == BROKERD_PRIVATE)
+        tell_starter(d, BRI_PRIVATE_READY, d->place.socket);
+    brokerd_log(LOG_INFO, NULL, "brokerd %s: instance %s is ready at %s", broker_version(),
+        d->place.name, d->place.socket);
+    (void)sd_notifyf(0, "READY=1\nSTATUS=Attach at %s", d->place.socket);
+    r = sd_event_loop(d->event);
+    (void)sd_notify(0, "STOPPING=1");
+    if (r < 0)
+        brokerd_log(LOG_ERR, NULL, "the event loop failed: %s", strerror(-r));
+    return r < 0 ? EXIT_FAILURE : r;
+}
+
+/* What a private instance must not take over from the program that it is for. */
+static void leave_program(int starter)
+{
+    (void)unsetenv("NOTIFY_SOCKET");
+    (void)unsetenv("WATCHDOG_USEC");
+    (void)unsetenv("LISTEN_FDS");
+    (void)fcntl(starter, F_SETFD, FD_CLOEXEC);
+    (void)!chdir("/");
+}
+
+static bool prepare(struct brokerd *d, const struct options *o, char config_path[BROKERD_PATH_MAX],
+    char own_user[16])
+{
+    bool is_private = o->starter >= 0;
+
+    if (!brokerd_place_name(&d->place, o->instance, is_private))
+        return false;
+    d->config_path = o->config;
+    d->config_must_exist = o->config != NULL;
+    if (o->config == NULL) {
+        brokerd_place_config(&d->place, config_path);
+        d->config_path = config_path[0] != '\0' ? config_path : NULL;
+    }
+    (void)snprintf(own_user, 16, "%u", (unsigned)geteuid());
+    d->base = (struct brokerd_config_base){.arena_write = own_user,
+        .persist = !is_private,
+        .log_level = is_private ? "warning" : "info"};
+    if (d->place.kind == BROKERD_SYSTEM) {
+        (void)snprintf(own_user, 16, "0 %u", (unsigned)geteuid());
+        d->base.group = "@broker";
+    }
+    return read_config(d, &d->config);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct argp parser = {
+        .options = option_list,
+        .parser = parse_option,
+        .doc =
+            "The broker's daemon: owns the shared memory that programs attach to by libbroker.\v",
+        .help_filter = help_filter,
+    };
+    struct options options = {.starter = -1};
+    struct brokerd d = {.listen_fd = -1, .starter = -1};
+    char config_path[BROKERD_PATH_MAX] = "", own_user[16];
+    int r = EXIT_FAILURE;
+
+    argp_err_exit_status = 64;
+    argp_program_version_hook = print_version;
+    brokerd_log_open();
+    (void)argp_parse(&parser, argc, argv, 0, NULL, &options);
+    d.starter = options.starter;
+    d.started_ns = bri_now();
+    if (d.starter >= 0)
+        leave_program(d.starter);
+    if (!prepare(&d, &options, config_path, own_user)) {
+        tell_starter(&d, BRI_PRIVATE_FAILED, brokerd_log_last_error());
+        return EXIT_FAILURE;
+    }
+    if (options.check_config)
+        r = EXIT_SUCCESS;
+    else
+        r = run(&d, &options);
+    stop(&d);
+    if (d.starter >= 0)
+        (void)close(d.starter);
+    return r;
+}
