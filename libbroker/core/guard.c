@@ -16,6 +16,7 @@
 #include "core/pages.h"
 
 #define CLAIM_BIT 1u
+#define CLAIMS_ONLY (1u << 31) /* in n_journal: all words are restored, claims are left to free */
 #define MAX_GROW_TRIES 64
 
 static uint32_t extent_pages(unsigned extent)
@@ -62,40 +63,64 @@ static struct bri_journal_entry_shm *entry_at(const struct bri_object *o, uint32
 }
 
 /* False for an entry that no operation can have written. */
-static bool undo_entry(const struct bri_object *o, const struct bri_journal_entry_shm *e)
+static bool restore_word(const struct bri_object *o, const struct bri_journal_entry_shm *e)
 {
     uint64_t where = *(const volatile uint64_t *)&e->where;
-    uint64_t old = *(const volatile uint64_t *)&e->old;
     uint64_t *word;
 
-    if ((where & CLAIM_BIT) != 0) {
-        bri_pages_give(o->arena, (uint32_t)(where >> 1), (uint32_t)old, (uint32_t)(old >> 32));
+    if ((where & CLAIM_BIT) != 0)
         return true;
-    }
     word = BRI_AT(o->arena, where, uint64_t);
     if (word == NULL)
         return false;
-    *(volatile uint64_t *)word = old;
+    *(volatile uint64_t *)word = *(const volatile uint64_t *)&e->old;
     return true;
 }
 
-/* Writes the journal back. The reset comes last: a death in here makes the next one start over. */
+static void free_claim(const struct bri_object *o, const struct bri_journal_entry_shm *e)
+{
+    uint64_t where = *(const volatile uint64_t *)&e->where;
+    uint64_t old = *(const volatile uint64_t *)&e->old;
+
+    if ((where & CLAIM_BIT) != 0)
+        bri_pages_give(o->arena, (uint32_t)(where >> 1), (uint32_t)old, (uint32_t)(old >> 32));
+}
+
+static void set_count(struct bri_slot_shm *s, uint32_t n)
+{
+    bri_order();
+    atomic_store_explicit(&s->n_journal, n, memory_order_relaxed);
+    bri_order();
+}
+
+/*
+ * Writes the journal back; a death in here makes the next one start over. So claimed pages are
+ * freed only when all words are restored and that is on record: a page that is free can be another
+ * object's a moment later, and words of it must not be restored again.
+ */
 static void undo(const struct bri_object *o, uint32_t n)
 {
     struct bri_slot_shm *s = o->slot;
+    uint32_t count = n & ~CLAIMS_ONLY;
     bool sound = true;
 
-    while (n-- > 0) {
-        const struct bri_journal_entry_shm *e = entry_at(o, n);
+    if ((n & CLAIMS_ONLY) == 0) {
+        for (uint32_t i = count; i-- > 0;) {
+            const struct bri_journal_entry_shm *e = entry_at(o, i);
 
-        sound &= e != NULL && undo_entry(o, e);
+            sound &= e != NULL && restore_word(o, e);
+        }
+        if (!sound)
+            s->damaged = __LINE__;
+        set_count(s, count | CLAIMS_ONLY);
     }
-    bri_order();
-    if (!sound)
-        s->damaged = __LINE__;
-    bri_order();
-    atomic_store_explicit(&s->n_journal, 0, memory_order_relaxed);
-    bri_order();
+    for (uint32_t i = count; i-- > 0;) {
+        const struct bri_journal_entry_shm *e = entry_at(o, i);
+
+        if (e != NULL)
+            free_claim(o, e);
+    }
+    set_count(s, 0);
 }
 
 static void drop_extents(struct bri_object *o)
@@ -127,15 +152,17 @@ static void wake_everybody(struct bri_slot_shm *s)
     }
 }
 
-static void give_old_root(struct bri_object *o)
+/* Finishes giving a run back. Repeatable: until the end nobody can claim for this slot, since the
+ * guard is held. */
+static void give_run(struct bri_object *o)
 {
-    uint32_t page = atomic_load_explicit(&o->slot->old_root, memory_order_relaxed);
+    uint32_t page = atomic_load_explicit(&o->slot->giving, memory_order_relaxed);
 
     if (page == 0)
         return;
-    bri_pages_give(o->arena, page, 1, o->id);
+    bri_pages_give(o->arena, page, *(volatile uint32_t *)&o->slot->n_giving, o->id);
     bri_order();
-    atomic_store_explicit(&o->slot->old_root, 0, memory_order_relaxed);
+    atomic_store_explicit(&o->slot->giving, 0, memory_order_relaxed);
 }
 
 static void recover(struct bri_object *o)
@@ -199,7 +226,7 @@ static __attribute__((noinline)) int begin_slow(struct bri_txn *t, int locked)
         recover(o);
     if ((locked & BRI_LOCK_CONTENDED) != 0)
         s->n_contended++;
-    give_old_root(o);
+    give_run(o);
     if (atomic_load_explicit(&s->generation, memory_order_relaxed) != o->generation)
         r = BROKER_GONE;
     else if (atomic_load_explicit(&s->damaged, memory_order_relaxed) != 0)
@@ -229,7 +256,8 @@ int bri_begin(struct bri_txn *t, struct bri_object *o, int64_t deadline_ns)
     struct bri_slot_shm *s = o->slot;
     int r;
 
-    /* Where another processor had them last, these come over together with the guard's line, not one after another. */
+    /* Where another processor had them last, these come over together with the guard's line, not
+     * one after another. */
     __builtin_prefetch(s->journal, 1);
     __builtin_prefetch(s->state, 1);
     r = bri_lock(&s->word, deadline_ns);
@@ -243,7 +271,7 @@ int bri_begin(struct bri_txn *t, struct bri_object *o, int64_t deadline_ns)
                 atomic_load_explicit(&s->generation, memory_order_relaxed) == o->generation &&
                 (atomic_load_explicit(&s->damaged, memory_order_relaxed) |
                     atomic_load_explicit(&s->chores, memory_order_relaxed) |
-                    atomic_load_explicit(&s->old_root, memory_order_relaxed) | s->extents[0]) == 0,
+                    atomic_load_explicit(&s->giving, memory_order_relaxed) | s->extents[0]) == 0,
             1))
         return 0;
     return begin_slow(t, r);
@@ -403,8 +431,8 @@ void bri_commit(struct bri_txn *t)
             drop_extents(t->o);
         if (__builtin_expect(t->released, 0))
             bri_heap_chores(t);
-        if (__builtin_expect(atomic_load_explicit(&s->old_root, memory_order_relaxed) != 0, 0))
-            give_old_root(t->o);
+        if (__builtin_expect(atomic_load_explicit(&s->giving, memory_order_relaxed) != 0, 0))
+            give_run(t->o);
     }
     if (wakes_any(t))
         unlock_and_wake(t);

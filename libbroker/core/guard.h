@@ -170,6 +170,16 @@ static inline void bri_set_atomic32(struct bri_txn *t, _Atomic uint32_t *p, uint
 }
 
 /*
+ * Gives back @n pages from @page, which are tagged with the section's slot and in no list, right
+ * after the commit. One run a section.
+ */
+static inline void bri_give_back(struct bri_txn *t, uint32_t page, uint32_t n)
+{
+    bri_set32(t, &t->o->slot->n_giving, n);
+    bri_set_atomic32(t, &t->o->slot->giving, page);
+}
+
+/*
  * Optimistic reading, without the guard: nothing read between these two counts unless the second
  * says so. Loads in between may be torn: check every offset, bound every loop.
  */

@@ -71,7 +71,7 @@ struct bri_slot_shm {
     _Atomic uint32_t chores;     /* [guard] the heap has runs to give back */
     _Atomic uint32_t type;       /* [const while the object lives] */
     _Atomic uint32_t damaged;    /* [guard] line of the check that failed; not 0: quarantined */
-    _Atomic uint32_t old_root;   /* [guard] root page of the former object, being given back */
+    _Atomic uint32_t giving; /* [guard] a run in no list any more, being given back: first page */
     uint32_t
         extents[BRI_JOURNAL_EXTENTS]; /* [guard] first pages of the journal's extents, 0 is none */
     uint32_t creator_uid;             /* [const while the object lives] */
@@ -81,7 +81,8 @@ struct bri_slot_shm {
     uint32_t n_waiters[BRI_N_CHANNELS];         /* [guard] registered sleepers */
     uint64_t n_recovered; /* [guard] deaths inside an operation that were repaired */
     uint64_t n_contended; /* [guard] locks that had to wait */
-    uint64_t spare[2];
+    uint32_t n_giving;    /* [guard] its pages */
+    uint32_t spare[3];
 
     struct bri_journal_entry_shm journal[BRI_JOURNAL_SLOT]; /* [guard] */
 

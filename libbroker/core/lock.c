@@ -150,8 +150,9 @@ static void stop_pending(void)
 }
 
 /*
- * Sections are short, and the lines that they touch come over one by one: who holds the lock should be left alone long
- * enough to do several in a row. Backing off longer each time doubled the rate of two processes on one queue.
+ * Sections are short, and the lines that they touch come over one by one: who holds the lock should
+ * be left alone long enough to do several in a row. Backing off longer each time doubled the rate
+ * of two processes on one queue.
  */
 static int spin_for(_Atomic uint32_t *word)
 {

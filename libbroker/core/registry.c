@@ -379,7 +379,8 @@ static int give_memory(struct bri_object *o)
     r = bri_begin(&t, &bare, -2 * BRI_MILLISECOND);
     if (r < 0)
         return r;
-    bri_set_atomic32(&t, &bare.slot->old_root, atomic_load(&bare.slot->root_page));
+    if (atomic_load(&bare.slot->root_page) != 0)
+        bri_give_back(&t, atomic_load(&bare.slot->root_page), 1);
     bri_set_atomic32(&t, &bare.slot->root_page, 0);
     return bri_end(&t, 0);
 }

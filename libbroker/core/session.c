@@ -287,22 +287,40 @@ static int unlink_attachment(
     return bri_end(&t, r);
 }
 
-/* The object is gone: what was reserved of it is no list's any more, and nobody else's. */
-static void give_orphans(struct bri_arena *a, struct bri_attachment_shm *att)
+/* One run reserved of an object that is gone: out of the list, and given back by its slot. */
+static int give_orphan(const struct bri_object *session, struct bri_attachment_shm *att)
 {
-    uint32_t left = a->n_pages;
+    struct bri_arena *a = session->arena;
+    uint32_t page = *(volatile uint32_t *)&att->reserved;
+    uint64_t tag = bri_page_tag(a, page);
+    struct bri_object bare = {.arena = a, .slot = bri_slot_at(a, att->object), .id = att->object};
+    struct bri_txn t;
+    int r;
 
-    for (uint32_t page = att->reserved, next; page != 0 && left-- > 0; page = next) {
-        uint64_t tag = bri_page_tag(a, page);
-
-        if (bri_tag_kind(tag) != BRI_PAGE_RESERVED || bri_tag_owner(tag) != att->object)
-            return;
-        next = a->pages[page].next;
-        *(volatile uint32_t *)&att->reserved =
-            next; /* first, so that a death in between cannot give it twice */
-        bri_order();
-        bri_pages_give(a, page, bri_tag_aux(tag), att->object);
+    if (bare.slot == NULL || bri_tag_kind(tag) != BRI_PAGE_RESERVED ||
+        bri_tag_owner(tag) != att->object)
+        return BROKER_CORRUPT;
+    bare.generation = atomic_load(&bare.slot->generation); /* whatever lives there now */
+    r = bri_begin(&t, &bare, -2 * BRI_MILLISECOND);
+    if (r < 0)
+        return r == BROKER_GONE ? 0 : r; /* it changed just now: look again */
+    if (atomic_load(&session->slot->generation) != session->generation || att->reserved != page) {
+        bri_abort(&t);
+        return BROKER_NOTFOUND; /* another did it */
     }
+    bri_give_back(&t, page, bri_tag_aux(tag));
+    bri_set32(&t, &att->reserved, a->pages[page].next);
+    return bri_end(&t, 0);
+}
+
+static int give_orphans(const struct bri_object *session, struct bri_attachment_shm *att)
+{
+    uint32_t left = session->arena->n_pages;
+    int r = 0;
+
+    while (att->reserved != 0 && r == 0 && left-- > 0)
+        r = give_orphan(session, att);
+    return r == BROKER_CORRUPT || r == BROKER_NOTFOUND ? 0 : r;
 }
 
 int bri_reap_begin(struct bri_txn *t, struct bri_object *o)
@@ -312,7 +330,7 @@ int bri_reap_begin(struct bri_txn *t, struct bri_object *o)
     if (r == 0 && (atomic_load(&o->reaped->generation) != o->reaped_generation ||
                       o->att->generation != o->generation || o->att->object != o->id)) {
         bri_abort(t);
-        return BROKER_GONE;
+        return BROKER_NOTFOUND;
     }
     return r;
 }
@@ -347,10 +365,8 @@ static int reap_attachment(
     struct bri_object o;
     int r = bri_object_bind(a, att->object, &o);
 
-    if (r < 0 || o.generation != att->generation) {
-        give_orphans(a, att);
-        return 0;
-    }
+    if (r < 0 || o.generation != att->generation)
+        return give_orphans(session, att);
     o.att = att;
     o.reaped = session->slot;
     o.reaped_generation = session->generation;
@@ -361,13 +377,10 @@ static int reap_attachment(
     r = ops != NULL && ops->reap != NULL ? ops->reap(&o, died) : 0;
     if (r == 0)
         r = reap_common(&o);
-    if (r == BROKER_GONE) {
-        give_orphans(a, att);
-        return 0;
-    }
-    return r == BROKER_CORRUPT
-               ? 0
-               : r; /* quarantined: nothing of it can be given back but by destroying it */
+    if (r == BROKER_GONE)
+        return give_orphans(session, att);
+    /* Done by another; or quarantined, and then nothing comes back but by destroying it. */
+    return r == BROKER_NOTFOUND || r == BROKER_CORRUPT ? 0 : r;
 }
 
 int bri_detach(struct bri_object *session, struct bri_object *o)
@@ -411,7 +424,7 @@ static int free_session(struct bri_object *session, int64_t patience_ns)
     r = bri_begin(&t, &bare, patience_ns);
     if (r < 0)
         return r;
-    bri_set_atomic32(&t, &slot->old_root, atomic_load(&slot->root_page));
+    bri_give_back(&t, atomic_load(&slot->root_page), 1);
     bri_set_atomic32(&t, &slot->root_page, 0);
     bri_set_atomic64(&t, &slot->generation, bare.generation + 1);
     bri_set_atomic32(&t, &bri_session_state(&bare)->status, BRI_SESSION_FREE);

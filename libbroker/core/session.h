@@ -74,7 +74,7 @@ int bri_session_reap_object(struct bri_object *o, uint32_t number);
 /*
  * bri_begin() for a type's reap: waits only shortly, and makes sure that the attachment still is
  * the one to be reaped: several may reap at once, and the first to be done lets the session's
- * memory go. GONE if there is nothing left to do.
+ * memory go. NOTFOUND if there is nothing left to do.
  */
 int bri_reap_begin(struct bri_txn *t, struct bri_object *o);
 

@@ -20,8 +20,9 @@ static inline void bri_pause(unsigned n)
 }
 
 /*
- * Processors of the machine, asked once. Not those that this process may run on: a program that is bound to one of them
- * spins well while the other side runs on another; where it does not pay, bri_spin() finds out.
+ * Processors of the machine, asked once. Not those that this process may run on: a program that is
+ * bound to one of them spins well while the other side runs on another; where it does not pay,
+ * bri_spin() finds out.
  */
 unsigned bri_n_processors(void);
 

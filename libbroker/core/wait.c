@@ -51,9 +51,10 @@ static bool spin_until(_Atomic uint32_t *word, uint32_t seen, int64_t until_ns)
 }
 
 /*
- * The word moved. Where it moves in bursts, as with a producer at full speed, it pays to let some more changes come before
- * asking for the guard again: both sides then work several times in a row on lines that stay with them. Where it moves
- * once, as in a conversation, it does not; so this learns, and asks again only now and then.
+ * The word moved. Where it moves in bursts, as with a producer at full speed, it pays to let some
+ * more changes come before asking for the guard again: both sides then work several times in a row
+ * on lines that stay with them. Where it moves once, as in a conversation, it does not; so this
+ * learns, and asks again only now and then.
  */
 static void let_burst_come(_Atomic uint32_t *word, uint32_t seen)
 {

@@ -200,9 +200,9 @@ int bri_value_compare(const void *a, size_t na, const void *b, size_t nb, int *o
  * nothing.
  *
  * Comparing costs time proportional to the size, except for maps whose pairs come in different
- * orders: there each pair is looked up by walking over the other map. BRI_EQUAL_STEPS bounds what
- * one call spends on that (a few milliseconds; enough for two maps of 500 pairs in any order): what
- * is not found to be equal by then counts as unequal.
+ * orders: there each pair is looked up by walking over the other map. What one call spends on that
+ * is bounded, by BRI_EQUAL_STEPS headers (a few milliseconds; enough for two maps of 500 pairs in
+ * any order) and some for each byte: what is not found to be equal by then counts as unequal.
  */
 #define BRI_EQUAL_STEPS (UINT32_C(1) << 20)
 bool bri_value_equal(const void *a, size_t na, const void *b, size_t nb);
