@@ -19,6 +19,7 @@
 #include "core/wait.h"
 
 #define MAX_ATTACHMENTS 1000000u
+#define DAEMON_SILENT_NS (5 * BRI_SECOND)
 
 int bri_session_object(struct bri_arena *a, uint32_t number, struct bri_object *out_session)
 {
@@ -482,4 +483,24 @@ int bri_session_reap_object(struct bri_object *o, uint32_t number)
         off = att->next_off;
     }
     return 0;
+}
+
+/* A daemon that has stopped beating does no reaping either, whatever it is busy with. */
+static bool daemon_lives(const struct bri_arena *a)
+{
+    pid_t pid = (pid_t)atomic_load(&a->shm->daemon_pid);
+    int64_t beat = (int64_t)atomic_load(&a->shm->daemon_beat_ns);
+
+    return pid > 0 && bri_now() - beat < DAEMON_SILENT_NS && !process_ended(pid);
+}
+
+void bri_look_after_dead(struct bri_object *o)
+{
+    struct bri_arena *a = o->arena;
+
+    if (daemon_lives(a))
+        return;
+    for (uint32_t i = 0; i < a->n_sessions; i++)
+        if (bri_session_is_dead(a, i))
+            (void)bri_session_reap_object(o, i);
 }

@@ -72,6 +72,12 @@ int bri_session_reap(struct bri_arena *a, uint32_t number, bool died, int64_t pa
 int bri_session_reap_object(struct bri_object *o, uint32_t number);
 
 /*
+ * For a sleeper whose second is over: if no daemon lives that would do it, gives back what dead
+ * sessions hold of @o. Makes system calls, some for each session.
+ */
+void bri_look_after_dead(struct bri_object *o);
+
+/*
  * bri_begin() for a type's reap: waits only shortly, and makes sure that the attachment still is
  * the one to be reaped: several may reap at once, and the first to be done lets the session's
  * memory go. NOTFOUND if there is nothing left to do.

@@ -6,6 +6,7 @@
 #include <broker/errors.h>
 
 #include "core/lock.h"
+#include "core/session.h"
 #include "core/spin.h"
 
 #define BRIEF_NS 2000 /* spun by everybody: the other side is often just about to act */
@@ -180,7 +181,8 @@ static void pass_time(struct waiting *w, _Atomic int32_t *score)
         w->spun = !bri_spin(w->o->arena, word, w->seen, score);
         return;
     }
-    (void)bri_futex_wait(word, w->seen, w->deadline_ns);
+    if (bri_futex_wait(word, w->seen, w->deadline_ns))
+        bri_look_after_dead(w->o); /* what we wait for may be in dead hands */
     w->over = w->deadline_ns != BRI_NEVER && bri_now() >= w->deadline_ns;
 }
 

@@ -1,6 +1,6 @@
 """ctl_table.h and ctl_table.c: all operations and errors as brokerctl presents them."""
 
-from schema import FOREVER
+from model import FOREVER
 from text import banner, entry, quoted
 
 HEADER = """#ifndef CTL_TABLE_H

@@ -1,7 +1,7 @@
 """dispatch.h and dispatch.c: operations called by number with values, for brokerctl and the wire."""
 
 from kinds import KINDS
-from schema import MAX_RESULTS
+from model import MAX_RESULTS
 from text import COLUMNS, banner, listed
 
 HEADER = """#ifndef BRI_DISPATCH_H

@@ -72,7 +72,7 @@ extern const struct bri_engine_ops bri_engine_shm;
             out += listed("int bri_%s_open(" % kind.name, params, ");") + "\n"
         for operation in kind.operations:
             out += listed("int bri_%s(" % operation.slot, declare.engine_parameters(operation), ");") + "\n"
-    return out + "void bri_close(struct bri_handle *h);\n\n#endif\n"
+    return out + "void bri_shm_close_handle(struct bri_handle *h);\n\n#endif\n"
 
 
 def engine_ops_c(schema):
@@ -107,7 +107,7 @@ def engine_shm_c(schema):
         slots = ["%s_open" % kind.name] if kind.is_object else []
         for slot in slots + [operation.slot for operation in kind.operations]:
             out += "    .%s = bri_%s,\n" % (slot, slot)
-    return out + "    .close = bri_close,\n};\n"
+    return out + "    .close = bri_shm_close_handle,\n};\n"
 
 
 def api_c(kind):

@@ -2,7 +2,7 @@
 
 import declare
 from text import COLUMNS, banner, entry, prefixed, quoted
-from schema import MODES
+from model import MODES
 
 API = "BROKER_API "
 

@@ -3,7 +3,7 @@
 import declare
 from ctl import fallback, option_flag, usage
 from kinds import KINDS
-from schema import MODES
+from model import MODES
 from text import prefixed, table
 
 CLASS_DOCS = (
@@ -95,7 +95,8 @@ def opening(schema, kind):
     text += "\n" + paragraph(schema.opening.doc.format(type=kind.name), schema.opening.detail) + "\n"
     text += paragraph("An open is ended with `%s_close()`." % kind.c_name, schema.closing.detail) + "\n"
     text += table(("option", "kind", "command line", "what it is"),
-                  [(option.name, option.kind.name, "`%s`" % option_flag(option) if option_flag(option) else "", option.doc) for option in schema.options_of(kind)])
+                  [(option.name, option.kind.name, "`%s`" % option_flag(option) if option_flag(option) else "",
+                    option.doc) for option in schema.options_of(kind)])
     text += "\n" + table(("mode", "what it does"), [("`%s`" % mode, doc) for mode, doc in MODES.items()]) + "\n"
     text += cause_table(schema.opening.success, schema.opening.errors)
     return text + "\n- Crash: %s\n\n%s" % (schema.opening.crash, code("c", *kind.example))
