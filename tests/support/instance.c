@@ -1,0 +1,254 @@
+/*
+ * instance.c - see instance.h
+ */
+#include "support/instance.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PATIENCE_MS 20000
+#define PATH_SIZE 128
+
+struct instance {
+    pid_t pid;  /* 0: does not run */
+    int notify; /* where the daemon says that it is ready */
+    char name[40];
+    char dir[32];
+    char address[64];
+    char config[PATH_SIZE];
+    char notify_path[64];
+    char arena_path[PATH_SIZE];
+};
+
+static _Noreturn void die(const char *what)
+{
+    (void)fprintf(stderr, "instance: %s: %s\n", what, strerror(errno));
+    exit(99);
+}
+
+static void write_config(const struct instance *i, const char *text)
+{
+    FILE *f = fopen(i->config, "we");
+
+    if (f == NULL || fputs(text != NULL ? text : "", f) < 0 || fclose(f) != 0)
+        die("cannot write the configuration");
+}
+
+static void listen_for_readiness(struct instance *i)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", i->notify_path);
+    i->notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (i->notify < 0 || bind(i->notify, (const struct sockaddr *)&address, sizeof(address)) != 0)
+        die("cannot make the readiness socket");
+}
+
+/* What the daemon says with sd_notify(), until it says that it is ready. */
+static void await_readiness(const struct instance *i)
+{
+    struct pollfd p[2] = {{.fd = i->notify, .events = POLLIN}, {.events = POLLIN}};
+    char text[512] = "";
+    ssize_t n;
+
+    p[1].fd = (int)syscall(SYS_pidfd_open, i->pid, 0);
+    while (strstr(text, "READY=1") == NULL) {
+        if (poll(p, 2, PATIENCE_MS) <= 0 || (p[0].revents & POLLIN) == 0)
+            die("brokerd did not get ready");
+        n = recv(i->notify, text, sizeof(text) - 1, 0);
+        if (n < 0)
+            die("cannot hear from brokerd");
+        text[n] = '\0';
+    }
+    (void)close(p[1].fd);
+}
+
+static _Noreturn void run_daemon(const struct instance *i, pid_t parent)
+{
+    const char *program = getenv("BROKERD");
+
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(99);
+    (void)setenv("NOTIFY_SOCKET", i->notify_path, 1);
+    (void)unsetenv("LISTEN_FDS");
+    (void)execl(program != NULL ? program : "brokerd", "brokerd", "--instance", i->name,
+        "--runtime-dir", i->dir, "--config", i->config, (char *)NULL);
+    (void)fprintf(stderr, "instance: cannot run brokerd; is BROKERD set to its path?\n");
+    _exit(99);
+}
+
+static void launch(struct instance *i)
+{
+    pid_t parent = getpid();
+
+    i->pid = fork();
+    if (i->pid < 0)
+        die("cannot fork");
+    if (i->pid == 0)
+        run_daemon(i, parent);
+    await_readiness(i);
+}
+
+struct instance *instance_start(const char *config)
+{
+    static _Atomic unsigned n_started;
+    struct instance *i = calloc(1, sizeof(*i));
+
+    if (i == NULL)
+        die("no memory");
+    (void)snprintf(
+        i->name, sizeof(i->name), "test-%d-%u", (int)getpid(), atomic_fetch_add(&n_started, 1));
+    (void)snprintf(i->dir, sizeof(i->dir), "/tmp/brokerd-test-XXXXXX");
+    if (mkdtemp(i->dir) == NULL)
+        die("cannot make a folder");
+    (void)snprintf(i->address, sizeof(i->address), "unix:%s/attach", i->dir);
+    (void)snprintf(i->config, sizeof(i->config), "%s/brokerd.conf", i->dir);
+    (void)snprintf(i->notify_path, sizeof(i->notify_path), "%s/notify", i->dir);
+    (void)snprintf(i->arena_path, sizeof(i->arena_path), "/dev/shm/brokerd.%s.default", i->name);
+    write_config(i, config);
+    listen_for_readiness(i);
+    launch(i);
+    return i;
+}
+
+const char *instance_address(const struct instance *i)
+{
+    return i->address;
+}
+
+const char *instance_dir(const struct instance *i)
+{
+    return i->dir;
+}
+
+const char *instance_arena_path(const struct instance *i)
+{
+    return i->arena_path;
+}
+
+pid_t instance_pid(const struct instance *i)
+{
+    return i->pid;
+}
+
+static int end_by(struct instance *i, int number)
+{
+    int status = 0;
+
+    if (i->pid == 0)
+        return 0;
+    (void)kill(i->pid, number);
+    while (waitpid(i->pid, &status, 0) < 0)
+        if (errno != EINTR)
+            die("brokerd is no child any more");
+    i->pid = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+void instance_kill(struct instance *i)
+{
+    (void)end_by(i, SIGKILL);
+}
+
+int instance_end(struct instance *i)
+{
+    return end_by(i, SIGTERM);
+}
+
+/* What an earlier daemon said may still be waiting to be read. */
+static void drain(const struct instance *i)
+{
+    char text[512];
+
+    while (recv(i->notify, text, sizeof(text), MSG_DONTWAIT) > 0)
+        continue;
+}
+
+void instance_restart(struct instance *i)
+{
+    (void)instance_end(i);
+    drain(i);
+    launch(i);
+}
+
+void instance_reload(struct instance *i, const char *config)
+{
+    write_config(i, config);
+    drain(i);
+    if (kill(i->pid, SIGHUP) != 0)
+        die("brokerd does not run");
+    await_readiness(i);
+}
+
+static void remove_all(const char *format, const char *name)
+{
+    char pattern[PATH_SIZE];
+    glob_t found;
+
+    (void)snprintf(pattern, sizeof(pattern), format, name);
+    if (glob(pattern, 0, NULL, &found) != 0)
+        return;
+    for (size_t k = 0; k < found.gl_pathc; k++)
+        (void)unlink(found.gl_pathv[k]);
+    globfree(&found);
+}
+
+void instance_stop(struct instance *i)
+{
+    if (i == NULL)
+        return;
+    (void)instance_end(i);
+    (void)close(i->notify);
+    remove_all("%s/*", i->dir);
+    (void)rmdir(i->dir);
+    remove_all("/dev/shm/brokerd.%s.*", i->name);
+    free(i);
+}
+
+int instance_run(const char *const arguments[], char *out_text, size_t size)
+{
+    const char *program = getenv("BROKERD");
+    int pair[2], status = 0;
+    size_t used = 0;
+    ssize_t n = 1;
+    pid_t pid;
+
+    if (pipe2(pair, O_CLOEXEC) != 0)
+        die("cannot make a pipe");
+    pid = fork();
+    if (pid < 0)
+        die("cannot fork");
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)dup2(pair[1], STDOUT_FILENO);
+        (void)dup2(pair[1], STDERR_FILENO);
+        (void)unsetenv("NOTIFY_SOCKET");
+        (void)execvp(program != NULL ? program : "brokerd", (char *const *)(uintptr_t)arguments);
+        _exit(99);
+    }
+    (void)close(pair[1]);
+    while (n > 0 && used < size - 1) {
+        n = read(pair[0], out_text + used, size - 1 - used);
+        used += n > 0 ? (size_t)n : 0;
+    }
+    out_text[used] = '\0';
+    (void)close(pair[0]);
+    if (waitpid(pid, &status, 0) != pid)
+        die("cannot wait for brokerd");
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}

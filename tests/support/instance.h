@@ -1,0 +1,58 @@
+/*
+ * instance.h - a brokerd for one test
+ *
+ * Runs the brokerd of the build ($BROKERD, which CTest sets) under a name and in a folder of its
+ * own, as a child of the test. It ends with the test, however that ends. What fails in here ends
+ * the test program with a message.
+ *
+ *     struct instance *i = instance_start(NULL);
+ *     r = broker_open(instance_address(i), &b);
+ *     ...
+ *     instance_stop(i);
+ */
+#ifndef TESTS_INSTANCE_H
+#define TESTS_INSTANCE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+struct instance;
+
+/* Starts an instance with the configuration file @config (NULL: none), and waits until it is ready.
+ */
+struct instance *instance_start(const char *config);
+
+/* For broker_open(). Lives as long as the instance. */
+const char *instance_address(const struct instance *i);
+
+/* The folder with the attach socket, and the file behind the default arena. */
+const char *instance_dir(const struct instance *i);
+const char *instance_arena_path(const struct instance *i);
+
+/* Of the daemon; 0 while none runs. */
+pid_t instance_pid(const struct instance *i);
+
+/* Kills the daemon with SIGKILL, and waits until it is gone. */
+void instance_kill(struct instance *i);
+
+/* Stops the daemon with SIGTERM, and waits for it. Gives its exit status; -1 if a signal ended it.
+ */
+int instance_end(struct instance *i);
+
+/* Starts the daemon again, in the same place and with the same configuration; ends it before if it
+ * runs. */
+void instance_restart(struct instance *i);
+
+/* Writes another configuration file and has the daemon read it; returns when it has. */
+void instance_reload(struct instance *i, const char *config);
+
+/* Ends the daemon if it runs, and removes everything, arenas included. NULL is allowed. */
+void instance_stop(struct instance *i);
+
+/*
+ * Runs brokerd with these arguments (the last is NULL) to its end. Gives its exit status, -1 if a
+ * signal ended it, and in @out_text (@size bytes) what it printed.
+ */
+int instance_run(const char *const arguments[], char *out_text, size_t size);
+
+#endif

@@ -1,0 +1,492 @@
+/*
+ * test_life.c - the daemon's life: one per instance, killed and adopted, stopped and reloaded; and
+ * its clients' deaths
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <broker.h>
+#include <criterion/criterion.h>
+
+#include "client/handle.h"
+#include "core/audit.h"
+#include "core/clock.h"
+#include "raw.h"
+
+#define CONFIG "[arena default]\nsize = 16M\n"
+
+static struct instance *instance;
+
+static void start(void)
+{
+    instance = instance_start(CONFIG);
+}
+
+static void stop(void)
+{
+    instance_stop(instance);
+}
+
+TestSuite(life, .init = start, .fini = stop, .timeout = 60);
+
+static broker *open_broker(void)
+{
+    broker *b = NULL;
+
+    cr_assert_eq(broker_open(instance_address(instance), &b), 0, "%s", broker_last_error());
+    return b;
+}
+
+static broker_lock *open_lock(broker *b)
+{
+    broker_lock *lock = NULL;
+
+    cr_assert_eq(broker_lock_open(b, "lock", NULL, &lock), 0, "%s", broker_last_error());
+    return lock;
+}
+
+/* A process that attaches, takes the lock, and then waits to be killed. Returns when it holds the
+ * lock. */
+static pid_t start_owner(void)
+{
+    uint64_t token;
+    int ends[2];
+    char byte;
+    pid_t pid;
+
+    cr_assert_eq(pipe(ends), 0);
+    pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        broker *b;
+        broker_lock *lock;
+
+        (void)close(ends[0]);
+        if (broker_open(instance_address(instance), &b) < 0 ||
+            broker_lock_open(b, "lock", NULL, &lock) < 0 ||
+            broker_lock_acquire(lock, 0, &token) < 0 || write(ends[1], "x", 1) != 1)
+            _exit(1);
+        for (;;)
+            (void)pause();
+    }
+    (void)close(ends[1]);
+    cr_assert_eq(read(ends[0], &byte, 1), 1, "the owner did not get the lock");
+    (void)close(ends[0]);
+    return pid;
+}
+
+static void kill_and_wait(pid_t pid)
+{
+    cr_assert_eq(kill(pid, SIGKILL), 0);
+    cr_assert_eq(waitpid(pid, NULL, 0), pid);
+}
+
+static void count_problem(void *arg, const char *object, const char *problem)
+{
+    (void)arg;
+    cr_log_error("%s: %s", object, problem);
+}
+
+static void audit_is_clean(broker *b)
+{
+    struct bri_audit audit = {.report = count_problem};
+
+    cr_assert_eq(bri_audit_arena(b->arena, &audit), 0);
+    cr_assert_eq(audit.n_problems, 0);
+}
+
+Test(life, a_dead_clients_lock_goes_to_the_next_with_notice)
+{
+    broker *b = open_broker();
+    broker_lock *lock = open_lock(b);
+    pid_t owner = start_owner();
+    uint64_t token;
+
+    cr_assert_lt(broker_lock_acquire(lock, 0, &token), 0);
+    kill_and_wait(owner);
+    cr_assert_eq(broker_lock_acquire(lock, 10 * BROKER_SECOND, &token), BROKER_OWNER_DIED);
+    cr_assert(raw_await_sessions(instance, 1));
+    audit_is_clean(b);
+    broker_close(b);
+}
+
+Test(life, the_end_of_a_connection_takes_nothing_away)
+{
+    broker *b = open_broker();
+    broker_lock *lock = open_lock(b);
+    uint64_t token;
+
+    cr_assert_eq(broker_lock_acquire(lock, 0, &token), 0);
+    (void)close(b->sock);
+    b->sock = -1;
+    cr_assert_eq(raw_status(instance).n_sessions, 1);
+    cr_assert_eq(broker_lock_release(lock), 0);
+    broker_close(b);
+    cr_assert(raw_await_sessions(instance, 0));
+}
+
+Test(life, closing_gives_everything_back)
+{
+    broker *b = open_broker(), *other;
+    broker_lock *lock = open_lock(b);
+    uint64_t token;
+
+    cr_assert_eq(broker_lock_acquire(lock, 0, &token), 0);
+    broker_close(b);
+    cr_assert(raw_await_sessions(instance, 0));
+    other = open_broker();
+    lock = open_lock(other);
+    cr_assert_geq(broker_lock_acquire(lock, 0, &token), 0);
+    audit_is_clean(other);
+    broker_close(other);
+}
+
+Test(life, a_forked_child_is_a_session_of_its_own)
+{
+    broker *b = open_broker();
+    broker_lock *lock = open_lock(b);
+    int status = 0;
+    uint64_t token;
+    pid_t pid;
+
+    cr_assert_eq(broker_lock_acquire(lock, 0, &token), 0);
+    pid = fork();
+    if (pid == 0) {
+        /* The parent's lock is not ours, neither to release nor to lose when we end. */
+        if (broker_lock_release(lock) != BROKER_NOTOWNER)
+            _exit(1);
+        _exit(raw_status(instance).n_sessions == 2 ? 0 : 2);
+    }
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert_eq(status, 0);
+    cr_assert(raw_await_sessions(instance, 1));
+    cr_assert_eq(broker_lock_release(lock), 0);
+    broker_close(b);
+}
+
+Test(life, a_child_that_closes_what_it_never_used_leaves_the_parent_alone)
+{
+    broker *b = open_broker();
+    broker_lock *lock = open_lock(b);
+    int status = 0;
+    uint64_t token;
+    pid_t pid;
+
+    cr_assert_eq(broker_lock_acquire(lock, 0, &token), 0);
+    pid = fork();
+    if (pid == 0) {
+        broker_lock_close(lock);
+        broker_close(b);
+        _exit(0);
+    }
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert_eq(status, 0);
+    cr_assert_eq(raw_status(instance).n_sessions, 1);
+    cr_assert_eq(broker_lock_release(lock), 0);
+    broker_close(b);
+}
+
+Test(life, a_child_finds_an_object_gone_that_was_removed_since)
+{
+    broker *b = open_broker();
+    broker_lock *lock = open_lock(b);
+    int status = 0, ends[2];
+    uint64_t token;
+    char byte;
+    pid_t pid;
+
+    cr_assert_eq(pipe(ends), 0);
+    pid = fork();
+    if (pid == 0) {
+        if (read(ends[0], &byte, 1) != 1)
+            _exit(1);
+        _exit(broker_lock_acquire(lock, 0, &token) == BROKER_GONE ? 0 : 2);
+    }
+    cr_assert_eq(broker_destroy(b, "lock"), 0);
+    (void)open_lock(b); /* another one by that name, in the same slot perhaps */
+    cr_assert_eq(write(ends[1], "x", 1), 1);
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert_eq(status, 0);
+    broker_close(b);
+}
+
+Test(life, an_instance_has_one_daemon)
+{
+    const char *arguments[] = {
+        "brokerd", "--instance", "another", "--runtime-dir", instance_dir(instance), NULL};
+    char text[2000], name[64], pid[16], dir[] = "/tmp/brokerd-test-XXXXXX";
+
+    (void)snprintf(pid, sizeof(pid), "%d", (int)instance_pid(instance));
+    cr_assert_eq(instance_run(arguments, text, sizeof(text)), 1);
+    cr_assert_not_null(strstr(text, "another brokerd"), "%s", text);
+    cr_assert_not_null(strstr(text, pid), "%s", text);
+    /* By its name too, from another folder. */
+    cr_assert_eq(sscanf(instance_arena_path(instance), "/dev/shm/brokerd.%63[^.]", name), 1);
+    cr_assert_not_null(mkdtemp(dir));
+    arguments[2] = name;
+    arguments[4] = dir;
+    cr_assert_eq(instance_run(arguments, text, sizeof(text)), 1);
+    cr_assert_not_null(strstr(text, pid), "%s", text);
+    broker_close(open_broker());
+}
+
+Test(life, clients_do_not_notice_that_the_daemon_was_killed)
+{
+    broker *b = open_broker();
+    broker_dict *d;
+    int64_t n = 0;
+
+    cr_assert_eq(broker_dict_open(b, "d", NULL, &d), 0);
+    instance_kill(instance);
+    for (int i = 0; i < 1000; i++)
+        cr_assert_eq(broker_dict_add(d, broker_str("n"), 1, &n), 0);
+    instance_restart(instance);
+    cr_assert_eq(raw_status(instance).n_sessions, 1, "the session was not adopted");
+    cr_assert_eq(broker_dict_add(d, broker_str("n"), 1, &n), 0);
+    cr_assert_eq(n, 1001);
+    broker_close(b);
+    cr_assert(raw_await_sessions(instance, 0));
+}
+
+Test(life, the_next_daemon_finds_who_died_meanwhile)
+{
+    broker *b = open_broker();
+    broker_lock *lock = open_lock(b);
+    pid_t owner = start_owner();
+    uint64_t token;
+
+    instance_kill(instance);
+    kill_and_wait(owner);
+    instance_restart(instance);
+    cr_assert(raw_await_sessions(instance, 1));
+    cr_assert_eq(broker_lock_acquire(lock, 10 * BROKER_SECOND, &token), BROKER_OWNER_DIED);
+    audit_is_clean(b);
+    broker_close(b);
+}
+
+Test(life, nothing_is_taken_from_a_client_that_is_stopped)
+{
+    broker *b = open_broker();
+    broker_lock *lock = open_lock(b);
+    pid_t owner = start_owner();
+    uint64_t token;
+    int status;
+
+    cr_assert_eq(kill(owner, SIGSTOP), 0);
+    cr_assert_eq(waitpid(owner, &status, WUNTRACED), owner);
+    instance_kill(instance);
+    instance_restart(instance);
+    cr_assert_eq(raw_status(instance).n_sessions, 2);
+    cr_assert_lt(broker_lock_acquire(lock, 0, &token), 0);
+    kill_and_wait(owner);
+    cr_assert_eq(broker_lock_acquire(lock, 10 * BROKER_SECOND, &token), BROKER_OWNER_DIED);
+    broker_close(b);
+}
+
+Test(life, a_clean_stop_leaves_a_persistent_arena)
+{
+    broker *b = open_broker();
+    broker_dict *d;
+    int64_t n = 0;
+
+    cr_assert_eq(broker_dict_open(b, "d", NULL, &d), 0);
+    cr_assert_eq(broker_dict_add(d, broker_str("n"), 5, &n), 0);
+    cr_assert_eq(instance_end(instance), 0);
+    cr_assert_eq(atomic_load(&b->arena->shm->daemon_pid), 0);
+    cr_assert_neq(access(instance_dir(instance), F_OK), -1);
+    instance_restart(instance);
+    cr_assert_eq(atomic_load(&b->arena->shm->daemon_pid), (uint32_t)instance_pid(instance));
+    cr_assert_eq(broker_dict_add(d, broker_str("n"), 1, &n), 0);
+    cr_assert_eq(n, 6);
+    broker_close(b);
+}
+
+Test(life, a_clean_stop_removes_an_arena_that_is_not_persistent)
+{
+    broker *b;
+    broker_dict *d;
+    int64_t n;
+
+    instance_reload(instance, CONFIG "persist = no\n");
+    b = open_broker();
+    cr_assert_eq(broker_dict_open(b, "d", NULL, &d), 0);
+    cr_assert_eq(instance_end(instance), 0);
+    cr_assert_neq(access(instance_arena_path(instance), F_OK), 0);
+    cr_assert_eq(broker_dict_add(d, broker_str("n"), 1, &n), 0, "those who have it go on");
+    instance_restart(instance);
+    /* A new arena under the old address: neither is taken for the other. */
+    cr_assert_neq(open_broker(), b);
+    cr_assert_eq(raw_status(instance).n_sessions, 1);
+}
+
+Test(life, without_a_daemon_the_error_says_what_to_do)
+{
+    broker *b = NULL;
+
+    cr_assert_eq(instance_end(instance), 0);
+    cr_assert_eq(broker_open(instance_address(instance), &b), BROKER_NODAEMON);
+    cr_assert_null(b);
+    cr_assert_not_null(strstr(broker_last_error(), instance_dir(instance)));
+    cr_assert_not_null(strstr(broker_last_error(), "private:"));
+}
+
+Test(life, a_child_without_a_daemon_hears_so_and_recovers_when_it_is_back)
+{
+    broker *b = open_broker();
+    broker_dict *d;
+    int status = 0, there[2], back[2];
+    char byte;
+    pid_t pid;
+
+    cr_assert_eq(broker_dict_open(b, "d", NULL, &d), 0);
+    cr_assert(pipe(there) == 0 && pipe(back) == 0);
+    instance_kill(instance);
+    pid = fork();
+    if (pid == 0) {
+        int64_t n;
+
+        if (broker_dict_add(d, broker_str("n"), 1, &n) != BROKER_NODAEMON ||
+            write(back[1], "x", 1) != 1 || read(there[0], &byte, 1) != 1)
+            _exit(1);
+        _exit(broker_dict_add(d, broker_str("n"), 1, &n) == 0 && n == 1 ? 0 : 2);
+    }
+    cr_assert_eq(read(back[0], &byte, 1), 1);
+    instance_restart(instance);
+    cr_assert_eq(write(there[1], "x", 1), 1);
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert_eq(status, 0);
+    broker_close(b);
+}
+
+/* ---- reloading ---- */
+
+Test(life, a_reload_adds_arenas_and_keeps_the_old_configuration_on_error)
+{
+    char address[128];
+    broker *b;
+
+    (void)snprintf(address, sizeof(address), "%s?arena=second", instance_address(instance));
+    cr_assert_eq(broker_open(address, &b), BROKER_NOTFOUND);
+    instance_reload(instance, CONFIG "[arena second]\nsize = 8M\n");
+    cr_assert_eq(broker_open(address, &b), 0);
+    cr_assert_eq(b->arena->size, 8u << 20);
+    broker_close(b);
+    instance_reload(instance, "[nonsense]\n");
+    cr_assert_eq(broker_open(address, &b), 0);
+    broker_close(b);
+}
+
+/* ---- memory that is not as it should be ---- */
+
+/* The daemon must not start, say why, and leave the file as it was. */
+static void refuses_to_start(const char *why)
+{
+    const char *arguments[] = {
+        "brokerd", "--instance", NULL, "--runtime-dir", instance_dir(instance), NULL};
+    char text[2000], name[64];
+    struct stat before, after;
+
+    cr_assert_eq(sscanf(instance_arena_path(instance), "/dev/shm/brokerd.%63[^.]", name), 1);
+    arguments[2] = name;
+    cr_assert_eq(stat(instance_arena_path(instance), &before), 0);
+    cr_assert_eq(instance_run(arguments, text, sizeof(text)), 1);
+    cr_assert_not_null(strstr(text, why), "%s", text);
+    cr_assert_not_null(strstr(text, instance_arena_path(instance)), "%s", text);
+    cr_assert_eq(stat(instance_arena_path(instance), &after), 0);
+    cr_assert_eq(before.st_ino, after.st_ino);
+    cr_assert_eq(before.st_size, after.st_size);
+}
+
+static void write_at(uint64_t off, const void *bytes, size_t n)
+{
+    int fd = open(instance_arena_path(instance), O_WRONLY | O_CLOEXEC);
+
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(pwrite(fd, bytes, n, (off_t)off), (ssize_t)n);
+    (void)close(fd);
+}
+
+Test(life, an_arena_of_another_layout_is_left_alone)
+{
+    const uint32_t layout = BRI_LAYOUT_VERSION + 1;
+
+    instance_kill(instance);
+    write_at(offsetof(struct bri_arena_shm, layout_version), &layout, sizeof(layout));
+    refuses_to_start("layout 2.");
+}
+
+Test(life, a_damaged_header_is_left_alone)
+{
+    const uint32_t n_pages = 7;
+
+    instance_kill(instance);
+    write_at(offsetof(struct bri_arena_shm, n_pages), &n_pages, sizeof(n_pages));
+    refuses_to_start("damaged");
+}
+
+Test(life, an_arena_that_somebody_else_may_write_is_left_alone)
+{
+    instance_kill(instance);
+    cr_assert_eq(chmod(instance_arena_path(instance), 0666), 0);
+    refuses_to_start("remove it");
+}
+
+Test(life, an_arena_that_never_was_finished_is_made_anew)
+{
+    const uint64_t none = 0;
+
+    instance_kill(instance);
+    write_at(offsetof(struct bri_arena_shm, magic), &none, sizeof(none));
+    instance_restart(instance);
+    broker_close(open_broker());
+}
+
+static void daemon_ended_the_arena(void)
+{
+    broker *b = NULL;
+    int64_t deadline = bri_deadline(20 * BRI_SECOND);
+
+    /* Noticed within a beat; until then it lets people in, and the map fails. */
+    while (broker_open(instance_address(instance), &b) != BROKER_CORRUPT ||
+           strstr(broker_last_error(), "log of brokerd") == NULL) {
+        broker_close(b);
+        b = NULL;
+        cr_assert_lt(bri_now(), deadline, "%s", broker_last_error());
+    }
+    cr_assert_eq(raw_status(instance).n_sessions, 0);
+    cr_assert_eq(raw_status(instance).pid, (uint32_t)instance_pid(instance), "another daemon");
+}
+
+Test(life, an_arena_that_is_cut_off_ends_and_the_daemon_goes_on)
+{
+    pid_t client = start_owner();
+
+    cr_assert_eq(truncate(instance_arena_path(instance), 0), 0);
+    kill_and_wait(client); /* has the daemon touch what is no more */
+    daemon_ended_the_arena();
+}
+
+Test(life, an_arena_that_is_cut_in_the_middle_ends_without_anybody_stepping_on_it)
+{
+    cr_assert_eq(truncate(instance_arena_path(instance), (16 << 20) - 4096), 0);
+    daemon_ended_the_arena();
+}
+
+Test(life, a_stopped_daemon_keeps_nobody_waiting_for_ever)
+{
+    broker *b = NULL;
+    int status;
+
+    cr_assert_eq(kill(instance_pid(instance), SIGSTOP), 0);
+    cr_assert_eq(waitpid(instance_pid(instance), &status, WUNTRACED), instance_pid(instance));
+    cr_assert_eq(broker_open(instance_address(instance), &b), BROKER_NODAEMON);
+    cr_assert_not_null(strstr(broker_last_error(), "does not answer"));
+    cr_assert_eq(kill(instance_pid(instance), SIGCONT), 0);
+    cr_assert(raw_await_sessions(instance, 0) || raw_status(instance).n_sessions == 1);
+}
