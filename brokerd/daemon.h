@@ -32,7 +32,7 @@ struct brokerd {
     bool was_attached; /* private: somebody has been here */
     bool must_sweep;   /* clients or arenas are to be let go */
     int listen_fd;
-    sd_event_source *listener, *beat, *retry;
+    sd_event_source *listener, *beat, *retry, *sweep;
     struct brokerd_rate refused, stuck;
 };
 

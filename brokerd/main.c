@@ -167,7 +167,7 @@ static int on_beat(sd_event_source *source, uint64_t usec, void *arg)
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-/* After every event: what ended in it goes here, where nobody holds on to it. */
+/* After every event, and before the next: what ended goes here, where nobody holds on to it. */
 static int after_event(sd_event_source *source, void *arg)
 {
     struct brokerd *d = arg;
@@ -281,7 +281,8 @@ static bool add_events(struct brokerd *d)
             0 ||
         sd_event_add_time_relative(
             d->event, &d->retry, CLOCK_MONOTONIC, RETRY_USEC, 0, on_retry, d) < 0 ||
-        sd_event_add_post(d->event, NULL, after_event, d) < 0 ||
+        sd_event_add_post(d->event, &d->sweep, after_event, d) < 0 ||
+        sd_event_source_set_priority(d->sweep, SD_EVENT_PRIORITY_IMPORTANT) < 0 ||
         (d->starter >= 0 &&
             sd_event_add_io(d->event, NULL, d->starter, EPOLLIN, on_starter, d) < 0)) {
         brokerd_log(LOG_ERR, NULL, "cannot make an event loop");
@@ -328,6 +329,7 @@ static void stop(struct brokerd *d)
     d->listener = sd_event_source_disable_unref(d->listener);
     d->beat = sd_event_source_disable_unref(d->beat);
     d->retry = sd_event_source_disable_unref(d->retry);
+    d->sweep = sd_event_source_disable_unref(d->sweep);
     d->event = sd_event_unref(d->event);
     if (d->listen_fd >= 0)
         (void)close(d->listen_fd);

@@ -5,7 +5,6 @@
  * starts again.
  */
 #define XXH_INLINE_ALL
-#define XXH_NO_INLINE_HINTS 1 /* gcc refuses to inline its long path below -O2 */
 #include "core/arena.h"
 
 #include <errno.h>

@@ -343,21 +343,83 @@ bool bri_log_claim(struct bri_txn *t, uint32_t page, uint32_t n, uint32_t owner)
     return true;
 }
 
+/* Words that go into what is left of the journal's part together: all entries, one count, all
+ * words. */
+static void set_words(struct bri_txn *t, uint64_t *to, const uint8_t *from, size_t n)
+{
+    struct bri_journal_entry_shm *e = t->next;
+    uint64_t off = bri_off(t->o->arena, to), word;
+
+    for (size_t i = 0; i < n; i++) {
+        e[i].where = off + 8 * i;
+        e[i].old = ((volatile uint64_t *)to)[i];
+    }
+    bri_order();
+    t->next += n;
+    t->n += (uint32_t)n;
+    atomic_store_explicit(&t->o->slot->n_journal, t->n, memory_order_relaxed);
+    bri_order();
+    for (size_t i = 0; i < n; i++) {
+        memcpy(&word, from + 8 * i, sizeof(word));
+        ((volatile uint64_t *)to)[i] = word;
+    }
+    bri_order();
+}
+
+static uint64_t load64(const uint8_t *p)
+{
+    uint64_t word;
+
+    memcpy(&word, p, sizeof(word));
+    return word;
+}
+
+/* The bytes of @word that @mask says become those of @bits. */
+static void set_part(struct bri_txn *t, uint8_t *word, uint64_t mask, uint64_t bits)
+{
+    uint64_t now = *(volatile uint64_t *)(void *)word;
+
+    bri_set64(t, (uint64_t *)(void *)word, (now & ~mask) | (bits & mask));
+}
+
+/* Fewer than eight bytes, which may lie in two words. */
+static void set_few(struct bri_txn *t, uint8_t *to, const uint8_t *from, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        size_t at = (uintptr_t)(to + i) & 7;
+
+        set_part(t, to + i - at, UINT64_C(0xff) << 8 * at, (uint64_t)from[i] << 8 * at);
+    }
+}
+
 void bri_set_bytes(struct bri_txn *t, void *p, const void *bytes, size_t n)
 {
-    const uint8_t *from = bytes;
+    const uint8_t *from = bytes, *end = from + n;
     uint8_t *to = p;
+    size_t at = (uintptr_t)to & 7, words;
 
-    while (n > 0) {
-        size_t at = (uintptr_t)to & 7, part = 8 - at < n ? 8 - at : n;
-        uint64_t *word = (uint64_t *)(to - at), now = *(volatile uint64_t *)word;
-
-        memcpy((uint8_t *)&now + at, from, part);
-        bri_set64(t, word, now);
-        to += part;
-        from += part;
-        n -= part;
+    if (n < 8) {
+        set_few(t, to, from, n);
+        return;
     }
+    if (at != 0) {
+        set_part(t, to - at, UINT64_MAX << 8 * at, load64(from) << 8 * at);
+        to += 8 - at;
+        from += 8 - at;
+    }
+    while (end - from >= 8) {
+        if (t->next == t->end && !bri_journal_more(t))
+            return;
+        words = (size_t)(end - from) / 8;
+        if (words > (size_t)(t->end - t->next))
+            words = (size_t)(t->end - t->next);
+        set_words(t, (uint64_t *)(void *)to, from, words);
+        to += 8 * words;
+        from += 8 * words;
+    }
+    at = (size_t)(end - from);
+    if (at > 0)
+        set_part(t, to, UINT64_MAX >> 8 * (8 - at), load64(end - 8) >> 8 * (8 - at));
 }
 
 int bri_damaged(struct bri_txn *t, uint32_t line)

@@ -34,8 +34,29 @@ struct instance {
     char arena_path[PATH_SIZE];
 };
 
-static _Noreturn void die(const char *what)
+static void remove_all(const char *format, const char *name)
 {
+    char pattern[PATH_SIZE];
+    glob_t found;
+
+    (void)snprintf(pattern, sizeof(pattern), format, name);
+    if (glob(pattern, 0, NULL, &found) != 0)
+        return;
+    for (size_t k = 0; k < found.gl_pathc; k++)
+        (void)unlink(found.gl_pathv[k]);
+    globfree(&found);
+}
+
+/* A test that cannot run: its folder goes, the message stays. */
+static _Noreturn void die(const struct instance *i, const char *what)
+{
+    int e = errno;
+
+    if (i != NULL) {
+        remove_all("%s/*", i->dir);
+        (void)rmdir(i->dir);
+    }
+    errno = e;
     (void)fprintf(stderr, "instance: %s: %s\n", what, strerror(errno));
     exit(99);
 }
@@ -45,7 +66,7 @@ static void write_config(const struct instance *i, const char *text)
     FILE *f = fopen(i->config, "we");
 
     if (f == NULL || fputs(text != NULL ? text : "", f) < 0 || fclose(f) != 0)
-        die("cannot write the configuration");
+        die(i, "cannot write the configuration");
 }
 
 static void listen_for_readiness(struct instance *i)
@@ -55,7 +76,7 @@ static void listen_for_readiness(struct instance *i)
     (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", i->notify_path);
     i->notify = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (i->notify < 0 || bind(i->notify, (const struct sockaddr *)&address, sizeof(address)) != 0)
-        die("cannot make the readiness socket");
+        die(i, "cannot make the readiness socket");
 }
 
 /* What the daemon says with sd_notify(), until it says that it is ready. */
@@ -68,10 +89,10 @@ static void await_readiness(const struct instance *i)
     p[1].fd = (int)syscall(SYS_pidfd_open, i->pid, 0);
     while (strstr(text, "READY=1") == NULL) {
         if (poll(p, 2, PATIENCE_MS) <= 0 || (p[0].revents & POLLIN) == 0)
-            die("brokerd did not get ready");
+            die(i, "brokerd did not get ready");
         n = recv(i->notify, text, sizeof(text) - 1, 0);
         if (n < 0)
-            die("cannot hear from brokerd");
+            die(i, "cannot hear from brokerd");
         text[n] = '\0';
     }
     (void)close(p[1].fd);
@@ -98,7 +119,7 @@ static void launch(struct instance *i)
 
     i->pid = fork();
     if (i->pid < 0)
-        die("cannot fork");
+        die(i, "cannot fork");
     if (i->pid == 0)
         run_daemon(i, parent);
     await_readiness(i);
@@ -110,12 +131,12 @@ struct instance *instance_start(const char *config)
     struct instance *i = calloc(1, sizeof(*i));
 
     if (i == NULL)
-        die("no memory");
+        die(NULL, "no memory");
     (void)snprintf(
         i->name, sizeof(i->name), "test-%d-%u", (int)getpid(), atomic_fetch_add(&n_started, 1));
     (void)snprintf(i->dir, sizeof(i->dir), "/tmp/brokerd-test-XXXXXX");
     if (mkdtemp(i->dir) == NULL)
-        die("cannot make a folder");
+        die(i, "cannot make a folder");
     (void)snprintf(i->address, sizeof(i->address), "unix:%s/attach", i->dir);
     (void)snprintf(i->config, sizeof(i->config), "%s/brokerd.conf", i->dir);
     (void)snprintf(i->notify_path, sizeof(i->notify_path), "%s/notify", i->dir);
@@ -155,7 +176,7 @@ static int end_by(struct instance *i, int number)
     (void)kill(i->pid, number);
     while (waitpid(i->pid, &status, 0) < 0)
         if (errno != EINTR)
-            die("brokerd is no child any more");
+            die(i, "brokerd is no child any more");
     i->pid = 0;
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
@@ -191,21 +212,8 @@ void instance_reload(struct instance *i, const char *config)
     write_config(i, config);
     drain(i);
     if (kill(i->pid, SIGHUP) != 0)
-        die("brokerd does not run");
+        die(i, "brokerd does not run");
     await_readiness(i);
-}
-
-static void remove_all(const char *format, const char *name)
-{
-    char pattern[PATH_SIZE];
-    glob_t found;
-
-    (void)snprintf(pattern, sizeof(pattern), format, name);
-    if (glob(pattern, 0, NULL, &found) != 0)
-        return;
-    for (size_t k = 0; k < found.gl_pathc; k++)
-        (void)unlink(found.gl_pathv[k]);
-    globfree(&found);
 }
 
 void instance_stop(struct instance *i)
@@ -229,10 +237,10 @@ int instance_run(const char *const arguments[], char *out_text, size_t size)
     pid_t pid;
 
     if (pipe2(pair, O_CLOEXEC) != 0)
-        die("cannot make a pipe");
+        die(NULL, "cannot make a pipe");
     pid = fork();
     if (pid < 0)
-        die("cannot fork");
+        die(NULL, "cannot fork");
     if (pid == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)dup2(pair[1], STDOUT_FILENO);
@@ -249,6 +257,6 @@ int instance_run(const char *const arguments[], char *out_text, size_t size)
     out_text[used] = '\0';
     (void)close(pair[0]);
     if (waitpid(pid, &status, 0) != pid)
-        die("cannot wait for brokerd");
+        die(NULL, "cannot wait for brokerd");
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }

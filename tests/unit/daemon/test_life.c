@@ -232,6 +232,7 @@ Test(life, an_instance_has_one_daemon)
     arguments[2] = name;
     arguments[4] = dir;
     cr_assert_eq(instance_run(arguments, text, sizeof(text)), 1);
+    cr_assert_eq(rmdir(dir), 0, "the one that could not start left something behind");
     cr_assert_not_null(strstr(text, pid), "%s", text);
     broker_close(open_broker());
 }
