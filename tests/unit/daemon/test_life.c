@@ -5,9 +5,12 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -363,6 +366,89 @@ Test(life, a_child_without_a_daemon_hears_so_and_recovers_when_it_is_back)
     cr_assert_eq(waitpid(pid, &status, 0), pid);
     cr_assert_eq(status, 0);
     broker_close(b);
+}
+
+Test(life, a_child_that_opens_the_same_place_shares_what_it_inherited)
+{
+    broker *b = open_broker();
+    int status = 0;
+    pid_t pid;
+
+    pid = fork();
+    if (pid == 0) {
+        broker *again;
+
+        if (broker_open(instance_address(instance), &again) < 0 || again != b)
+            _exit(1);
+        _exit(raw_status(instance).n_sessions == 2 ? 0 : 2);
+    }
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert_eq(status, 0);
+    broker_close(b);
+}
+
+/* Somebody is stopped inside the object that the dead one held: its things come back as soon as
+ * that one goes on. */
+Test(life, what_is_stuck_is_given_back_later)
+{
+    broker *b = open_broker();
+    broker_lock *lock = open_lock(b);
+    struct bri_slot_shm *slot = ((struct bri_handle *)lock)->object.slot;
+    pid_t owner = start_owner(), other;
+    uint64_t token;
+
+    other = fork();
+    if (other == 0)
+        for (;;)
+            (void)pause();
+    atomic_store(&slot->word, (uint32_t)other);
+    kill_and_wait(owner);
+    for (int i = 0; i < 20; i++)
+        cr_assert_eq(raw_status(instance).n_sessions, 2, "taken from under somebody who lives");
+    kill_and_wait(other); /* its death frees the guard, as the daemon finds */
+    cr_assert(raw_await_sessions(instance, 1));
+    cr_assert_eq(broker_lock_acquire(lock, 10 * BROKER_SECOND, &token), BROKER_OWNER_DIED);
+    audit_is_clean(b);
+    broker_close(b);
+}
+
+/* As systemd starts it: with the attach socket at descriptor 3. */
+Test(life, the_attach_socket_may_come_from_systemd)
+{
+    char path[64] = "", dir[] = "/tmp/brokerd-test-XXXXXX", address[80], number[16];
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int sock = socket(AF_UNIX, SOCK_SEQPACKET, 0), status = 0;
+    broker *b = NULL;
+    pid_t pid;
+
+    cr_assert_not_null(mkdtemp(dir));
+    (void)snprintf(path, sizeof(path), "%s/elsewhere", dir);
+    memcpy(name.sun_path, path, sizeof(path));
+    cr_assert_eq(bind(sock, (const struct sockaddr *)&name, sizeof(name)), 0);
+    cr_assert_eq(listen(sock, 5), 0);
+    pid = fork();
+    if (pid == 0) {
+        (void)snprintf(number, sizeof(number), "%d", (int)getpid());
+        (void)setenv("LISTEN_PID", number, 1);
+        (void)setenv("LISTEN_FDS", "1", 1);
+        (void)setenv("LISTEN_FDNAMES", "attach", 1);
+        (void)dup2(sock, 3);
+        (void)execl(getenv("BROKERD"), "brokerd", "--instance", strrchr(dir, '/') + 1,
+            "--runtime-dir", dir, (char *)NULL);
+        _exit(99);
+    }
+    (void)close(sock);
+    (void)snprintf(address, sizeof(address), "unix:%s", path);
+    cr_assert_eq(broker_open(address, &b), 0, "%s", broker_last_error()); /* waits in the backlog */
+    broker_close(b);
+    cr_assert_eq(kill(pid, SIGTERM), 0);
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert_eq(status, 0);
+    cr_assert_eq(access(path, F_OK), 0, "systemd's socket is not ours to remove");
+    (void)unlink(path);
+    cr_assert_eq(rmdir(dir), 0);
+    (void)snprintf(path, sizeof(path), "/brokerd.%s.default", strrchr(dir, '/') + 1);
+    cr_assert_eq(shm_unlink(path), 0);
 }
 
 /* ---- reloading ---- */

@@ -1,0 +1,135 @@
+/*
+ * commands.c - which command is meant
+ */
+#include <string.h>
+
+#include "ctl.h"
+#include "fail.h"
+#include "nearest.h"
+
+const struct ctl_command ctl_commands[] = {
+    {"ls", "The objects that there are.", ctl_cmd_ls},
+    {"stat", "All numbers of one object.", ctl_cmd_stat},
+    {"rm", "Destroy objects.", ctl_cmd_rm},
+    {"clients", "The programs that are attached, and what they hold.", ctl_cmd_clients},
+    {"locks", "The locks that are held, and by whom.", ctl_cmd_locks},
+    {"check", "Check the structure of everything in the arena.", ctl_cmd_check},
+    {"version", "The versions of this program.", ctl_cmd_version},
+    {"help", "How a command is used.", ctl_cmd_help},
+};
+const unsigned ctl_n_commands = sizeof(ctl_commands) / sizeof(ctl_commands[0]);
+
+const struct ctl_verb ctl_verbs[] = {
+    {NULL, "create", "NAME [OPTION...]", "Create an object that is not there yet.", ctl_create},
+    {"lock", "run", "NAME [--timeout DURATION] [--] COMMAND [ARGUMENT...]",
+        "Run a program while holding a lock.", ctl_lock_run},
+};
+const unsigned ctl_n_verbs = sizeof(ctl_verbs) / sizeof(ctl_verbs[0]);
+
+const struct ctl_type *ctl_find_type(const char *name)
+{
+    for (unsigned i = 0; i < ctl_n_types; i++)
+        if (ctl_types[i].number != BRI_TYPE_BROKER && strcmp(ctl_types[i].name, name) == 0)
+            return &ctl_types[i];
+    return NULL;
+}
+
+const struct ctl_operation *ctl_find_operation(const struct ctl_type *type, const char *command)
+{
+    for (unsigned i = 0; i < type->n_operations; i++)
+        if (strcmp(type->operations[i].command, command) == 0 ||
+            strcmp(type->operations[i].name, command) == 0)
+            return &type->operations[i];
+    return NULL;
+}
+
+static bool has_verb(const struct ctl_type *type, const struct ctl_verb *verb)
+{
+    return verb->type == NULL || strcmp(verb->type, type->name) == 0;
+}
+
+const struct ctl_verb *ctl_find_verb(const struct ctl_type *type, const char *name)
+{
+    for (unsigned i = 0; i < ctl_n_verbs; i++)
+        if (has_verb(type, &ctl_verbs[i]) && strcmp(ctl_verbs[i].name, name) == 0)
+            return &ctl_verbs[i];
+    return NULL;
+}
+
+static int fail_verb(const struct ctl_type *type, const char *verb)
+{
+    struct ctl_nearest nearest;
+
+    ctl_nearest_start(&nearest, verb);
+    for (unsigned i = 0; i < type->n_operations; i++)
+        ctl_nearest_try(&nearest, type->operations[i].command);
+    for (unsigned i = 0; i < ctl_n_verbs; i++)
+        if (has_verb(type, &ctl_verbs[i]))
+            ctl_nearest_try(&nearest, ctl_verbs[i].name);
+    if (nearest.best[0] != '\0')
+        return ctl_fail_usage("%s has no command \"%s\"; did you mean \"%s %s\"?", type->name, verb,
+            type->name, nearest.best);
+    return ctl_fail_usage("%s has no command \"%s\"; `brokerctl help %s` lists what it has",
+        type->name, verb, type->name);
+}
+
+static int run_type(struct ctl *ctl, const struct ctl_type *type, int argc, char **argv)
+{
+    const struct ctl_operation *op;
+    const struct ctl_verb *verb;
+
+    if (argc < 2)
+        return ctl_fail_usage(
+            "what should be done with the %s? `brokerctl help %s` lists what can be", type->name,
+            type->name);
+    if (strcmp(argv[1], "--help") == 0)
+        return ctl_help_type(type);
+    op = ctl_find_operation(type, argv[1]);
+    if (op != NULL)
+        return ctl_operation(ctl, type, op, argc - 1, argv + 1);
+    verb = ctl_find_verb(type, argv[1]);
+    return verb != NULL ? verb->run(ctl, type, argc - 1, argv + 1) : fail_verb(type, argv[1]);
+}
+
+/* "get jobs": a verb whose type was left out. The first type that has it; NULL if none has. */
+static const struct ctl_type *type_with(const char *verb)
+{
+    for (unsigned i = 0; i < ctl_n_types; i++)
+        if (ctl_types[i].number != BRI_TYPE_BROKER &&
+            ctl_find_operation(&ctl_types[i], verb) != NULL)
+            return &ctl_types[i];
+    return NULL;
+}
+
+static int fail_command(const char *word)
+{
+    const struct ctl_type *type = type_with(word);
+    struct ctl_nearest nearest;
+
+    if (type != NULL)
+        return ctl_fail_usage(
+            "\"%s\" of what? Write the type before it, such as `brokerctl %s %s NAME`", word,
+            type->name, word);
+    ctl_nearest_start(&nearest, word);
+    for (unsigned i = 0; i < ctl_n_commands; i++)
+        ctl_nearest_try(&nearest, ctl_commands[i].name);
+    for (unsigned i = 0; i < ctl_n_types; i++)
+        if (ctl_types[i].number != BRI_TYPE_BROKER)
+            ctl_nearest_try(&nearest, ctl_types[i].name);
+    if (nearest.best[0] != '\0')
+        return ctl_fail_usage(
+            "there is no command \"%s\"; did you mean \"%s\"?", word, nearest.best);
+    return ctl_fail_usage("there is no command \"%s\"; `brokerctl help` lists them", word);
+}
+
+int ctl_run(struct ctl *ctl, int argc, char **argv)
+{
+    const struct ctl_type *type = ctl_find_type(argv[0]);
+
+    if (type != NULL)
+        return run_type(ctl, type, argc, argv);
+    for (unsigned i = 0; i < ctl_n_commands; i++)
+        if (strcmp(ctl_commands[i].name, argv[0]) == 0)
+            return ctl_commands[i].run(ctl, argc, argv);
+    return fail_command(argv[0]);
+}

@@ -1,0 +1,121 @@
+/*
+ * complete.c - what could stand in the place of the word that is being typed, for the shells
+ *
+ * Told are commands, types, their verbs, options, and the names of the objects that there are.
+ * Without a daemon there are no names, and no complaint.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "ctl.h"
+#include "nearest.h"
+#include "view.h"
+
+static void offer(const char *candidate, const char *prefix)
+{
+    if (strncmp(candidate, prefix, strlen(prefix)) == 0)
+        (void)puts(candidate);
+}
+
+static void offer_types(const char *prefix)
+{
+    for (unsigned i = 0; i < ctl_n_types; i++)
+        if (ctl_types[i].number != BRI_TYPE_BROKER)
+            offer(ctl_types[i].name, prefix);
+}
+
+static void offer_commands(const char *prefix)
+{
+    for (unsigned i = 0; i < ctl_n_commands; i++)
+        offer(ctl_commands[i].name, prefix);
+    offer_types(prefix);
+}
+
+static void offer_verbs(const struct ctl_type *type, const char *prefix)
+{
+    for (unsigned i = 0; i < ctl_n_verbs; i++)
+        if (ctl_find_verb(type, ctl_verbs[i].name) == &ctl_verbs[i])
+            offer(ctl_verbs[i].name, prefix);
+    for (unsigned i = 0; i < type->n_operations; i++)
+        offer(type->operations[i].command, prefix);
+}
+
+static void offer_names(struct ctl *ctl, const struct ctl_type *type, const char *prefix)
+{
+    broker_buffer buffer = BROKER_BUFFER_INIT;
+    struct bri_iter walk;
+    broker_value objects, row, name;
+    char text[256];
+
+    if (strlen(prefix) >= sizeof(text) ||
+        (ctl->broker == NULL && broker_open(ctl->address, &ctl->broker) < 0))
+        return;
+    if (broker_objects(ctl->broker, type != NULL ? type->name : NULL, prefix, &buffer, &objects) >=
+            0 &&
+        ctl_walk_start(&walk, objects))
+        while (ctl_walk_next(&walk, &row))
+            if (ctl_map_get(row, "name", &name) && ctl_copy_text(name, text, sizeof(text)))
+                (void)puts(text);
+    broker_buffer_free(&buffer);
+}
+
+/* The global options with an argument: what follows is not the command. */
+static bool takes_argument(const char *option)
+{
+    return strcmp(option, "-a") == 0 || strcmp(option, "--address") == 0;
+}
+
+static bool wants_names(const char *command)
+{
+    return strcmp(command, "stat") == 0 || strcmp(command, "rm") == 0 || strcmp(command, "ls") == 0;
+}
+
+/* The words of a command but for its options; the last one is being typed. */
+static int complete_words(struct ctl *ctl, char **words, int n)
+{
+    const char *prefix = words[n - 1];
+    const struct ctl_type *type = ctl_find_type(words[0]);
+    bool is_help = strcmp(words[0], "help") == 0;
+
+    if (n == 1)
+        offer_commands(prefix);
+    else if (is_help && n == 2)
+        offer_commands(prefix);
+    else if (is_help && n == 3 && ctl_find_type(words[1]) != NULL)
+        offer_verbs(ctl_find_type(words[1]), prefix);
+    else if (type != NULL && n == 2)
+        offer_verbs(type, prefix);
+    else if (type != NULL && n == 3 && strcmp(words[1], "create") != 0)
+        offer_names(ctl, type, prefix);
+    else if (n >= 2 && wants_names(words[0]))
+        offer_names(ctl, NULL, prefix);
+    return 0;
+}
+
+int ctl_complete(struct ctl *ctl, int argc, char **argv)
+{
+    char *last = argc > 0 ? argv[argc - 1] : NULL;
+    int first = 0, n = 0;
+
+    if (last == NULL)
+        return 0;
+    while (first < argc - 1 && argv[first][0] == '-') {
+        if (takes_argument(argv[first]) && first + 1 < argc - 1)
+            ctl->address = argv[++first];
+        first++;
+    }
+    argv += first;
+    argc -= first;
+    if (argc >= 2 && strcmp(argv[argc - 2], "--type") == 0) {
+        offer_types(last);
+        return 0;
+    }
+    if (last[0] == '-') {
+        ctl->completing = last;
+        return argc >= 2 ? ctl_run(ctl, argc - 1, argv) : 0;
+    }
+    for (int i = 0; i < argc; i++)
+        if (i == argc - 1 || argv[i][0] != '-')
+            argv[n++] = argv[i];
+    return complete_words(ctl, argv, n);
+}

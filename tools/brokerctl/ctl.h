@@ -1,0 +1,93 @@
+/*
+ * brokerctl: what its parts share.
+ *
+ * main.c reads the global options, commands.c finds the command, and each command lives in one file
+ * with its relatives. Commands return an exit code, whatever is to be said having been said:
+ * results on stdout, everything else on stderr. The operations on objects, their options and their
+ * help come from the generated table (ctl_table.h), so a new operation needs nothing here.
+ */
+#ifndef CTL_H
+#define CTL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <broker.h>
+
+#include "ctl_table.h"
+
+#define CTL_PROGRAM "brokerctl"
+
+struct ctl {
+    const char *address; /* NULL: the standard one */
+    bool json;
+    bool no_header;
+    bool quiet;
+    bool out_is_tty;
+    const char *completing; /* not NULL: list the options that begin so, and do nothing else */
+    broker *broker;         /* NULL until ctl_connect() */
+};
+
+/* A command that is not an operation of an object. */
+struct ctl_command {
+    const char *name;
+    const char *doc; /* a sentence */
+    /* argv[0] is the command's name, as in main(). */
+    int (*run)(struct ctl *ctl, int argc, char **argv);
+};
+
+/* Attaches, once. 0, or the exit code of a failure that was told. */
+int ctl_connect(struct ctl *ctl);
+
+/* ---- commands.c ---- */
+
+/* Runs the command that argv[0] (and for a type argv[1]) names. */
+int ctl_run(struct ctl *ctl, int argc, char **argv);
+
+extern const struct ctl_command ctl_commands[];
+extern const unsigned ctl_n_commands;
+
+/* Verbs of types that the generated table does not have. */
+struct ctl_verb {
+    const char *type; /* NULL: every type of object */
+    const char *name;
+    const char *usage; /* what follows the verb */
+    const char *doc;
+    int (*run)(struct ctl *ctl, const struct ctl_type *type, int argc, char **argv);
+};
+
+extern const struct ctl_verb ctl_verbs[];
+extern const unsigned ctl_n_verbs;
+
+/* NULL if there is none. The arena's own operations are no type here. */
+const struct ctl_type *ctl_find_type(const char *name);
+const struct ctl_operation *ctl_find_operation(const struct ctl_type *type, const char *command);
+const struct ctl_verb *ctl_find_verb(const struct ctl_type *type, const char *name);
+
+/* ---- one file each ---- */
+
+int ctl_cmd_status(struct ctl *ctl, int argc, char **argv);
+int ctl_cmd_ls(struct ctl *ctl, int argc, char **argv);
+int ctl_cmd_stat(struct ctl *ctl, int argc, char **argv);
+int ctl_cmd_clients(struct ctl *ctl, int argc, char **argv);
+int ctl_cmd_locks(struct ctl *ctl, int argc, char **argv);
+int ctl_cmd_rm(struct ctl *ctl, int argc, char **argv);
+int ctl_cmd_check(struct ctl *ctl, int argc, char **argv);
+int ctl_cmd_version(struct ctl *ctl, int argc, char **argv);
+int ctl_cmd_help(struct ctl *ctl, int argc, char **argv);
+
+int ctl_operation(struct ctl *ctl, const struct ctl_type *type, const struct ctl_operation *op,
+    int argc, char **argv);
+int ctl_create(struct ctl *ctl, const struct ctl_type *type, int argc, char **argv);
+int ctl_lock_run(struct ctl *ctl, const struct ctl_type *type, int argc, char **argv);
+
+/* help.c: the page of a type; the list of all commands, as text to be freed, NULL without memory.
+ */
+int ctl_help_type(const struct ctl_type *type);
+char *ctl_help_overview(void);
+
+/* complete.c: prints what could stand in the place of the last of the words after the program's
+ * name. */
+int ctl_complete(struct ctl *ctl, int argc, char **argv);
+
+#endif

@@ -1,0 +1,101 @@
+/*
+ * image.c - see image.h
+ *
+ * The copy is a private mapping, so that only what is touched is read and only what is changed is
+ * copied. Nobody in it lives: whoever holds a guard there counts as dead, and what he left half
+ * done is undone as usual when the guard is next taken.
+ */
+#include "image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <broker/errors.h>
+
+#include "core/errno.h"
+#include "core/pages.h"
+#include "core/session.h"
+
+/* A guard that somebody holds: as the kernel leaves it when its owner dies. */
+static void abandon(struct bri_slot_shm *slot)
+{
+    if (slot != NULL && (atomic_load(&slot->word) & FUTEX_TID_MASK) != 0)
+        atomic_store(&slot->word, FUTEX_OWNER_DIED);
+}
+
+static void abandon_all(struct bri_arena *a)
+{
+    for (uint32_t i = 0; i <= a->n_sessions; i++)
+        abandon(bri_slot_at(a, a->first_slot + i));
+    for (uint32_t page = a->first_page; page < a->n_pages; page++) {
+        if (bri_tag_kind(bri_page_tag(a, page)) != BRI_PAGE_SLOTS)
+            continue;
+        for (uint32_t i = 0; i < BRI_SLOTS_PER_PAGE; i++)
+            abandon(bri_slot_at(a, page * BRI_SLOTS_PER_PAGE + i));
+    }
+}
+
+static bool is_in_use(struct bri_arena *a)
+{
+    struct bri_session_info info;
+
+    for (uint32_t i = 0; i < a->n_sessions; i++)
+        if (bri_session_info(a, i, &info) == 0 && info.status != BRI_SESSION_FREE &&
+            !bri_session_is_dead(a, i))
+            return true;
+    return false;
+}
+
+/* A header that does not fit the file is found before anything behind the file's end is touched. */
+static int map(int fd, struct ctl_image *image, uint32_t out_found[2])
+{
+    struct bri_arena *checked;
+    struct stat st;
+    int r;
+
+    if (fstat(fd, &st) != 0)
+        return bri_from_errno(errno);
+    r = bri_arena_map(fd, true, &checked, out_found);
+    if (r < 0)
+        return r;
+    image->size = checked->size;
+    checked->fd = -1; /* stays the caller's */
+    (void)munmap(checked->base, checked->size);
+    bri_arena_unmap(checked);
+    image->memory =
+        mmap(NULL, image->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
+    if (image->memory == MAP_FAILED)
+        return bri_from_errno(errno);
+    r = bri_arena_view(image->memory, image->size, &image->arena);
+    if (r < 0)
+        (void)munmap(image->memory, image->size);
+    return r;
+}
+
+int ctl_image_open(const char *path, struct ctl_image *out_image, uint32_t out_found[2])
+{
+    struct ctl_image image = {0};
+    int r, fd = open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return errno == ENOENT ? BROKER_NOTFOUND : bri_from_errno(errno);
+    r = map(fd, &image, out_found);
+    (void)close(fd);
+    if (r < 0)
+        return r;
+    image.in_use = is_in_use(image.arena);
+    abandon_all(image.arena);
+    *out_image = image;
+    return 0;
+}
+
+void ctl_image_close(struct ctl_image *image)
+{
+    bri_arena_unmap(image->arena);
+    (void)munmap(image->memory, image->size);
+    *image = (struct ctl_image){0};
+}

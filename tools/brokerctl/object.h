@@ -1,0 +1,39 @@
+/*
+ * Opening objects, and what brokerctl's short life means for what it takes from them.
+ *
+ * Its session ends with the command, and what a session holds at its end goes back: leased items to
+ * their queue, locks to the next one who wants them.
+ */
+#ifndef CTL_OBJECT_H
+#define CTL_OBJECT_H
+
+#include "ctl.h"
+#include "dispatch.h"
+
+#define CTL_MAX_OPTIONS 16 /* of opening, of any type */
+
+/*
+ * Attaches and opens the object @name, for the command @verb. @values (CTL_MAX_OPTIONS of them, in
+ * the order of the type's options) may be NULL; the mode is set here. 0, or the exit code of a
+ * failure that was told.
+ */
+int ctl_open_object(struct ctl *ctl, const struct ctl_type *type, const char *verb,
+    const char *name, broker_mode mode, const broker_value *values, struct bri_handle **out_handle);
+
+/* Whether an operation makes the object that it needs. */
+bool ctl_creates(const struct ctl_operation *op);
+
+/* Whether an operation takes something, so that taking on and on makes sense. */
+bool ctl_takes(const struct ctl_operation *op);
+
+/* Whether the items that @op gives are leased: then they are to be finished once they were handed
+ * on. */
+bool ctl_leases(struct ctl *ctl, const struct ctl_operation *op, const char *name);
+
+/* Finishes the items of one answer. 0, or the exit code of a failure that was told. */
+int ctl_finish_items(const struct ctl_operation *op, const char *name, const struct bri_call *call);
+
+/* Says what a notice or a success means that does not last. */
+void ctl_note_success(struct ctl *ctl, const struct ctl_operation *op, const char *name, int r);
+
+#endif

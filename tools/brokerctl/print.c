@@ -1,0 +1,102 @@
+/*
+ * print.c - values on stdout; see print.h
+ *
+ * What is printed may come from anybody who may write into the arena. On a terminal, text with
+ * control characters is therefore printed as JSON, which escapes them.
+ */
+#include "print.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "fail.h"
+#include "json.h"
+#include "json_text.h"
+#include "objects/pack.h"
+
+static int print_json(broker_value v, bool pretty)
+{
+    broker_buffer text = BROKER_BUFFER_INIT;
+    int r = ctl_json_print(v, pretty, &text);
+
+    if (r == 0) {
+        (void)fwrite(text.data, 1, text.size, stdout);
+        (void)putchar('\n');
+    }
+    broker_buffer_free(&text);
+    return r < 0 ? ctl_fail(r, "the value cannot be printed: %s", broker_error_text(r)) : 0;
+}
+
+int ctl_print_json(const struct ctl *ctl, broker_value v)
+{
+    return print_json(v, ctl->out_is_tty);
+}
+
+/* Text that does nothing to a terminal but show. */
+static bool is_plain(broker_value v)
+{
+    const unsigned char *p = v.data;
+
+    if (v.type != BROKER_STR || !ctl_utf8_valid(v.data, v.size))
+        return false;
+    for (uint32_t i = 0; i < v.size; i++) {
+        bool c1 = p[i] == 0xc2 && i + 1 < v.size && p[i + 1] < 0xa0;
+
+        if ((p[i] < ' ' && p[i] != '\n' && p[i] != '\t') || p[i] == 0x7f || c1)
+            return false;
+    }
+    return true;
+}
+
+static bool is_raw(const struct ctl *ctl, broker_value v)
+{
+    if (ctl->json || (v.type != BROKER_STR && v.type != BROKER_BIN))
+        return false;
+    return !ctl->out_is_tty || is_plain(v);
+}
+
+static int print_one(const struct ctl *ctl, broker_value v, bool as_lines)
+{
+    if (!is_raw(ctl, v))
+        return print_json(v, ctl->out_is_tty && !as_lines);
+    if (v.size > 0)
+        (void)fwrite(v.data, 1, v.size, stdout);
+    if (ctl->out_is_tty || as_lines)
+        (void)putchar('\n');
+    return 0;
+}
+
+/* Several results: an object with their names. */
+static int print_several(const struct ctl *ctl, const struct ctl_operation *op,
+    const struct bri_call *call, bool as_lines)
+{
+    broker_buffer buffer = BROKER_BUFFER_INIT;
+    struct bri_pack pack;
+    broker_value all;
+    int r, code;
+
+    bri_pack_start(&pack, &buffer);
+    bri_pack_map(&pack, call->n_results);
+    for (uint32_t i = 0; i < call->n_results; i++)
+        bri_pack_entry(&pack, op->results[i].name, call->results[i]);
+    r = bri_pack_end(&pack, &all);
+    code = r < 0 ? ctl_fail(r, "the answer cannot be printed: %s", broker_error_text(r))
+                 : print_json(all, ctl->out_is_tty && !as_lines);
+    broker_buffer_free(&buffer);
+    return code;
+}
+
+int ctl_print_answer(const struct ctl *ctl, const struct ctl_operation *op,
+    const struct bri_call *call, bool as_lines)
+{
+    if (ctl->quiet) {
+        bool is_no = call->n_results == 1 && call->results[0].type == BROKER_BOOL &&
+                     op->results[0].kind == BRI_ARG_BOOL && !call->results[0].b;
+
+        return is_no ? CTL_EXIT_FAILURE : 0;
+    }
+    if (call->n_results == 0)
+        return 0;
+    return call->n_results == 1 ? print_one(ctl, call->results[0], as_lines)
+                                : print_several(ctl, op, call, as_lines);
+}
