@@ -27,6 +27,7 @@
 #include "clients.h"
 #include "core/clock.h"
 #include "daemon.h"
+#include "kernel.h"
 #include "sigbus.h"
 
 #define BEAT_USEC 1000000u
@@ -309,6 +310,7 @@ static bool start(struct brokerd *d, const struct options *o)
 
     if (dir == NULL && d->config->runtime_dir[0] != '\0')
         dir = d->config->runtime_dir;
+    brokerd_kernel_check();
     raise_limits();
     brokerd_sigbus_install();
     (void)umask(077);

@@ -112,7 +112,8 @@ static bool is_connected(broker *b)
     return connected;
 }
 
-/* The broker that this process has opened there already, counted once more; NULL if there is none.
+/*
+ * The broker that this process has opened there already, counted once more; NULL if there is none.
  */
 static broker *find_opened(const struct bri_address *address)
 {

@@ -36,7 +36,8 @@ int bri_audit_arena(struct bri_arena *a, struct bri_audit *audit);
 void bri_audit_fail(struct bri_audit *audit, const struct bri_object *o, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* For type audits: the block at @off is known to its owner. Every used block must be, exactly once.
+/*
+ * For type audits: the block at @off is known to its owner. Every used block must be, exactly once.
  */
 void bri_audit_block(struct bri_audit *audit, const struct bri_object *o, uint64_t off);
 

@@ -17,7 +17,10 @@
 
 #define CLAIM_BIT 1u
 #define CLAIMS_ONLY (1u << 31) /* in n_journal: all words are restored, claims are left to free */
-#define MAX_GROW_TRIES 64
+
+#define ENTRIES_PER_PAGE (BRI_PAGE_SIZE / (uint32_t)sizeof(struct bri_journal_entry_shm))
+#define MAX_ENTRIES                                                                                \
+    (BRI_JOURNAL_SLOT + BRI_JOURNAL_ROOT + 85 * BRI_JOURNAL_EXTENT_PAGES * ENTRIES_PER_PAGE)
 
 static uint32_t extent_pages(unsigned extent)
 {
@@ -45,7 +48,7 @@ static struct bri_journal_entry_shm *part_entries(
     if (bri_page_tag(o->arena, page) != bri_tag(o->id, BRI_PAGE_JOURNAL, n) ||
         n > o->arena->n_pages - page)
         return NULL;
-    *out_n = n * (BRI_PAGE_SIZE / (uint32_t)sizeof(struct bri_journal_entry_shm));
+    *out_n = n * ENTRIES_PER_PAGE;
     return bri_page_at(o->arena, page);
 }
 
@@ -102,7 +105,10 @@ static void undo(const struct bri_object *o, uint32_t n)
 {
     struct bri_slot_shm *s = o->slot;
     uint32_t count = n & ~CLAIMS_ONLY;
-    bool sound = true;
+    bool sound = count <= MAX_ENTRIES;
+
+    if (!sound)
+        count = 0;
 
     if ((n & CLAIMS_ONLY) == 0) {
         for (uint32_t i = count; i-- > 0;) {
@@ -165,8 +171,21 @@ static void give_run(struct bri_object *o)
     atomic_store_explicit(&o->slot->giving, 0, memory_order_relaxed);
 }
 
-static void recover(struct bri_object *o)
+/* The slot as it is now: who comes to recover may have opened what lived here before. */
+static struct bri_object present(const struct bri_object *o)
 {
+    struct bri_object now = *o;
+    uint32_t root = atomic_load_explicit(&o->slot->root_page, memory_order_relaxed);
+
+    now.root = NULL;
+    if (root != 0 && bri_page_tag(o->arena, root) == bri_tag(o->id, BRI_PAGE_ROOT, 1))
+        now.root = bri_page_at(o->arena, root);
+    return now;
+}
+
+static void recover(const struct bri_object *opened)
+{
+    struct bri_object now = present(opened), *o = &now;
     struct bri_slot_shm *s = o->slot;
     uint32_t n = atomic_load_explicit(&s->n_journal, memory_order_relaxed);
 
@@ -256,8 +275,7 @@ int bri_begin(struct bri_txn *t, struct bri_object *o, int64_t deadline_ns)
     struct bri_slot_shm *s = o->slot;
     int r;
 
-    /* Where another processor had them last, these come over together with the guard's line, not
-     * one after another. */
+    /* If another processor had them last, these lines come over together with the guard's. */
     __builtin_prefetch(s->journal, 1);
     __builtin_prefetch(s->state, 1);
     r = bri_lock(&s->word, deadline_ns);
@@ -277,8 +295,7 @@ int bri_begin(struct bri_txn *t, struct bri_object *o, int64_t deadline_ns)
     return begin_slow(t, r);
 }
 
-/* Claims a further extent. Its page number is known to recovery before the first page is claimed.
- */
+/* Claims a further extent. Recovery knows of it before the first of its pages is claimed. */
 static bool add_extent(struct bri_txn *t, unsigned extent)
 {
     struct bri_object *o = t->o;
@@ -309,8 +326,7 @@ bool bri_journal_more(struct bri_txn *t)
     if (t->failed != 0)
         return false;
     if (t->n == 0) {
-        /* The first change: readers that come now must wait, and see the odd number before any
-         * change. */
+        /* The first change: readers must see the odd number before any of it. */
         atomic_store_explicit(
             &s->seq, atomic_load_explicit(&s->seq, memory_order_relaxed) + 1, memory_order_relaxed);
         atomic_thread_fence(memory_order_release);

@@ -37,7 +37,8 @@ uint64_t bri_block_size(uint64_t size);
 /* The block size of a class. */
 uint32_t bri_class_size(unsigned class_no);
 
-/* The usable bytes of the block at @off; 0 if it is none of @o's. Inside a section or in an audit.
+/*
+ * The usable bytes of the block at @off; 0 if it is none of @o's. Inside a section or in an audit.
  */
 uint64_t bri_block_capacity(const struct bri_object *o, uint64_t off);
 
@@ -53,7 +54,8 @@ static inline void bri_heap_apply_frees(struct bri_txn *t)
  * any size. */
 void bri_heap_clear(struct bri_txn *t);
 
-/* Gives back some runs that were freed or cleared away. With the guard held and an empty journal.
+/*
+ * Gives back some runs that were freed or cleared away. With the guard held and an empty journal.
  */
 void bri_heap_chores(struct bri_txn *t);
 

@@ -46,7 +46,8 @@ int bri_pages_find(struct bri_arena *a, uint32_t n, uint32_t *out_page)
     if (hint < a->first_page || hint > end)
         hint = a->first_page;
     page = scan(a, hint, end, n);
-    /* Below the hint only if something is known to be free there, or nothing more can be had above.
+    /*
+     * Below the hint only if something is known to be free there, or nothing more can be had above.
      */
     if (page == 0 &&
         (atomic_load_explicit(&a->shm->n_free, memory_order_relaxed) >= n || end == a->n_pages))

@@ -145,7 +145,8 @@ static uint32_t take_slot(struct bri_txn *t)
     return slot;
 }
 
-/* The root page belongs to the new object from the start, though the registry's section claims it.
+/*
+ * The root page belongs to the new object from the start, though the registry's section claims it.
  */
 static int add_root(struct bri_txn *t, struct bri_object *o, uint64_t quota_bytes)
 {

@@ -46,7 +46,8 @@ int bri_session_object(struct bri_arena *a, uint32_t number, struct bri_object *
  * such process. */
 int bri_process_start_time(pid_t pid, uint64_t *out_start_time);
 
-/* Makes a session for @peer. LIMIT when the table is full, NOTFOUND when the peer is gone, NOMEM.
+/*
+ * Makes a session for @peer. LIMIT when the table is full, NOTFOUND when the peer is gone, NOMEM.
  */
 int bri_session_create(struct bri_arena *a, const struct bri_peer *peer, uint32_t *out_number);
 

@@ -20,7 +20,8 @@
 #define BURST_MAX 8
 #define BURST_PROBE 32
 
-/* A place among those that spin long: one processor must be left for the side that is waited for.
+/*
+ * A place among those that spin long: one processor must be left for the side that is waited for.
  */
 static bool enter_spinners(struct bri_arena *a)
 {

@@ -18,9 +18,8 @@
 
 struct bri_audit;
 
-#define BRI_ITEM_INLINE                                                                            \
-    2048u /* encoded bytes of an item that lie in the segment; larger ones have pages of their own \
-           */
+/* Encoded bytes of an item that lie in its segment; larger ones have pages of their own. */
+#define BRI_ITEM_INLINE 2048u
 
 /* A place in the segments; one word, so that it changes at once. */
 struct bri_place_shm {

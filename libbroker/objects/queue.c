@@ -250,7 +250,8 @@ static int nothing_there(const struct queue_shm *q)
     return (q->flags & CLOSED) != 0 ? BROKER_CLOSED : BRI_WAIT;
 }
 
-/* The first item, alone: its bytes are copied now, or noted to be copied outside if they are many.
+/*
+ * The first item, alone: its bytes are copied now, or noted to be copied outside if they are many.
  */
 static int get_try(struct bri_txn *t, void *arg)
 {

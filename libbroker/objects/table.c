@@ -19,8 +19,7 @@
 #define MAX_CHAIN 65536u       /* entries in one bucket; the walk's bound */
 #define GIVEN_OTHER (1u << 31) /* in key_size: the key as given follows the value */
 #define OVERWRITE_MAX 512u     /* bytes that go through the journal rather than into a new block */
-#define SHRINK_BELOW 4u /* buckets an entry above which buckets are merged, some at each removal   \
-                         */
+#define SHRINK_ABOVE 4u /* buckets an entry */
 #define MERGES_AT_ONCE 4
 
 struct entry_shm {
@@ -426,7 +425,7 @@ void bri_table_remove(struct bri_txn *t, struct bri_table_shm *table, const stru
     count(t, table, -1, -bytes_of(e));
     bri_free(t, e->off);
     for (unsigned i = 0; i < MERGES_AT_ONCE && t->failed == 0; i++) {
-        if (table->n_buckets <= FANOUT || table->n_entries >= table->n_buckets / SHRINK_BELOW)
+        if (table->n_buckets <= FANOUT || table->n_entries >= table->n_buckets / SHRINK_ABOVE)
             break;
         merge(t, table);
         if (table->n_buckets % FANOUT == 0)

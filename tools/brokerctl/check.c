@@ -118,7 +118,7 @@ static int print_problems(struct check *c, const struct bri_audit *audit, broker
         return ctl_print_rows(c->ctl, &table, rows);
     if (!c->ctl->quiet) {
         ctl_format_bytes(audit->n_pages_used * BRI_PAGE_SIZE, used);
-        (void)printf("no problem found: %llu objects, %llu sessions, %s in use\n",
+        (void)printf("no problem found (objects: %llu, sessions: %llu, memory: %s)\n",
             (unsigned long long)audit->n_objects, (unsigned long long)audit->n_sessions, used);
     }
     return 0;
@@ -148,8 +148,8 @@ static int audit_arena(struct check *c, struct bri_arena *arena, bool quiet_aren
     broker_buffer_free(&c->rows);
     if (code == 0 && audit.n_problems > 0)
         code =
-            ctl_fail(BROKER_CORRUPT, "%llu problems found%s", (unsigned long long)audit.n_problems,
-                quiet_arena ? "" : "; `brokerctl rm` removes an object that is damaged");
+            ctl_fail(BROKER_CORRUPT, "problems found: %llu; `brokerctl rm` removes what is damaged",
+                (unsigned long long)audit.n_problems);
     return code;
 }
 

@@ -22,9 +22,6 @@ int ctl_exit_code(int r)
 static const char *advice(int r)
 {
     switch (r) {
-    case BROKER_FULL:
-    case BROKER_EMPTY:
-        return "without --timeout 0 it waits";
     case BROKER_NOMEM:
     case BROKER_QUOTA:
         return "`brokerctl ls` shows what uses memory";
@@ -105,6 +102,8 @@ int ctl_fail_operation(const struct ctl_operation *op, const char *name, int r)
 {
     const char *cause = own_cause(op, r), *next = advice(r);
 
+    if (op->blocks && (r == BROKER_FULL || r == BROKER_EMPTY))
+        next = "without --timeout 0 it waits";
     if (cause == NULL)
         return ctl_fail_last(r);
     return ctl_fail(r, "%s %s \"%s\": %s (%s)%s%s", op->type, op->command, name, cause,

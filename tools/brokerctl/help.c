@@ -42,7 +42,7 @@ static void define(FILE *f, const char *term, unsigned width, const char *meanin
     ctl_wrap(f, meaning, width + 4, width + 4);
 }
 
-static void upper(const char *name, char *out, size_t size)
+void ctl_word_name(const char *name, char *out, size_t size)
 {
     size_t i;
 
@@ -78,10 +78,11 @@ static void explain_words(FILE *f, const struct ctl_operation *op)
 {
     char term[64];
 
+    (void)fputs("Arguments:\n", f);
     define(f, "NAME", 10, "the object's name");
     for (unsigned i = 0; i < op->n_args; i++)
         if (!op->args[i].option) {
-            upper(op->args[i].name, term, sizeof(term));
+            ctl_word_name(op->args[i].name, term, sizeof(term));
             define(f, term, 10, op->args[i].doc);
         }
 }
@@ -305,8 +306,8 @@ int ctl_cmd_help(struct ctl *ctl, int argc, char **argv)
         overview = ctl_help_overview();
         if (overview == NULL)
             return ctl_fail(BROKER_NOMEM, "no memory for the text");
-        overview[strcspn(overview, "\v")] = '\n';
-        (void)fputs(overview, stdout);
+        (void)printf(
+            "%.*s\n\n%s", (int)strcspn(overview, "\v"), overview, strchr(overview, '\v') + 1);
         free(overview);
         return 0;
     }

@@ -17,6 +17,9 @@ char *ctl_help_operation(const struct ctl_operation *op);
 /* The words of an operation behind its name: "NAME KEY [VALUE]". */
 void ctl_args_doc(const struct ctl_operation *op, char *out, size_t size);
 
+/* The name of an argument as a word of the usage: "MAX-ITEMS". */
+void ctl_word_name(const char *name, char *out, size_t size);
+
 /* The name of an argument as an option, without its dashes: "max-items". */
 void ctl_flag_name(const char *name, char *out, size_t size);
 

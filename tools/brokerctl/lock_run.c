@@ -17,7 +17,6 @@
 #include "fail.h"
 #include "object.h"
 #include "options.h"
-#include "view.h"
 #include "words.h"
 
 #define TIMEOUT CTL_OPTION_OWN
@@ -126,24 +125,6 @@ static int end_as(struct ctl *ctl, int status)
 
 /* ---- the lock ---- */
 
-static int fail_acquire(
-    const struct ctl_type *type, struct bri_handle *lock, const char *name, int r)
-{
-    const struct ctl_operation *op = ctl_find_operation(type, "acquire");
-    broker_buffer buffer = BROKER_BUFFER_INIT;
-    struct bri_call owner = {.handle = lock, .op = BRI_OP_LOCK_OWNER, .buffer = &buffer};
-    uint64_t pid = 0;
-
-    if (r == BROKER_TIMEDOUT && bri_dispatch(&owner) >= 0)
-        pid = ctl_map_number(owner.results[0], "pid");
-    broker_buffer_free(&buffer);
-    if (pid == 0)
-        return ctl_fail_operation(op, name, r);
-    return ctl_fail(r,
-        "the lock \"%s\" is held by process %llu, and was not given back in time (%s)", name,
-        (unsigned long long)pid, broker_error_name(r));
-}
-
 /* What the program may want to know. */
 static void set_environment(const struct ctl *ctl, const struct bri_call *acquired, bool owner_died)
 {
@@ -170,7 +151,7 @@ static int run_locked(
     acquire.handle = release.handle = lock;
     r = bri_dispatch(&acquire);
     if (r < 0) {
-        code = fail_acquire(type, lock, name, r);
+        code = ctl_fail_call(ctl_find_operation(type, "acquire"), lock, name, r);
         bri_dispatch_close(lock);
         return code;
     }

@@ -24,6 +24,31 @@ int ctl_open_object(struct ctl *ctl, const struct ctl_type *type, const char *ve
     return r < 0 ? ctl_fail_open(ctl, type, verb, name, r) : 0;
 }
 
+int ctl_fail_call(
+    const struct ctl_operation *op, struct bri_handle *handle, const char *name, int r)
+{
+    broker_buffer buffer = BROKER_BUFFER_INIT;
+    struct bri_call owner = {.handle = handle, .op = BRI_OP_LOCK_OWNER, .buffer = &buffer};
+    bool is_held = false;
+    uint64_t pid = 0;
+
+    if (op->op == BRI_OP_LOCK_ACQUIRE && r == BROKER_TIMEDOUT && bri_dispatch(&owner) >= 0) {
+        is_held = owner.results[0].type != BROKER_NIL;
+        pid = is_held ? ctl_map_number(owner.results[0], "pid") : 0;
+    }
+    broker_buffer_free(&buffer);
+    if (!is_held)
+        return ctl_fail_operation(op, name, r);
+    if (pid == 0)
+        return ctl_fail(r,
+            "the lock \"%s\" is kept for an owner that has ended; `brokerctl lock release %s` "
+            "frees it (%s)",
+            name, name, broker_error_name(r));
+    return ctl_fail(r,
+        "the lock \"%s\" is held by process %llu, and was not given back in time (%s)", name,
+        (unsigned long long)pid, broker_error_name(r));
+}
+
 static bool may_answer(const struct ctl_operation *op, enum broker_error error)
 {
     for (unsigned i = 0; i < op->n_specific; i++)

@@ -20,6 +20,11 @@
 int ctl_open_object(struct ctl *ctl, const struct ctl_type *type, const char *verb,
     const char *name, broker_mode mode, const broker_value *values, struct bri_handle **out_handle);
 
+/* Tells why an operation on the open object failed with @r, and who is in the way; gives its exit
+ * code. */
+int ctl_fail_call(
+    const struct ctl_operation *op, struct bri_handle *handle, const char *name, int r);
+
 /* Whether an operation makes the object that it needs. */
 bool ctl_creates(const struct ctl_operation *op);
 

@@ -217,15 +217,17 @@ static int parse_words(struct operation *o, int argc, char **argv)
 static int convert(struct operation *o, unsigned i, struct ctl_text text, struct ctl_remark *remark)
 {
     const struct ctl_argument *arg = &o->op->args[i];
-    char flag[64];
+    char word[64] = "--";
     int r = ctl_read_argument(
         arg->kind, arg->name, text, o->form, &o->buffers[i], &o->values[i], remark);
 
     if (r >= 0)
         return 0;
-    ctl_flag_name(arg->name, flag, sizeof(flag));
-    (void)ctl_fail_usage("%s %s: %s%s: %s", o->type->name, o->op->command, arg->option ? "--" : "",
-        flag, remark->text);
+    if (arg->option)
+        ctl_flag_name(arg->name, word + 2, sizeof(word) - 2);
+    else
+        ctl_word_name(arg->name, word, sizeof(word));
+    (void)ctl_fail_usage("%s %s: %s: %s", o->type->name, o->op->command, word, remark->text);
     return r == BROKER_INVALID ? CTL_EXIT_USAGE : ctl_exit_code(r);
 }
 
@@ -240,7 +242,7 @@ static int convert_words(struct operation *o)
             continue;
         code = convert(o, i, (struct ctl_text){o->given[i], strlen(o->given[i])}, &remark);
         if (code == 0 && remark.text[0] != '\0')
-            ctl_note(o->ctl, "%s: %s (--string: I know)", o->given[i], remark.text);
+            ctl_note(o->ctl, "%s: %s (--string: as meant)", o->given[i], remark.text);
     }
     return code;
 }
@@ -309,7 +311,7 @@ static int run_once(struct operation *o)
 {
     int code, r = call_once(o, &code);
 
-    return r < 0 ? ctl_fail_operation(o->op, o->name, r) : code;
+    return r < 0 ? ctl_fail_call(o->op, o->handle, o->name, r) : code;
 }
 
 static int run_lines(struct operation *o)
@@ -354,7 +356,7 @@ static int run_counted(struct operation *o)
     }
     if (r >= 0 || is_end(o, r))
         return code;
-    code = ctl_fail_operation(o->op, o->name, r);
+    code = ctl_fail_call(o->op, o->handle, o->name, r);
     if (!o->is_endless)
         ctl_note(o->ctl, "%llu of %llu came", n_done, (unsigned long long)o->count);
     return code;

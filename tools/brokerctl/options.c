@@ -61,11 +61,18 @@ struct parse {
     struct ctl_words *out;
 };
 
+/* argp's remark on how options are listed says nothing that users don't know. */
+static char *filter_help(int key, const char *text, void *input)
+{
+    (void)input;
+    return key == ARGP_KEY_HELP_DUP_ARGS_NOTE ? NULL : (char *)text;
+}
+
 static void add_word(struct parse *p, char *word, struct argp_state *state)
 {
     if (p->out->n == p->syntax->max_words)
-        argp_error(
-            state, "\"%s\" is too much: write %s %s", word, p->syntax->title, p->syntax->args_doc);
+        argp_error(state, "\"%s\" is one too many: write " CTL_PROGRAM " %s %s", word,
+            p->syntax->title, p->syntax->args_doc);
     p->out->words[p->out->n++] = word;
 }
 
@@ -110,7 +117,8 @@ static error_t parse_word(int key, char *arg, struct argp_state *state)
         return 0;
     case ARGP_KEY_END:
         if (p->out->n < syntax->min_words || (syntax->then_command && p->out->command == NULL))
-            argp_error(state, "something is missing: write %s %s", syntax->title, syntax->args_doc);
+            argp_error(state, "an argument is missing: write " CTL_PROGRAM " %s %s", syntax->title,
+                syntax->args_doc);
         return 0;
     default:
         return syntax->option != NULL ? syntax->option(key, arg, state, syntax->own)
@@ -140,7 +148,8 @@ bool ctl_parse(
         .parser = parse_word,
         .args_doc = syntax->args_doc,
         .doc = syntax->doc,
-        .children = children};
+        .children = children,
+        .help_filter = filter_help};
     struct parse p = {.ctl = ctl, .syntax = syntax, .out = out};
     char title[128];
     char *name = argv[0];
@@ -226,7 +235,8 @@ int ctl_parse_global(struct ctl *ctl, int argc, char **argv, char ***out_rest)
         .parser = parse_first,
         .args_doc = "COMMAND [ARGUMENT...]",
         .doc = overview,
-        .children = children};
+        .children = children,
+        .help_filter = filter_help};
     struct rest rest = {.ctl = ctl};
     static char none[] = "";
     static char *none_argv[] = {none, NULL};

@@ -68,8 +68,9 @@ static int print_status(struct ctl *ctl, const struct bri_attach_status *status,
     if (ctl->json)
         return print_pairs(ctl, keys, values, COUNT(keys));
     ctl_format_duration(status->uptime_ns, uptime);
-    (void)printf("brokerd %s at %s: process %u, up %s, %u objects, %u sessions\n", status->version,
-        broker_address(ctl->broker), status->pid, uptime, n_objects, status->n_sessions);
+    (void)printf("brokerd %s at %s (process: %u, up: %s, objects: %u, sessions: %u)\n",
+        status->version, broker_address(ctl->broker), status->pid, uptime, n_objects,
+        status->n_sessions);
     (void)puts("`brokerctl ls` lists the objects, `brokerctl help` the commands.");
     return 0;
 }

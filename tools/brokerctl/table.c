@@ -16,6 +16,7 @@
 #include "view.h"
 
 #define NOTHING "-"
+#define TIME_SUFFIX "_ns"
 
 void ctl_format_bytes(uint64_t bytes, char out[16])
 {
@@ -211,30 +212,32 @@ int ctl_print_rows(const struct ctl *ctl, const struct ctl_table *table, broker_
 
 /* ---- one map ---- */
 
+static bool ends_with(broker_value text, const char *suffix)
+{
+    size_t n = strlen(suffix);
+
+    return text.size >= n && memcmp((const char *)text.data + text.size - n, suffix, n) == 0;
+}
+
 /* Units are part of names: "payload_bytes", "created_ns". */
 static enum ctl_cell kind_of(broker_value key)
 {
-    static const char bytes[] = "bytes", time_ns[] = "_ns";
-
     if (key.type != BROKER_STR)
         return CTL_CELL_TEXT;
-    if (key.size >= sizeof(bytes) - 1 &&
-        memcmp((const char *)key.data + key.size - sizeof(bytes) + 1, bytes, sizeof(bytes) - 1) ==
-            0)
+    if (ends_with(key, "bytes"))
         return CTL_CELL_BYTES;
-    if (key.size >= sizeof(time_ns) - 1 &&
-        memcmp((const char *)key.data + key.size - sizeof(time_ns) + 1, time_ns,
-            sizeof(time_ns) - 1) == 0)
-        return CTL_CELL_TIME;
-    return CTL_CELL_NUMBER;
+    return ends_with(key, TIME_SUFFIX) ? CTL_CELL_TIME : CTL_CELL_NUMBER;
 }
 
 static bool add_entry(struct libscols_table *t, broker_value key, broker_value v)
 {
     struct libscols_line *line = scols_table_new_line(t, NULL);
+    enum ctl_cell kind = kind_of(key);
 
+    if (kind == CTL_CELL_TIME) /* a date has no unit */
+        key.size -= (uint32_t)strlen(TIME_SUFFIX);
     return line != NULL && set_cell(line, 0, cell_text(key, CTL_CELL_TEXT, true)) &&
-           set_cell(line, 1, cell_text(v, kind_of(key), true));
+           set_cell(line, 1, cell_text(v, kind, true));
 }
 
 int ctl_print_map(const struct ctl *ctl, broker_value map)

@@ -205,45 +205,54 @@ static int read_string(struct ctl_text text, broker_value *out, struct ctl_remar
     return 0;
 }
 
-/* A text that is not JSON: a string, if one may stand here. */
-static int read_not_json(enum bri_arg kind, struct ctl_text text, const char *reason,
-    broker_value *out, struct ctl_remark *remark)
+/* Text that was probably meant to be JSON. */
+static bool looks_like_json(struct ctl_text text)
 {
-    int r;
-
-    if (kind == BRI_ARG_MAP || kind == BRI_ARG_ARRAY)
-        return refuse(remark, "this is no JSON: %s", reason);
-    r = read_string(text, out, remark);
-    if (r == 0 && text.size > 0 && strchr("{[\"", text.bytes[0]) != NULL)
-        (void)refuse(remark, "taken as plain text, since it is no JSON: %s", reason);
-    return r;
+    return text.size > 0 && memchr("{[\"", text.bytes[0], 3) != NULL;
 }
 
-static bool is_packed(
-    const broker_value *v, int (*walk)(struct bri_iter *it, const void *data, size_t size))
-{
-    struct bri_iter it;
-
-    return v->type == BROKER_PACKED && walk(&it, v->data, v->size) == 0;
-}
-
-static int read_json(enum bri_arg kind, struct ctl_text text, broker_buffer *buffer,
-    broker_value *out, struct ctl_remark *remark)
+static int read_json(
+    struct ctl_text text, broker_buffer *buffer, broker_value *out, struct ctl_remark *remark)
 {
     const char *reason = NULL;
     int r = ctl_json_parse(text.bytes, text.size, buffer, out, &reason);
 
-    if (r == BROKER_INVALID)
-        return read_not_json(kind, text, reason != NULL ? reason : "unknown", out, remark);
-    if (r < 0) {
+    if (r < 0)
         (void)refuse(remark, "%s", reason != NULL ? reason : broker_error_text(r));
+    return r;
+}
+
+/* JSON, or else a string. */
+static int read_value(
+    struct ctl_text text, broker_buffer *buffer, broker_value *out, struct ctl_remark *remark)
+{
+    struct ctl_remark reason;
+    int r = read_json(text, buffer, out, &reason);
+
+    if (r < 0 && r != BROKER_INVALID)
+        *remark = reason;
+    if (r != BROKER_INVALID)
         return r;
-    }
-    if (kind == BRI_ARG_MAP && !is_packed(out, bri_iter_map))
-        return refuse(remark, "this must be an object, such as {\"a\": 1}");
-    if (kind == BRI_ARG_ARRAY && !is_packed(out, bri_iter_array))
-        return refuse(remark, "this must be an array, such as [1, 2]");
-    return 0;
+    r = read_string(text, out, remark);
+    if (r == 0 && looks_like_json(text))
+        (void)refuse(remark, "taken as plain text, for as JSON it has a fault: %s", reason.text);
+    return r;
+}
+
+static int read_container(enum bri_arg kind, struct ctl_text text, broker_buffer *buffer,
+    broker_value *out, struct ctl_remark *remark)
+{
+    bool is_map = kind == BRI_ARG_MAP;
+    struct bri_iter it;
+    int r = read_json(text, buffer, out, remark);
+
+    if (r < 0 && (r != BROKER_INVALID || looks_like_json(text)))
+        return r;
+    if (r == 0 && out->type == BROKER_PACKED &&
+        (is_map ? bri_iter_map : bri_iter_array)(&it, out->data, out->size) == 0)
+        return 0;
+    return is_map ? refuse(remark, "this must be an object, such as {\"a\": 1}")
+                  : refuse(remark, "this must be an array, such as [1, 2]");
 }
 
 int ctl_read_argument(enum bri_arg kind, const char *name, struct ctl_text text, enum ctl_form form,
@@ -255,8 +264,10 @@ int ctl_read_argument(enum bri_arg kind, const char *name, struct ctl_text text,
             return refuse(remark, "there is a NUL in it");
         return read_scalar(kind, name, text.bytes, out, remark);
     }
-    if (kind == BRI_ARG_MAP || kind == BRI_ARG_ARRAY || form == CTL_FORM_JSON)
-        return read_json(kind, text, buffer, out, remark);
+    if (kind == BRI_ARG_MAP || kind == BRI_ARG_ARRAY)
+        return read_container(kind, text, buffer, out, remark);
+    if (form == CTL_FORM_JSON)
+        return read_value(text, buffer, out, remark);
     if (form == CTL_FORM_STRING)
         return read_string(text, out, remark);
     *out = broker_bin(text.bytes, text.size);

@@ -14,7 +14,7 @@
 #include "support/instance.h"
 
 #define N_THREADS 4
-#define N_ROUNDS 100
+#define N_ROUNDS 500
 #define N_FORKS 20
 
 static const char *address;

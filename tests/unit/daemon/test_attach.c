@@ -3,6 +3,7 @@
  * does harm
  */
 #include <grp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -239,6 +240,35 @@ Test(attach, the_rules_decide_who_may_read_and_who_may_write)
     instance_reload(instance, "[arena default]\nsize = 16M\nwrite = root 65534\n[arena open]\nsize "
                               "= 16M\nread = @65534\n");
     cr_assert_eq(as_nobody(open_as_stranger), 1, "the rule that was just read lets the user in");
+}
+
+/* Lock words hold thread ids, which mean nothing in another namespace. */
+Test(attach, a_process_of_another_pid_namespace_is_refused)
+{
+    char address[128];
+    int status = 0;
+    pid_t pid;
+
+    (void)snprintf(address, sizeof(address), "%s?access=ro", instance_address(instance));
+    pid = fork();
+    if (pid == 0) {
+        broker *b;
+
+        if (unshare(CLONE_NEWPID) != 0)
+            _exit(77);
+        pid = fork();
+        if (pid == 0)
+            _exit(broker_open(instance_address(instance), &b) == BROKER_ACCESS &&
+                          broker_open(address, &b) == BROKER_ACCESS &&
+                          strstr(broker_last_error(), "PID namespace") != NULL
+                      ? 0
+                      : 1);
+        _exit(waitpid(pid, &status, 0) == pid && status == 0 ? 0 : 1);
+    }
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        cr_skip_test("this user cannot make a PID namespace");
+    cr_assert_eq(status, 0);
 }
 
 Test(attach, a_full_session_table_is_a_limit_and_closing_makes_room)

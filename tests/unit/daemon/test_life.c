@@ -546,7 +546,7 @@ static void daemon_ended_the_arena(void)
         b = NULL;
         cr_assert_lt(bri_now(), deadline, "%s", broker_last_error());
     }
-    cr_assert_eq(raw_status(instance).n_sessions, 0);
+    cr_assert(raw_await_sessions(instance, 0));
     cr_assert_eq(raw_status(instance).pid, (uint32_t)instance_pid(instance), "another daemon");
 }
 

@@ -318,7 +318,18 @@ Test(json, texts_that_are_wrong)
     assert_refused_n(BYTES("1 \0 2"), BROKER_INVALID, "not JSON");
 }
 
-/* @n times @opening, around 1, and @n times @closing. */
+Test(json, texts_longer_than_json_c_can_take)
+{
+    broker_buffer buf = BROKER_BUFFER_INIT;
+    const char *message = "";
+    broker_value v;
+
+    cr_assert_eq(ctl_json_parse("", (size_t)INT32_MAX + 1, &buf, &v, &message), BROKER_TOOBIG);
+    cr_assert_null(message);
+    cr_assert_null(buf.data);
+}
+
+/* @n times @opening, then @core, then @n times @closing. */
 static char *nested(const char *opening, unsigned int n, const char *core, const char *closing)
 {
     size_t n_opening = strlen(opening);
