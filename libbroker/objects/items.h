@@ -90,8 +90,9 @@ void bri_items_publish(struct bri_txn *t, struct bri_items_shm *q, struct bri_pl
     uint64_t n, uint64_t bytes);
 
 /*
- * Brings over the memory of the next item to be put at @place (or taken from there), while the guard is not needed: what
- * the other side had last then does not have to be waited for inside the section.
+ * Brings over the memory of the next item to be put at @place (or taken from there), while the
+ * guard is not needed: what the other side had last then does not have to be waited for inside the
+ * section.
  */
 static inline void bri_items_prefetch_put(const struct bri_object *o, struct bri_place_shm place)
 {

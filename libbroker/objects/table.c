@@ -19,7 +19,7 @@
 #define MAX_CHAIN 65536u       /* entries in one bucket; the walk's bound */
 #define GIVEN_OTHER (1u << 31) /* in key_size: the key as given follows the value */
 #define OVERWRITE_MAX 512u     /* bytes that go through the journal rather than into a new block */
-#define SHRINK_ABOVE 4u /* buckets an entry */
+#define SHRINK_ABOVE 4u        /* buckets an entry */
 #define MERGES_AT_ONCE 4
 
 struct entry_shm {

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "ctl.h"
-#include "nearest.h"
+#include "options.h"
 #include "view.h"
 
 static void offer(const char *candidate, const char *prefix)
@@ -59,10 +59,10 @@ static void offer_names(struct ctl *ctl, const struct ctl_type *type, const char
     broker_buffer_free(&buffer);
 }
 
-/* The global options with an argument: what follows is not the command. */
+/* The global option with an argument: what follows it is not the command. */
 static bool takes_argument(const char *option)
 {
-    return strcmp(option, "-a") == 0 || strcmp(option, "--address") == 0;
+    return strcmp(option, "--address") == 0;
 }
 
 static bool wants_names(const char *command)
@@ -92,6 +92,16 @@ static int complete_words(struct ctl *ctl, char **words, int n)
     return 0;
 }
 
+/* The command itself knows its options. */
+static int complete_option(struct ctl *ctl, int argc, char **argv)
+{
+    ctl->completing = argv[argc - 1];
+    if (argc > 1)
+        return ctl_run(ctl, argc - 1, argv);
+    ctl_list_global_options(ctl->completing);
+    return 0;
+}
+
 int ctl_complete(struct ctl *ctl, int argc, char **argv)
 {
     char *last = argc > 0 ? argv[argc - 1] : NULL;
@@ -110,10 +120,11 @@ int ctl_complete(struct ctl *ctl, int argc, char **argv)
         offer_types(last);
         return 0;
     }
-    if (last[0] == '-') {
-        ctl->completing = last;
-        return argc >= 2 ? ctl_run(ctl, argc - 1, argv) : 0;
-    }
+    for (int i = 0; i < argc - 1; i++)
+        if (strcmp(argv[i], "--") == 0)
+            return 0; /* what follows is another program's */
+    if (last[0] == '-')
+        return complete_option(ctl, argc, argv);
     for (int i = 0; i < argc; i++)
         if (i == argc - 1 || argv[i][0] != '-')
             argv[n++] = argv[i];

@@ -14,6 +14,7 @@
 #include "view.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define TYPE CTL_OPTION_OWN
 
 /* ---- ls ---- */
 
@@ -27,7 +28,7 @@ static error_t ls_option(int key, char *arg, struct argp_state *state, void *own
     struct ls *ls = own;
 
     (void)state;
-    if (key != 't')
+    if (key != TYPE)
         return ARGP_ERR_UNKNOWN;
     ls->type = arg;
     return 0;
@@ -83,7 +84,7 @@ static int list(struct ctl *ctl, const struct ls *ls, const char *prefix)
 int ctl_cmd_ls(struct ctl *ctl, int argc, char **argv)
 {
     static const struct argp_option options[] = {
-        {"type", 't', "TYPE", 0, "only objects of this type", 0}, {0}};
+        {"type", TYPE, "TYPE", 0, "only objects of this type", 0}, {0}};
     struct ls ls = {0};
     const struct ctl_syntax syntax = {.title = "ls",
         .args_doc = "[PREFIX|GLOB]",

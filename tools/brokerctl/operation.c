@@ -242,7 +242,10 @@ static int convert_words(struct operation *o)
             continue;
         code = convert(o, i, (struct ctl_text){o->given[i], strlen(o->given[i])}, &remark);
         if (code == 0 && remark.text[0] != '\0')
-            ctl_note(o->ctl, "%s: %s (--string: as meant)", o->given[i], remark.text);
+            ctl_note(o->ctl,
+                "%s is taken as plain text, since it is no JSON (%s); --string says that this is "
+                "meant",
+                o->given[i], remark.text);
     }
     return code;
 }

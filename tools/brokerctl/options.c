@@ -16,7 +16,7 @@
 #define COMPLETE 0x300 /* key of --complete */
 
 static const struct argp_option global_options[] = {
-    {"address", 'a', "ADDRESS", 0,
+    {"address", CTL_OPTION_ADDRESS, "ADDRESS", 0,
         "the broker to use, such as unix:/run/brokerd/attach (default: $BROKER_ADDRESS, else this "
         "user's, else the system's)",
         0},
@@ -32,7 +32,7 @@ static error_t parse_global(int key, char *arg, struct argp_state *state)
     struct ctl *ctl = state->input;
 
     switch (key) {
-    case 'a':
+    case CTL_OPTION_ADDRESS:
         ctl->address = arg;
         return 0;
     case 'j':
@@ -60,13 +60,6 @@ struct parse {
     const struct ctl_syntax *syntax;
     struct ctl_words *out;
 };
-
-/* argp's remark on how options are listed says nothing that users don't know. */
-static char *filter_help(int key, const char *text, void *input)
-{
-    (void)input;
-    return key == ARGP_KEY_HELP_DUP_ARGS_NOTE ? NULL : (char *)text;
-}
 
 static void add_word(struct parse *p, char *word, struct argp_state *state)
 {
@@ -139,6 +132,11 @@ static void list_options(const struct argp_option *options, const char *prefix)
     }
 }
 
+void ctl_list_global_options(const char *prefix)
+{
+    list_options(global_options, prefix);
+}
+
 bool ctl_parse(
     struct ctl *ctl, const struct ctl_syntax *syntax, int argc, char **argv, struct ctl_words *out)
 {
@@ -148,8 +146,7 @@ bool ctl_parse(
         .parser = parse_word,
         .args_doc = syntax->args_doc,
         .doc = syntax->doc,
-        .children = children,
-        .help_filter = filter_help};
+        .children = children};
     struct parse p = {.ctl = ctl, .syntax = syntax, .out = out};
     char title[128];
     char *name = argv[0];
@@ -157,7 +154,7 @@ bool ctl_parse(
     *out = (struct ctl_words){0};
     if (ctl->completing != NULL) {
         list_options(syntax->options, ctl->completing);
-        list_options(global_options, ctl->completing);
+        ctl_list_global_options(ctl->completing);
         return false;
     }
     out->words = calloc((size_t)argc + 1, sizeof(*out->words));
@@ -235,8 +232,7 @@ int ctl_parse_global(struct ctl *ctl, int argc, char **argv, char ***out_rest)
         .parser = parse_first,
         .args_doc = "COMMAND [ARGUMENT...]",
         .doc = overview,
-        .children = children,
-        .help_filter = filter_help};
+        .children = children};
     struct rest rest = {.ctl = ctl};
     static char none[] = "";
     static char *none_argv[] = {none, NULL};

@@ -12,7 +12,8 @@
 
 /* Keys of options that no single letter stands for; those of a command begin at CTL_OPTION_OWN. */
 enum {
-    CTL_OPTION_NO_HEADER = 0x100,
+    CTL_OPTION_ADDRESS = 0x100,
+    CTL_OPTION_NO_HEADER,
     CTL_OPTION_OWN = 0x200,
 };
 
@@ -47,6 +48,9 @@ bool ctl_parse(
 
 /* The same for a command without words and options of its own. */
 bool ctl_parse_none(struct ctl *ctl, const char *title, const char *doc, int argc, char **argv);
+
+/* Prints the global options that begin with @prefix. */
+void ctl_list_global_options(const char *prefix);
 
 /*
  * Reads the global options before the command. How many words the command has with its arguments

@@ -235,7 +235,7 @@ static int read_value(
         return r;
     r = read_string(text, out, remark);
     if (r == 0 && looks_like_json(text))
-        (void)refuse(remark, "taken as plain text, for as JSON it has a fault: %s", reason.text);
+        (void)refuse(remark, "%s", reason.text);
     return r;
 }
 

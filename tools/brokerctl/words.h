@@ -26,7 +26,8 @@ struct ctl_text {
     size_t size;
 };
 
-/* Why a text was refused, or what is strange about one that was taken. */
+/* Why a text was refused; or why one that was taken as a string is not the JSON that it looks like.
+ */
 struct ctl_remark {
     char text[256]; /* empty: nothing */
 };
