@@ -4,6 +4,7 @@
 #include "access.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <poll.h>
 #include <pwd.h>
@@ -137,26 +138,26 @@ bool brokerd_pidfd_ended(int pidfd)
 }
 
 /*
- * NSpid lists a process's ids from our namespace inwards: one id means that it is in ours. Unlike
- * /proc/PID/ns/pid it may be read by a daemon without privileges about the processes of other
- * users.
+ * NSpid lists a process's ids from our namespace inwards: one id means that it is in ours. What the
+ * kernel says of a pidfd may be read about anybody's process, unlike /proc/PID/ns/pid, and costs a
+ * fraction of /proc/PID/status.
  */
-static bool is_in_our_namespace(pid_t pid)
+static bool is_in_our_namespace(int pidfd)
 {
     static const char key[] = "\nNSpid:";
-    char path[40], text[4096];
+    char path[40], text[1024];
     const char *p, *end;
-    size_t n;
-    FILE *f;
     unsigned ids = 0;
+    ssize_t n = -1;
+    int fd;
 
-    (void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-    f = fopen(path, "re");
-    if (f == NULL)
-        return false;
-    n = fread(text, 1, sizeof(text) - 1, f);
-    (void)fclose(f);
-    text[n] = '\0';
+    (void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        n = read(fd, text, sizeof(text) - 1);
+        (void)close(fd);
+    }
+    text[n > 0 ? n : 0] = '\0';
     p = strstr(text, key);
     if (p == NULL)
         return false;
@@ -194,7 +195,7 @@ int brokerd_peer_pidfd(int sock, const struct brokerd_peer *peer, const char **o
     if (peer->pid <= 0)
         return -1;
     pidfd = open_pidfd(sock, peer->pid);
-    if (pidfd >= 0 && is_in_our_namespace(peer->pid) && !brokerd_pidfd_ended(pidfd))
+    if (pidfd >= 0 && is_in_our_namespace(pidfd) && !brokerd_pidfd_ended(pidfd))
         return pidfd;
     if (pidfd < 0 || brokerd_pidfd_ended(pidfd))
         *out_reason = "the process is gone";

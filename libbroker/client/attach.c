@@ -18,8 +18,10 @@
 #include "client/handle.h"
 #include "core/errno.h"
 #include "core/session.h"
+#include "core/spin.h"
 
 #define PATIENCE_SECONDS 5
+#define SPIN_NS (300 * INT64_C(1000))
 
 static int fail_connect(const char *path, int e)
 {
@@ -87,6 +89,26 @@ static int take_fd(struct msghdr *m)
     return fd;
 }
 
+/*
+ * The daemon answers within some tens of microseconds, and to be woken costs as much again: look
+ * for the answer a while before sleeping.
+ */
+static ssize_t receive_soon(int sock, struct msghdr *m)
+{
+    int64_t until = bri_now() + SPIN_NS;
+    ssize_t n;
+
+    while (bri_may_spin()) {
+        n = recvmsg(sock, m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        if (n >= 0 || errno != EAGAIN)
+            return n;
+        if (bri_now() >= until)
+            break;
+        bri_pause(4);
+    }
+    return recvmsg(sock, m, MSG_CMSG_CLOEXEC);
+}
+
 /* One packet of at most @size bytes: how many, and the descriptor that came with it, or -1.
  * NODAEMON. */
 static int receive(int sock, void *packet, size_t size, size_t *out_n, int *out_fd)
@@ -104,7 +126,7 @@ static int receive(int sock, void *packet, size_t size, size_t *out_n, int *out_
     ssize_t n;
 
     for (;;) {
-        n = recvmsg(sock, &m, MSG_CMSG_CLOEXEC);
+        n = receive_soon(sock, &m);
         if (n >= 0 || (errno != EINTR && (errno != ECONNRESET || reset)))
             break;
         /* Turned away before our message was read: why may still be there to be read. */

@@ -20,7 +20,7 @@
 
 #define ENTRIES_PER_PAGE (BRI_PAGE_SIZE / (uint32_t)sizeof(struct bri_journal_entry_shm))
 #define MAX_ENTRIES                                                                                \
-    (BRI_JOURNAL_SLOT + BRI_JOURNAL_ROOT + 85 * BRI_JOURNAL_EXTENT_PAGES * ENTRIES_PER_PAGE)
+    (BRI_JOURNAL_SLOT + BRI_JOURNAL_ROOT + 341 * BRI_JOURNAL_EXTENT_PAGES * ENTRIES_PER_PAGE)
 
 static uint32_t extent_pages(unsigned extent)
 {

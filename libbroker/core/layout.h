@@ -74,7 +74,6 @@ struct bri_slot_shm {
     _Atomic uint32_t giving; /* [guard] a run in no list any more, being given back: first page */
     uint32_t
         extents[BRI_JOURNAL_EXTENTS]; /* [guard] first pages of the journal's extents, 0 is none */
-    uint32_t creator_uid;             /* [const while the object lives] */
 
     /* Cache line 1: waiting. */
     _Atomic uint32_t wait_word[BRI_N_CHANNELS]; /* [atomic] event counts, bumped under the guard */
@@ -82,7 +81,8 @@ struct bri_slot_shm {
     uint64_t n_recovered; /* [guard] deaths inside an operation that were repaired */
     uint64_t n_contended; /* [guard] locks that had to wait */
     uint32_t n_giving;    /* [guard] its pages */
-    uint32_t spare[3];
+    uint32_t creator_uid; /* [const while the object lives] */
+    uint32_t spare[2];
 
     struct bri_journal_entry_shm journal[BRI_JOURNAL_SLOT]; /* [guard] */
 

@@ -4,6 +4,7 @@
 #include "core/session.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,49 +29,52 @@ int bri_session_object(struct bri_arena *a, uint32_t number, struct bri_object *
     return bri_object_bind(a, a->first_slot + 1 + number, out_session);
 }
 
-int bri_process_start_time(pid_t pid, uint64_t *out_start_time)
+/* What /proc says of a process: one read tells name and start. */
+struct process {
+    uint64_t start_time;
+    char comm[16];
+};
+
+static int look_up_process(pid_t pid, struct process *out)
 {
     char path[40], line[1024];
-    const char *p;
-    size_t n;
-    FILE *f;
+    const char *p, *name;
+    ssize_t n = -1;
+    int fd;
 
     (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    f = fopen(path, "re");
-    if (f == NULL)
-        return BROKER_NOTFOUND;
-    n = fread(line, 1, sizeof(line) - 1, f);
-    (void)fclose(f);
-    line[n] = '\0';
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        n = read(fd, line, sizeof(line) - 1);
+        (void)close(fd);
+    }
+    line[n > 0 ? n : 0] = '\0';
+    name = strchr(line, '(');
     p = strrchr(line, ')'); /* the name may hold anything */
+    if (name == NULL || p == NULL)
+        return BROKER_NOTFOUND;
+    (void)snprintf(out->comm, sizeof(out->comm), "%.*s", (int)(p - name - 1), name + 1);
     for (int field = 2; p != NULL && field < 22; field++)
         p = strchr(p + 1, ' ');
     if (p == NULL)
         return BROKER_NOTFOUND;
-    *out_start_time = strtoull(p + 1, NULL, 10);
+    out->start_time = strtoull(p + 1, NULL, 10);
     return 0;
 }
 
-static void read_comm(pid_t pid, char out[16])
+int bri_process_start_time(pid_t pid, uint64_t *out_start_time)
 {
-    char path[40];
-    FILE *f;
-    size_t n;
+    struct process process;
+    int r = look_up_process(pid, &process);
 
-    memset(out, 0, 16);
-    (void)snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
-    f = fopen(path, "re");
-    if (f == NULL)
-        return;
-    n = fread(out, 1, 15, f);
-    (void)fclose(f);
-    out[n] = '\0';
-    out[strcspn(out, "\n")] = '\0';
+    if (r == 0)
+        *out_start_time = process.start_time;
+    return r;
 }
 
 struct create {
     const struct bri_peer *peer;
-    uint64_t start_time;
+    struct process process;
 };
 
 /* In the section of a free session's slot. */
@@ -87,14 +91,14 @@ static int fill_session(struct bri_txn *t, const struct create *c)
     }
     bri_heap_init(bri_page_at(o->arena, page), 0);
     /* Nobody looks at these while the status says free. */
-    s->start_time = c->start_time;
+    s->start_time = c->process.start_time;
     s->uid = c->peer->uid;
     s->gid = c->peer->gid;
     s->access = c->peer->may_write ? 2 : 1;
     s->n_attachments = 0;
     s->first_attachment = 0;
     s->attached_ns = (uint64_t)bri_clock(CLOCK_REALTIME);
-    read_comm(c->peer->pid, s->comm);
+    memcpy(s->comm, c->process.comm, sizeof(s->comm));
     bri_set32(t, &s->pid, (uint32_t)c->peer->pid);
     bri_set_atomic32(t, &o->slot->root_page, page);
     bri_set_atomic64(t, &o->slot->generation, o->generation + 1);
@@ -129,7 +133,7 @@ static int try_create(struct bri_arena *a, uint32_t number, const struct create 
 int bri_session_create(struct bri_arena *a, const struct bri_peer *peer, uint32_t *out_number)
 {
     struct create c = {.peer = peer};
-    int r = bri_process_start_time(peer->pid, &c.start_time);
+    int r = look_up_process(peer->pid, &c.process);
 
     if (r < 0)
         return r;
@@ -188,7 +192,7 @@ static bool process_ended(pid_t pid)
 bool bri_session_is_dead(struct bri_arena *a, uint32_t number)
 {
     struct bri_session_info info;
-    uint64_t start_time;
+    uint64_t start_time = 0;
 
     if (bri_session_info(a, number, &info) < 0 || info.status == BRI_SESSION_FREE)
         return false;

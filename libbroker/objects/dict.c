@@ -71,28 +71,58 @@ int bri_dict_find(struct bri_txn *t, const struct bri_table_key *key, struct bri
     return r == BROKER_CORRUPT ? BRI_DAMAGED(t) : r;
 }
 
+/* The key as it was first given stays, as in Python, whatever its value is set by. */
+static struct bri_table_key first_given(
+    const struct bri_table_key *key, const struct bri_entry *old)
+{
+    struct bri_table_key first = *key;
+
+    if (old != NULL) {
+        first.given = old->given;
+        first.given_size = old->given != old->key ? old->given_size : 0;
+    }
+    return first;
+}
+
+static bool same_given(const struct bri_table_key *a, const struct bri_table_key *b)
+{
+    return a->given_size == b->given_size &&
+           (a->given_size == 0 || memcmp(a->given, b->given, a->given_size) == 0);
+}
+
+/* A block of the heap with the whole entry. */
+static uint64_t new_entry(
+    struct bri_txn *t, const struct bri_table_key *key, const struct bri_dict_value *value)
+{
+    uint64_t off = bri_alloc(t, bri_entry_size(key, value->size));
+    uint8_t *to;
+
+    if (off == 0)
+        return 0;
+    to = bri_entry_fill(t->o->arena->base + off, key, value->size);
+    if (value->encoded != NULL)
+        memcpy(to, value->encoded, value->size);
+    else
+        (void)bri_value_encode(value->value, to);
+    return off;
+}
+
 int bri_dict_put(struct bri_txn *t, const struct bri_table_key *key, const struct bri_entry *old,
     const struct bri_dict_value *value)
 {
     struct bri_table_shm *table = bri_dict_table(t->o);
+    struct bri_table_key first;
     uint64_t off;
-    uint8_t *to;
 
     if (old != NULL && value->encoded != NULL &&
         bri_table_overwrite(t, table, old, value->encoded, value->size))
         return t->failed;
-    if (value->page != 0) {
+    first = first_given(key, old);
+    /* A reserved run was filled before it was known what key it would meet. */
+    if (value->page != 0 && same_given(&first, key))
         off = bri_unreserve(t, value->page);
-    } else {
-        off = bri_alloc(t, bri_entry_size(key, value->size));
-        if (off != 0) {
-            to = bri_entry_fill(t->o->arena->base + off, key, value->size);
-            if (value->encoded != NULL)
-                memcpy(to, value->encoded, value->size);
-            else
-                (void)bri_value_encode(value->value, to);
-        }
-    }
+    else
+        off = new_entry(t, &first, value);
     if (off == 0)
         return t->failed;
     if (old != NULL)
@@ -125,7 +155,7 @@ static inline int get_try(struct bri_object *o, void *arg)
     struct bri_entry e;
     int r = bri_table_find(o, bri_dict_table(o), x->key, &e);
 
-    x->revision = atomic_load_explicit(&o->slot->seq, memory_order_relaxed) >> 1;
+    x->revision = *(volatile uint64_t *)&bri_dict_table(o)->n_changes;
     return r < 0 ? r : copy_value(&e, &x->out);
 }
 
@@ -310,7 +340,7 @@ int bri_dict_set(struct bri_handle *h, broker_value key, broker_value value)
 
 static int set_if_step(struct bri_txn *t, struct change *x)
 {
-    if (atomic_load_explicit(&t->o->slot->seq, memory_order_relaxed) >> 1 != x->revision)
+    if (bri_dict_table(t->o)->n_changes != x->revision)
         return BROKER_MISMATCH;
     return set_step(t, x);
 }
@@ -606,6 +636,7 @@ static void dict_stat(const struct bri_object *o, struct bri_stat *stat)
     bri_stat_add(stat, "entries", table->n_entries);
     bri_stat_add(stat, "payload_bytes", table->n_bytes);
     bri_stat_add(stat, "buckets", table->n_buckets);
+    bri_stat_add(stat, "revision", table->n_changes);
 }
 
 const struct bri_type_ops bri_dict_type = {

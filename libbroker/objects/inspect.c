@@ -151,7 +151,6 @@ static void common_stat(const struct bri_object *o, struct bri_stat *stat)
         bri_stat_add(stat, "quota_bytes", o->root->heap.max_pages * BRI_PAGE_SIZE);
     bri_stat_add(stat, "created_ns", s->created_ns);
     bri_stat_add(stat, "creator_uid", s->creator_uid);
-    bri_stat_add(stat, "revision", atomic_load(&s->seq) >> 1);
     bri_stat_add(stat, "waiters", sleepers);
     bri_stat_add(stat, "guard_contended", s->n_contended);
     bri_stat_add(stat, "recoveries", s->n_recovered);

@@ -311,6 +311,7 @@ static void set_order(struct bri_txn *t, struct bri_table_shm *table, uint32_t p
 
 static void count(struct bri_txn *t, struct bri_table_shm *table, int64_t entries, int64_t bytes)
 {
+    bri_set64(t, &table->n_changes, table->n_changes + 1);
     if (entries != 0)
         bri_set64(t, &table->n_entries, table->n_entries + (uint64_t)entries);
     if (bytes != 0)
@@ -386,10 +387,9 @@ bool bri_table_overwrite(struct bri_txn *t, struct bri_table_shm *table, const s
     if (value_size < e->value_size &&
         bri_block_size(needed) < bri_block_size(needed - value_size + e->value_size))
         return false;
-    if (value_size != e->value_size) {
+    if (value_size != e->value_size)
         bri_set32(t, &s->value_size, (uint32_t)value_size);
-        count(t, table, 0, (int64_t)value_size - (int64_t)e->value_size);
-    }
+    count(t, table, 0, (int64_t)value_size - (int64_t)e->value_size);
     bri_set_bytes(t, s->bytes + e->key_size, value, value_size);
     return true;
 }
@@ -438,6 +438,7 @@ void bri_table_clear(struct bri_txn *t, struct bri_table_shm *table)
     bri_heap_clear(t);
     bri_set64(t, (uint64_t *)&table->top, 0);
     bri_set64(t, &table->n_buckets, 0);
+    bri_set64(t, &table->n_changes, table->n_changes + 1);
     bri_set64(t, &table->n_entries, 0);
     bri_set64(t, &table->n_bytes, 0);
     bri_set64(t, (uint64_t *)&table->first, 0);

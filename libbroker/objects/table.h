@@ -27,6 +27,7 @@ struct bri_table_shm {
     uint64_t n_bytes;   /* [guard] of keys as given, and values */
     uint32_t first;     /* [guard] entry, in units */
     uint32_t last;      /* [guard] */
+    uint64_t n_changes; /* [guard] of keys or values, ever */
 };
 
 /* An entry as one look at it found it; pointers into the arena. */

@@ -146,8 +146,6 @@ static bool same_values(struct comparison *c, struct cursor *a, struct cursor *b
     struct bri_head ha;
     struct bri_head hb;
 
-    if (c->gave_up)
-        return false;
     a->p = bri_head_read(a->p, a->end, &ha);
     b->p = bri_head_read(b->p, b->end, &hb);
     if (a->p == NULL || b->p == NULL)

@@ -31,7 +31,7 @@
 #define BRI_REF_SIZE 16
 
 /*
- * Walk over @data: it must be exactly one msgpack value, without trailing bytes.
+ * Walk over the bytes: they must be exactly one msgpack value, with nothing after it.
  * BROKER_TOODEEP if containers nest deeper than BRI_VALUE_DEPTH, BROKER_INVALID for everything else
  * that is wrong. Strings are not checked for UTF-8.
  */
@@ -117,10 +117,9 @@ size_t bri_value_encode(broker_value v, void *out);
 
 /*
  * The value that the @size bytes at @data are: scalars in the struct, strings and byte strings as a
- * pointer into
- * @data, arrays, maps and extensions as BROKER_PACKED of all @size bytes. Integers are BROKER_INT
- * if they fit, else BROKER_UINT. The inside of arrays and maps is not walked. BROKER_CORRUPT if the
- * header does not agree with @size.
+ * pointer into these bytes; arrays, maps and extensions as BROKER_PACKED of all of them. Integers
+ * are BROKER_INT if they fit, else BROKER_UINT. The inside of arrays and maps is not walked.
+ * BROKER_CORRUPT if the header does not agree with @size.
  */
 static inline int bri_value_decode(const void *data, size_t size, broker_value *out)
 {
@@ -224,8 +223,8 @@ struct bri_iter {
     uint32_t left; /* elements to come; for a map two for each pair */
 };
 
-/* Start a walk. BROKER_INVALID if @data does not begin with an array (a map) that could fit into
- * @size bytes. */
+/* Start a walk. BROKER_INVALID if the bytes do not begin with an array (a map) that fits into them.
+ */
 int bri_iter_array(struct bri_iter *it, const void *data, size_t size);
 int bri_iter_map(struct bri_iter *it, const void *data, size_t size);
 
