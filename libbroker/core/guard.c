@@ -264,6 +264,7 @@ static inline void txn_reset(struct bri_txn *t)
     t->part = 0;
     t->failed = 0;
     t->missing = 0;
+    t->claimed = 0;
     memset(t->wake, 0, sizeof(t->wake));
     t->n_frees = 0;
     t->more_frees = 0;
@@ -314,6 +315,7 @@ static bool add_extent(struct bri_txn *t, unsigned extent)
         t->failed = BROKER_NOMEM;
         return false;
     }
+    t->claimed += n;
     return true;
 }
 
@@ -544,7 +546,8 @@ int bri_end(struct bri_txn *t, int r)
     }
     if (t->failed != 0)
         r = t->failed;
-    missing = t->missing;
+    /* What it had so far comes on top: a bulk operation must not start over at every growth. */
+    missing = t->missing != 0 ? t->missing + t->claimed : 0;
     bri_abort(t);
     if (r != BROKER_NOMEM || missing == 0)
         return r;

@@ -64,6 +64,7 @@ struct bri_txn {
     uint32_t part;    /* of the journal: 0 slot, 1 root page, 2.. extents */
     int failed;       /* first error of a bri_set or bri_alloc; the section can then only end */
     uint32_t missing; /* pages that an allocation lacked */
+    uint32_t claimed; /* pages that were claimed before */
     uint8_t wake[BRI_N_CHANNELS]; /* how many to wake at commit; BRI_WAKE_ALL */
     uint32_t n_frees;
     uint64_t frees[BRI_N_FREES]; /* blocks to free at commit */

@@ -131,6 +131,7 @@ static uint32_t claim(struct bri_txn *t, uint32_t n, enum bri_page_kind kind)
         if (!bri_log_claim(t, page, n, t->o->id))
             return 0;
         if (bri_pages_take(a, page, n, t->o->id, kind)) {
+            t->claimed += n;
             bri_set64(t, &h->n_pages, h->n_pages + n);
             return page;
         }

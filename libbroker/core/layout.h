@@ -26,10 +26,9 @@
 #define BRI_UNIT_SHIFT 4 /* block references of 32 bits count units of 16 bytes: 64 GiB */
 #define BRI_ARENA_MAX (UINT64_C(1) << (32 + BRI_UNIT_SHIFT))
 
-#define BRI_JOURNAL_SLOT 12u /* journal entries in every slot */
-#define BRI_JOURNAL_ROOT 64u /* more, in the root page of an object that has one */
-#define BRI_JOURNAL_EXTENTS                                                                        \
-    4u /* and more for bulk operations: page runs that are claimed when needed */
+#define BRI_JOURNAL_SLOT 12u   /* journal entries in every slot */
+#define BRI_JOURNAL_ROOT 64u   /* more, in the root page of an object that has one */
+#define BRI_JOURNAL_EXTENTS 5u /* and more for bulk operations: page runs, claimed when needed */
 #define BRI_JOURNAL_EXTENT_PAGES 16u /* the first; each further one is four times as long */
 
 #define BRI_N_CHANNELS 4u

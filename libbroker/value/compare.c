@@ -20,8 +20,10 @@ static int order_bytes(const struct bri_head *a, const struct bri_head *b)
     return order != 0 ? order : (a->count > b->count) - (a->count < b->count);
 }
 
-/* An integer against a double that is unified, so either lies outside every integer's range or is
- * not integral. */
+/*
+ * An integer against a double that is unified, so either lies outside every integer's range or is
+ * not integral.
+ */
 static int order_integer_double(const struct bri_head *integer, double d)
 {
     int64_t truncated;
@@ -63,8 +65,7 @@ static bool is_number(const struct bri_head *h)
     return is_integer(h) || (h->kind == BRI_KIND_DOUBLE && !isnan(h->d));
 }
 
-/* The order of two values other than containers, or, inside of arrays, of which is known that they
- * are equal. */
+/* The order of two values that are not both arrays. */
 static int order_scalars(struct bri_head *a, struct bri_head *b, int *out_order)
 {
     bri_head_unify(a);
@@ -130,8 +131,10 @@ static int order_arrays(
     return 0;
 }
 
-/* Moves both cursors behind the values if these are equal; else they may stay within. @depth counts
- * open arrays. */
+/*
+ * Moves both cursors behind the values if these are equal; else they may stay within. @depth counts
+ * open arrays.
+ */
 static int order_values(struct cursor *a, struct cursor *b, unsigned int depth, int *out_order)
 {
     struct bri_head ha;

@@ -45,6 +45,15 @@ static bool step_over(struct comparison *c, struct cursor *at)
     return !c->gave_up;
 }
 
+static bool step_over_pairs(struct comparison *c, struct cursor *at, uint32_t n)
+{
+    for (uint64_t i = 0; i < 2 * (uint64_t)n; i++) {
+        if (!step_over(c, at))
+            return false;
+    }
+    return true;
+}
+
 /*
  * Look through @pairs for the key at @key, passing over the first @rank that have it. True if there
  * is one more: @pairs is then at its value. Counts in pairs->n_found.
@@ -56,7 +65,8 @@ static bool find_key(struct comparison *c, struct cursor key, struct pairs *pair
         struct cursor key_a = key;
         struct cursor key_b = pairs->at;
 
-        /* Paid for before it is done: to compare keys takes no more steps than to step over them.
+        /*
+         * Paid for before it is done: to compare keys takes no more steps than to step over them.
          */
         if (!step_over(c, &pairs->at))
             return false;
@@ -80,7 +90,7 @@ static bool same_pairs(struct comparison *c, struct cursor *a, struct cursor *b,
     const struct cursor first = *a;
     struct cursor second = *b;
 
-    if (n < 2 || !step_over(c, &second) || !step_over(c, &second))
+    if (n < 2 || !step_over_pairs(c, &second, 1))
         return false;
     for (uint32_t i = 0; i < n; i++) {
         struct pairs earlier = {first, i, 0};
@@ -92,11 +102,7 @@ static bool same_pairs(struct comparison *c, struct cursor *a, struct cursor *b,
         if (!step_over(c, a) || !same_values(c, a, &partner.at))
             return false;
     }
-    for (uint32_t i = 0; i < n; i++) {
-        if (!step_over(c, b) || !step_over(c, b))
-            return false;
-    }
-    return true;
+    return step_over_pairs(c, b, n);
 }
 
 static bool same_maps(struct comparison *c, struct cursor *a, struct cursor *b, uint32_t n)

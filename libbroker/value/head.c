@@ -212,7 +212,7 @@ HELPER const uint8_t *read_head(const uint8_t *p, const uint8_t *end, struct bri
     out->body = NULL;
     if (first <= 0x7f || first >= 0xe0) {
         out->kind = BRI_KIND_INT;
-        out->i = (int8_t)first;
+        out->i = first <= 0x7f ? first : (int64_t)first - 0x100;
         return p;
     }
     if (first >= 0xc0)

@@ -48,7 +48,8 @@ const uint8_t *bri_head_read(const uint8_t *p, const uint8_t *end, struct bri_he
  */
 const uint8_t *bri_head_skip(const uint8_t *p, const uint8_t *end, uint64_t *n_steps);
 
-/* Bring numbers that are equal to one form: bools and integral doubles become integers if they fit.
+/*
+ * Bring numbers that are equal to one form: bools and integral doubles become integers if they fit.
  */
 void bri_head_unify(struct bri_head *h);
 

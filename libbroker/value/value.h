@@ -223,7 +223,8 @@ struct bri_iter {
     uint32_t left; /* elements to come; for a map two for each pair */
 };
 
-/* Start a walk. BROKER_INVALID if the bytes do not begin with an array (a map) that fits into them.
+/*
+ * Start a walk. BROKER_INVALID if the bytes do not begin with an array (a map) that fits into them.
  */
 int bri_iter_array(struct bri_iter *it, const void *data, size_t size);
 int bri_iter_map(struct bri_iter *it, const void *data, size_t size);
