@@ -178,11 +178,9 @@ static void pass_time(struct waiting *w, _Atomic int32_t *score)
 {
     _Atomic uint32_t *word = &w->o->slot->wait_word[w->channel];
 
-    if (!w->registered) {
+    if (!w->registered)
         w->spun = !bri_spin(w->o->arena, word, w->seen, score);
-        return;
-    }
-    if (bri_futex_wait(word, w->seen, w->deadline_ns))
+    else if (bri_futex_wait(word, w->seen, w->deadline_ns))
         bri_look_after_dead(w->o); /* what we wait for may be in dead hands */
     w->over = w->deadline_ns != BRI_NEVER && bri_now() >= w->deadline_ns;
 }

@@ -27,6 +27,7 @@
 
 #define ITEM_MAX (UINT32_C(1) << 30)        /* encoded bytes of one item */
 #define BATCH_BYTES_MAX (UINT32_C(1) << 20) /* a get_many is one section: it must not last */
+#define BULK_MAX 65536u                     /* items of one put_many */
 #define RETURN_AT_ONCE 16                   /* leases given back in one section */
 
 #define JOINABLE 1u
@@ -202,7 +203,8 @@ static int measure_items(struct put *x)
             return r == BROKER_EMPTY ? 0 : r;
         if (size > ITEM_MAX)
             return BROKER_TOOBIG;
-        x->n++;
+        if (++x->n > BULK_MAX)
+            return BROKER_TOOBIG;
         x->bytes += size;
     }
 }
