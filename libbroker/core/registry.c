@@ -44,18 +44,39 @@ void bri_registry_format(struct bri_arena *a)
         slot[1 + i].generation = 1;
 }
 
+/* Length of the UTF-8 sequence at @p, of which @n bytes are left; 0 if it is none (RFC 3629). */
+static size_t utf8_length(const unsigned char *p, size_t n)
+{
+    size_t length = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+    uint32_t code = length == 1 ? p[0] : p[0] & (0x7fu >> length);
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+
+    if ((p[0] >= 0x80 && p[0] < 0xc2) || p[0] > 0xf4 || length > n)
+        return 0;
+    for (size_t i = 1; i < length; i++) {
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (p[i] & 0x3f);
+    }
+    return code < least[length] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ? 0
+                                                                                        : length;
+}
+
 int bri_name_check(const char *name)
 {
-    size_t n;
+    const unsigned char *p = (const unsigned char *)name;
+    size_t n, step;
 
     if (name == NULL)
         return BROKER_BADNAME;
     n = strnlen(name, BRI_NAME_MAX + 1);
     if (n == 0 || n > BRI_NAME_MAX)
         return BROKER_BADNAME;
-    for (size_t i = 0; i < n; i++)
-        if ((unsigned char)name[i] < 0x20 || name[i] == 0x7f)
+    for (; n > 0; p += step, n -= step) {
+        step = utf8_length(p, n);
+        if (step == 0 || *p < 0x20 || *p == 0x7f)
             return BROKER_BADNAME;
+    }
     return 0;
 }
 
@@ -421,6 +442,7 @@ static int bury_one(struct bri_object *registry, uint32_t slot)
 {
     struct bri_arena *a = registry->arena;
     struct bri_slot_shm *s = bri_slot_at(a, slot);
+    const struct bri_type_ops *ops;
     struct bri_object o;
     uint32_t root;
     int r;
@@ -440,6 +462,9 @@ static int bury_one(struct bri_object *registry, uint32_t slot)
         root = 0;
     o = (struct bri_object){
         .arena = a, .slot = s, .id = slot, .root = root != 0 ? bri_page_at(a, root) : NULL};
+    ops = bri_type_ops(atomic_load(&s->type));
+    if (ops != NULL && ops->gone != NULL)
+        ops->gone(&o);
     r = give_memory(&o); /* generation 0: nobody else's object */
     return r < 0 && r != BROKER_CORRUPT ? r : free_slot(registry, slot);
 }

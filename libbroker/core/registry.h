@@ -39,7 +39,7 @@ struct bri_listing {
 void bri_registry_format(struct bri_arena *a);
 
 /*
- * Finds or makes an object and binds it. BADNAME (empty, longer than 255 bytes, or with control
+ * Finds or makes an object and binds it. BADNAME (empty, longer than 255 bytes, not UTF-8, with control
  * characters), EXISTS, NOTFOUND, WRONGTYPE, MISMATCH, NOMEM, and what bri_begin() may say.
  */
 int bri_registry_open(

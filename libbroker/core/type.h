@@ -31,6 +31,13 @@ struct bri_type_ops {
      */
     int (*reap)(struct bri_object *o, bool died);
 
+    /*
+     * The object was destroyed: makes what handles use without the guard say so, and wakes who
+     * sleeps on words of the type's own. @o is bound to generation 0. Repeatable. NULL if there is
+     * no such thing.
+     */
+    void (*gone)(struct bri_object *o);
+
     /* Checks the type's structure, inside the guard, changing nothing. Reports through
      * bri_audit_fail(). */
     void (*audit)(const struct bri_object *o, struct bri_audit *audit);

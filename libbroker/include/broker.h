@@ -26,7 +26,8 @@
  * within a second otherwise.
  * - The daemon may be stopped, killed or upgraded at any time; programs that are attached do not
  * notice.
- * - exec ends the session, exit without broker_close() too: the kernel tells the daemon.
+ * - A session lasts as long as its process, or until broker_close(): a program that is left by exec
+ * keeps what it held until the process ends, so close the broker before.
  * - Signal handlers and other threads' cancellation: an operation called from a handler that
  * interrupted another one returns BROKER_BUSY; leave no operation by longjmp.
  * - A process that is stopped (SIGSTOP, a debugger) in the middle of an operation holds up those

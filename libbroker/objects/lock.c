@@ -29,6 +29,8 @@
 #define SESSION_SHIFT 16
 #define KEPT (0x3fffu << SESSION_SHIFT) /* in the owner's place: nobody's, but locked */
 
+#define GONE (KEPT | 0xffffu) /* in the owner's place: the object was destroyed */
+
 #define KEEP_ON_DEATH 1u
 #define HANDOVER 2u
 
@@ -351,6 +353,18 @@ static int lock_reap(struct bri_object *o, bool died)
     return 0;
 }
 
+/* The word becomes one of no object that this slot's handles can know. */
+static void lock_gone(struct bri_object *o)
+{
+    struct lock_shm *l = state_of(o);
+    uint64_t word = atomic_load(&l->word);
+
+    while (((uint32_t)word & OWNER_MASK) != GONE)
+        if (atomic_compare_exchange_weak(&l->word, &word, (~word >> 44 << 44) | GONE))
+            break;
+    bri_futex_wake(futex_of(l), INT_MAX);
+}
+
 static void lock_audit(const struct bri_object *o, struct bri_audit *audit)
 {
     struct bri_session_info info;
@@ -385,6 +399,7 @@ const struct bri_type_ops bri_lock_type = {
     .create = lock_create,
     .match = lock_match,
     .reap = lock_reap,
+    .gone = lock_gone,
     .audit = lock_audit,
     .stat = lock_stat,
 };

@@ -183,8 +183,10 @@ static void try_piece(const struct piece *piece)
     msgpack_unpacked unpacked;
     bool nan = piece->valid && has_nan(piece);
 
-    /* msgpack-c allocates what 32-bit counts announce before it looks for it: not asked about those
-     * we refuse. */
+    /*
+     * msgpack-c allocates what 32-bit counts announce before it looks for it: not asked about those
+     * we refuse.
+     */
     if (piece->valid || (memchr(piece->data, 0xdd, piece->size) == NULL &&
                             memchr(piece->data, 0xdf, piece->size) == NULL)) {
         require(

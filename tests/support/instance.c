@@ -89,7 +89,7 @@ static void await_readiness(const struct instance *i)
     p[1].fd = (int)syscall(SYS_pidfd_open, i->pid, 0);
     while (strstr(text, "READY=1") == NULL) {
         if (poll(p, 2, PATIENCE_MS) <= 0 || (p[0].revents & POLLIN) == 0)
-            die(i, "brokerd did not get ready");
+            die(i, "brokerd did not get ready (see above why)");
         n = recv(i->notify, text, sizeof(text) - 1, 0);
         if (n < 0)
             die(i, "cannot hear from brokerd");

@@ -84,6 +84,9 @@ static int run_type(struct ctl *ctl, const struct ctl_type *type, int argc, char
             type->name);
     if (strcmp(argv[1], "--help") == 0)
         return ctl_help_type(type);
+    if (argv[1][0] == '-')
+        return ctl_fail_usage("options come behind the command, as in `brokerctl %s %s NAME %s`",
+            type->name, type->operations[0].command, argv[1]);
     op = ctl_find_operation(type, argv[1]);
     if (op != NULL)
         return ctl_operation(ctl, type, op, argc - 1, argv + 1);

@@ -11,6 +11,8 @@
 #include "options.h"
 #include "view.h"
 
+#define ADDRESS "--address" /* the global option with an argument */
+
 static void offer(const char *candidate, const char *prefix)
 {
     if (strncmp(candidate, prefix, strlen(prefix)) == 0)
@@ -59,12 +61,6 @@ static void offer_names(struct ctl *ctl, const struct ctl_type *type, const char
     broker_buffer_free(&buffer);
 }
 
-/* The global option with an argument: what follows it is not the command. */
-static bool takes_argument(const char *option)
-{
-    return strcmp(option, "--address") == 0;
-}
-
 static bool wants_names(const char *command)
 {
     return strcmp(command, "stat") == 0 || strcmp(command, "rm") == 0 || strcmp(command, "ls") == 0;
@@ -109,10 +105,11 @@ int ctl_complete(struct ctl *ctl, int argc, char **argv)
 
     if (last == NULL)
         return 0;
-    while (first < argc - 1 && argv[first][0] == '-') {
-        if (takes_argument(argv[first]) && first + 1 < argc - 1)
+    for (; first < argc - 1 && argv[first][0] == '-'; first++) {
+        if (strncmp(argv[first], ADDRESS "=", strlen(ADDRESS "=")) == 0)
+            ctl->address = argv[first] + strlen(ADDRESS "=");
+        else if (strcmp(argv[first], ADDRESS) == 0 && first + 1 < argc - 1)
             ctl->address = argv[++first];
-        first++;
     }
     argv += first;
     argc -= first;

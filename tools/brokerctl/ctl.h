@@ -25,6 +25,7 @@ struct ctl {
     bool quiet;
     bool out_is_tty;
     const char *completing; /* not NULL: list the options that begin so, and do nothing else */
+    bool output_failed;     /* and that was told */
     broker *broker;         /* NULL until ctl_connect() */
 };
 
@@ -36,7 +37,7 @@ struct ctl_command {
     int (*run)(struct ctl *ctl, int argc, char **argv);
 };
 
-/* Attaches, once. 0, or the exit code of a failure that was told. */
+/* object.c: attaches, once. 0, or the exit code of a failure that was told. */
 int ctl_connect(struct ctl *ctl);
 
 /* ---- commands.c ---- */

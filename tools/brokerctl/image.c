@@ -11,7 +11,6 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <broker/errors.h>
@@ -50,22 +49,31 @@ static bool is_in_use(struct bri_arena *a)
     return false;
 }
 
-/* A header that does not fit the file is found before anything behind the file's end is touched. */
-static int map(int fd, struct ctl_image *image, uint32_t out_found[2])
+/* The size of the arena in the file, by its header, which is checked against the file itself. */
+static int check_file(int fd, size_t *out_size, uint32_t out_found[2])
 {
     struct bri_arena *checked;
-    struct stat st;
-    int r;
+    int r, copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
 
-    if (fstat(fd, &st) != 0)
+    if (copy < 0)
         return bri_from_errno(errno);
-    r = bri_arena_map(fd, true, &checked, out_found);
+    r = bri_arena_map(copy, true, &checked, out_found);
+    if (r < 0) {
+        (void)close(copy);
+        return r;
+    }
+    *out_size = checked->size;
+    bri_arena_unmap(checked);
+    return 0;
+}
+
+/* A file that was cut short is found before anything behind its end is touched. */
+static int map(int fd, struct ctl_image *image, uint32_t out_found[2])
+{
+    int r = check_file(fd, &image->size, out_found);
+
     if (r < 0)
         return r;
-    image->size = checked->size;
-    checked->fd = -1; /* stays the caller's */
-    (void)munmap(checked->base, checked->size);
-    bri_arena_unmap(checked);
     image->memory =
         mmap(NULL, image->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE, fd, 0);
     if (image->memory == MAP_FAILED)
@@ -79,7 +87,7 @@ static int map(int fd, struct ctl_image *image, uint32_t out_found[2])
 int ctl_image_open(const char *path, struct ctl_image *out_image, uint32_t out_found[2])
 {
     struct ctl_image image = {0};
-    int r, fd = open(path, O_RDONLY | O_CLOEXEC);
+    int r, fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
     if (fd < 0)
         return errno == ENOENT ? BROKER_NOTFOUND : bri_from_errno(errno);

@@ -68,7 +68,8 @@ static int write_bytes(struct writer *w, const void *bytes, size_t size)
     return r;
 }
 
-/* Begin an array or map; its elements follow. The caller counts it as open until they are written.
+/*
+ * Begin an array or map; its elements follow. The caller counts it as open until they are written.
  */
 static int open_container(struct writer *w, bool is_map, size_t n)
 {

@@ -7,8 +7,8 @@
  *   {"$str": "base64"}                 a string that is not valid UTF-8
  *   {"$ext": [type, "base64"]}         an extension; timestamps have type -1
  *   {"$float": "nan"}                  or "inf", "-inf" (which of the many NaNs it was is lost)
- *   {"$map": [[key, value], ...]}      a map with keys that are not strings, that begin with "$",
- * that have a NUL, or that come twice
+ *   {"$map": [[key, value], ...]}      a map with a key that is not a string in UTF-8, that begins
+ *                                      with "$", has a NUL in it, or comes twice
  *
  * Numbers with a point or an exponent are doubles, others are integers of up to 64 bits. Of a key
  * that comes twice in an object the last value counts.

@@ -49,8 +49,10 @@ static int set(json_object *object, const char *key, json_object *item)
     return BROKER_NOMEM;
 }
 
-/* {@name: @item}, a spelled-out form. Takes over @item, which is NULL if there was no memory for
- * it. */
+/*
+ * {@name: @item}, a spelled-out form. Takes over @item, which is NULL if there was no memory for
+ * it.
+ */
 static int make_form(const char *name, json_object *item, json_object **out)
 {
     json_object *form;
@@ -111,8 +113,10 @@ static int make_ext(const struct bri_head *h, json_object **out)
     return r;
 }
 
-/* The fewest digits, from 15 up, that are read back as the same double; with a point or an
- * exponent. */
+/*
+ * The fewest digits, from 15 up, that are read back as the same double; with a point or an
+ * exponent.
+ */
 static int make_double(double d, json_object **out)
 {
     char text[32];
@@ -127,7 +131,7 @@ static int make_double(double d, json_object **out)
             break;
     }
     if (strpbrk(text, ".e") == NULL)
-        (void)strcat(text, ".0");
+        (void)snprintf(text, sizeof(text), "%.1f", d);
     return made(json_object_new_double_s(d, text), out);
 }
 

@@ -19,8 +19,10 @@ int ctl_text_check(const char *text, size_t n, const char **out_message);
 /* Whether the bytes are UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF. */
 bool ctl_utf8_valid(const void *data, size_t n);
 
-/* Base64 with padding, RFC 4648. The size of the text for @n bytes, and the text itself, without a
- * terminator. */
+/*
+ * Base64 with padding, RFC 4648. The size of the text for @n bytes, and the text itself, without a
+ * terminator.
+ */
 size_t ctl_base64_size(size_t n);
 void ctl_base64_encode(const void *data, size_t n, char *out);
 

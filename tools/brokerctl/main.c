@@ -1,22 +1,15 @@
 /*
  * brokerctl: objects of a broker from the command line.
  */
-#include <errno.h>
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "ctl.h"
-#include "fail.h"
 #include "options.h"
-
-int ctl_connect(struct ctl *ctl)
-{
-    int r = ctl->broker != NULL ? 0 : broker_open(ctl->address, &ctl->broker);
-
-    return r < 0 ? ctl_fail_last(r) : 0;
-}
+#include "print.h"
 
 static int run(struct ctl *ctl, int argc, char **argv)
 {
@@ -27,21 +20,30 @@ static int run(struct ctl *ctl, int argc, char **argv)
     return ctl_run(ctl, argc, argv);
 }
 
+/*
+ * A standard descriptor that is closed must not become the connection to the daemon. Opened the
+ * wrong way round, its use still fails as it would have.
+ */
+static void occupy_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
     struct ctl ctl = {.out_is_tty = isatty(STDOUT_FILENO) == 1};
     char **rest;
-    int code;
+    int code, written;
 
+    occupy_standard_files();
     /* Letters of the user's language in tables, but the same numbers everywhere. */
     (void)setlocale(LC_CTYPE, "");
     argc = ctl_parse_global(&ctl, argc, argv, &rest);
     code = run(&ctl, argc, rest);
     broker_close(ctl.broker);
     /* A full disk shows at the latest here. */
-    if (fflush(stdout) != 0 && code == 0) {
-        (void)fprintf(stderr, CTL_PROGRAM ": cannot write the output: %s\n", strerror(errno));
-        code = CTL_EXIT_FAILURE;
-    }
-    return code;
+    written = ctl_flush(&ctl);
+    return code != 0 ? code : written;
 }

@@ -6,6 +6,13 @@
 #include "fail.h"
 #include "view.h"
 
+int ctl_connect(struct ctl *ctl)
+{
+    int r = ctl->broker != NULL ? 0 : broker_open(ctl->address, &ctl->broker);
+
+    return r < 0 ? ctl_fail_last(r) : 0;
+}
+
 int ctl_open_object(struct ctl *ctl, const struct ctl_type *type, const char *verb,
     const char *name, broker_mode mode, const broker_value *values, struct bri_handle **out_handle)
 {

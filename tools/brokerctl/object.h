@@ -11,6 +11,7 @@
 #include "dispatch.h"
 
 #define CTL_MAX_OPTIONS 16 /* of opening, of any type */
+#define CTL_MAX_ARGS 8     /* of an operation */
 
 /*
  * Attaches and opens the object @name, for the command @verb. @values (CTL_MAX_OPTIONS of them, in

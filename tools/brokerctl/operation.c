@@ -20,11 +20,10 @@
 #include "value/value.h"
 #include "words.h"
 
-#define MAX_ARGS 8
 #define READ_AT_ONCE 65536u
 
 enum {
-    STRING = CTL_OPTION_OWN + MAX_ARGS,
+    STRING = CTL_OPTION_OWN + CTL_MAX_ARGS,
     BIN,
     EACH_LINE,
     COUNT,
@@ -36,12 +35,12 @@ struct operation {
     const struct ctl_operation *op;
     const char *name; /* of the object */
     struct bri_handle *handle;
-    const char *given[MAX_ARGS]; /* as typed; NULL: not given */
-    broker_value values[MAX_ARGS];
-    broker_buffer buffers[MAX_ARGS];
+    const char *given[CTL_MAX_ARGS]; /* as typed; NULL: not given */
+    broker_value values[CTL_MAX_ARGS];
+    broker_buffer buffers[CTL_MAX_ARGS];
     broker_buffer answer;
     enum ctl_form form;
-    unsigned from_stdin; /* number of the argument that stdin gives; MAX_ARGS: none */
+    unsigned from_stdin; /* number of the argument that stdin gives; CTL_MAX_ARGS: none */
     bool each_line;
     bool is_counted, is_endless;
     uint64_t count;
@@ -49,7 +48,7 @@ struct operation {
     bool finishes; /* items are leased, and done once they were written */
 };
 
-_Static_assert(MAX_ARGS <= 16, "keys of options");
+_Static_assert(CTL_MAX_ARGS <= 16, "keys of options");
 
 /* ---- words ---- */
 
@@ -89,8 +88,8 @@ static bool has_word(const struct ctl_operation *op)
 }
 
 struct options {
-    struct argp_option list[MAX_ARGS + 5];
-    char names[MAX_ARGS][64];
+    struct argp_option list[CTL_MAX_ARGS + 5];
+    char names[CTL_MAX_ARGS][64];
     unsigned n;
 };
 
@@ -159,19 +158,19 @@ static int assign_words(struct operation *o, const struct ctl_words *words)
     unsigned n = 1;
 
     o->name = words->words[0];
-    o->from_stdin = MAX_ARGS;
+    o->from_stdin = CTL_MAX_ARGS;
     for (unsigned i = 0; i < o->op->n_args && n < words->n; i++) {
         if (o->op->args[i].option)
             continue;
         o->given[i] = words->words[n++];
         if (strcmp(o->given[i], "-") != 0)
             continue;
-        if (o->from_stdin != MAX_ARGS)
+        if (o->from_stdin != CTL_MAX_ARGS)
             return ctl_fail_usage(
                 "standard input can give one argument only; write \"-\" as '\"-\"'");
         o->from_stdin = i;
     }
-    if (o->each_line && o->from_stdin == MAX_ARGS)
+    if (o->each_line && o->from_stdin == CTL_MAX_ARGS)
         return ctl_fail_usage("--each-line needs the argument - in the place where the lines go, "
                               "as in `brokerctl %s %s %s -`",
             o->type->name, o->op->command, o->name);
@@ -188,7 +187,6 @@ static int parse_words(struct operation *o, int argc, char **argv)
     struct ctl_syntax syntax = {.title = title,
         .args_doc = args_doc,
         .doc = doc,
-        .options = options.list,
         .option = parse_option,
         .own = o,
         .min_words = 1,
@@ -196,6 +194,7 @@ static int parse_words(struct operation *o, int argc, char **argv)
     int code;
 
     make_options(o->op, &options);
+    syntax.options = options.n > 0 ? options.list : NULL;
     for (unsigned i = 0; i < o->op->n_args; i++) {
         syntax.min_words += !o->op->args[i].option && o->op->args[i].fallback == NULL;
         syntax.max_words += !o->op->args[i].option;
@@ -302,9 +301,10 @@ static int call_once(struct operation *o, int *out_code)
     if (r < 0)
         return r;
     *out_code = ctl_print_answer(o->ctl, o->op, &call, o->as_lines);
-    if ((o->op->blocks || o->finishes) && fflush(stdout) != 0)
-        *out_code = CTL_EXIT_FAILURE; /* main() says why */
-    else if (o->finishes && *out_code == 0)
+    /* Whoever reads has the answer before the next one is waited for, or the item finished. */
+    if (*out_code == 0 && (o->op->blocks || o->finishes))
+        *out_code = ctl_flush(o->ctl);
+    if (*out_code == 0 && o->finishes)
         *out_code = ctl_finish_items(o->op, o->name, &call);
     ctl_note_success(o->ctl, o->op, o->name, r);
     return r;
@@ -388,18 +388,18 @@ int ctl_operation(struct ctl *ctl, const struct ctl_type *type, const struct ctl
     broker_buffer input = BROKER_BUFFER_INIT;
     int code;
 
-    if (op->n_args > MAX_ARGS)
+    if (op->n_args > CTL_MAX_ARGS)
         return ctl_fail(BROKER_INTERNAL, "%s %s has too many arguments", type->name, op->command);
     code = parse_words(&o, argc, argv);
     if (code < 0)
         return 0;
     if (code == 0)
         code = convert_words(&o);
-    if (code == 0 && o.from_stdin != MAX_ARGS && !o.each_line)
+    if (code == 0 && o.from_stdin != CTL_MAX_ARGS && !o.each_line)
         code = convert_stdin(&o, &input);
     if (code == 0)
         code = open_and_run(&o);
-    for (unsigned i = 0; i < MAX_ARGS; i++)
+    for (unsigned i = 0; i < CTL_MAX_ARGS; i++)
         broker_buffer_free(&o.buffers[i]);
     broker_buffer_free(&o.answer);
     broker_buffer_free(&input);

@@ -6,6 +6,7 @@
  */
 #include "print.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,13 +15,44 @@
 #include "json_text.h"
 #include "objects/pack.h"
 
-static int print_json(broker_value v, bool pretty)
+/*
+ * The length of the control character at @p that JSON does not escape: DEL, or one of the UTF-8
+ * sequences C2 80 to C2 9F, some of which start terminal commands. 0 if there is none.
+ */
+static size_t control_at(const unsigned char *p, size_t left)
+{
+    if (p[0] == 0x7f)
+        return 1;
+    return left > 1 && p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0 ? 2 : 0;
+}
+
+/* JSON for a terminal: in strings, the only place where they can be, control characters are
+ * escaped. */
+static void write_harmless(const unsigned char *p, size_t left)
+{
+    while (left > 0) {
+        size_t n = control_at(p, left);
+
+        if (n > 0)
+            (void)printf("\\u%04x", p[n - 1]);
+        else
+            (void)putchar(p[0]);
+        n += n == 0;
+        p += n;
+        left -= n;
+    }
+}
+
+static int print_json(const struct ctl *ctl, broker_value v, bool pretty)
 {
     broker_buffer text = BROKER_BUFFER_INIT;
     int r = ctl_json_print(v, pretty, &text);
 
     if (r == 0) {
-        (void)fwrite(text.data, 1, text.size, stdout);
+        if (ctl->out_is_tty)
+            write_harmless(text.data, text.size);
+        else
+            (void)fwrite(text.data, 1, text.size, stdout);
         (void)putchar('\n');
     }
     broker_buffer_free(&text);
@@ -29,7 +61,18 @@ static int print_json(broker_value v, bool pretty)
 
 int ctl_print_json(const struct ctl *ctl, broker_value v)
 {
-    return print_json(v, ctl->out_is_tty);
+    return print_json(ctl, v, ctl->out_is_tty);
+}
+
+int ctl_flush(struct ctl *ctl)
+{
+    errno = 0;
+    if (!ctl->output_failed && (fflush(stdout) != 0 || ferror(stdout))) {
+        ctl->output_failed = true;
+        (void)ctl_fail(BROKER_SYSTEM, "cannot write the output: %s",
+            errno != 0 ? strerror(errno) : "a part of it was not taken");
+    }
+    return ctl->output_failed ? CTL_EXIT_FAILURE : 0;
 }
 
 /* Text that does nothing to a terminal but show. */
@@ -40,9 +83,7 @@ static bool is_plain(broker_value v)
     if (v.type != BROKER_STR || !ctl_utf8_valid(v.data, v.size))
         return false;
     for (uint32_t i = 0; i < v.size; i++) {
-        bool c1 = p[i] == 0xc2 && i + 1 < v.size && p[i + 1] < 0xa0;
-
-        if ((p[i] < ' ' && p[i] != '\n' && p[i] != '\t') || p[i] == 0x7f || c1)
+        if ((p[i] < ' ' && p[i] != '\n' && p[i] != '\t') || control_at(p + i, v.size - i) > 0)
             return false;
     }
     return true;
@@ -58,7 +99,7 @@ static bool is_raw(const struct ctl *ctl, broker_value v)
 static int print_one(const struct ctl *ctl, broker_value v, bool as_lines)
 {
     if (!is_raw(ctl, v))
-        return print_json(v, ctl->out_is_tty && !as_lines);
+        return print_json(ctl, v, ctl->out_is_tty && !as_lines);
     if (v.size > 0)
         (void)fwrite(v.data, 1, v.size, stdout);
     if (ctl->out_is_tty || as_lines)
@@ -81,7 +122,7 @@ static int print_several(const struct ctl *ctl, const struct ctl_operation *op,
         bri_pack_entry(&pack, op->results[i].name, call->results[i]);
     r = bri_pack_end(&pack, &all);
     code = r < 0 ? ctl_fail(r, "the answer cannot be printed: %s", broker_error_text(r))
-                 : print_json(all, ctl->out_is_tty && !as_lines);
+                 : print_json(ctl, all, ctl->out_is_tty && !as_lines);
     broker_buffer_free(&buffer);
     return code;
 }

@@ -20,6 +20,9 @@ int ctl_print_json(const struct ctl *ctl, broker_value v);
 int ctl_print_answer(const struct ctl *ctl, const struct ctl_operation *op,
     const struct bri_call *call, bool as_lines);
 
+/* Everything printed so far is written. 0, or CTL_EXIT_FAILURE; told once. */
+int ctl_flush(struct ctl *ctl);
+
 /* ---- tables: aligned on a terminal, separated by tabs elsewhere, an array with --json ---- */
 
 enum ctl_cell {

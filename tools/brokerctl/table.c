@@ -66,6 +66,18 @@ static bool has_no(broker_value text, char c)
     return text.size == 0 || memchr(text.data, c, text.size) == NULL;
 }
 
+static char *copy_text(broker_value v)
+{
+    char *copy = malloc((size_t)v.size + 1);
+
+    if (copy == NULL)
+        return NULL;
+    if (v.size > 0)
+        memcpy(copy, v.data, v.size);
+    copy[v.size] = '\0';
+    return copy;
+}
+
 /* The text of a cell, for people or for programs. NULL without memory; the caller frees it. */
 static char *cell_text(broker_value v, enum ctl_cell kind, bool for_people)
 {
@@ -87,7 +99,7 @@ static char *cell_text(broker_value v, enum ctl_cell kind, bool for_people)
     }
     if (v.type == BROKER_STR && has_no(v, '\0') &&
         (for_people || (has_no(v, '\t') && has_no(v, '\n'))))
-        return strndup(v.data, v.size);
+        return copy_text(v);
     copy = ctl_json_print(v, false, &json) == 0 ? strdup(json.data) : NULL;
     broker_buffer_free(&json);
     return copy;

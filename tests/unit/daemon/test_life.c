@@ -20,6 +20,7 @@
 #include "client/handle.h"
 #include "core/audit.h"
 #include "core/clock.h"
+#include "core/session.h"
 #include "raw.h"
 
 #define CONFIG "[arena default]\nsize = 16M\n"
@@ -90,6 +91,22 @@ static void kill_and_wait(pid_t pid)
     cr_assert_eq(waitpid(pid, NULL, 0), pid);
 }
 
+/* What the arena itself says; the daemon is asked only to let it go on. */
+static bool await_table(broker *b, unsigned n)
+{
+    int64_t deadline = bri_deadline(10 * BRI_SECOND);
+    struct bri_session_info info;
+    unsigned found;
+
+    do {
+        found = 0;
+        (void)raw_status(instance);
+        for (uint32_t i = 0; bri_session_info(b->arena, i, &info) == 0; i++)
+            found += info.status != BRI_SESSION_FREE;
+    } while (found != n && bri_now() < deadline);
+    return found == n;
+}
+
 static void count_problem(void *arg, const char *object, const char *problem)
 {
     (void)arg;
@@ -113,8 +130,8 @@ Test(life, a_dead_clients_lock_goes_to_the_next_with_notice)
 
     cr_assert_lt(broker_lock_acquire(lock, 0, &token), 0);
     kill_and_wait(owner);
+    cr_assert(await_table(b, 1));
     cr_assert_eq(broker_lock_acquire(lock, 10 * BROKER_SECOND, &token), BROKER_OWNER_DIED);
-    cr_assert(raw_await_sessions(instance, 1));
     audit_is_clean(b);
     broker_close(b);
 }
@@ -132,6 +149,47 @@ Test(life, the_end_of_a_connection_takes_nothing_away)
     cr_assert_eq(broker_lock_release(lock), 0);
     broker_close(b);
     cr_assert(raw_await_sessions(instance, 0));
+}
+
+/*
+ * A process that left, while a child of its own keeps the connection open, so that the daemon does
+ * not hear of it: when it dies, the session that has its number by then must not be taken for it.
+ */
+Test(life, a_session_that_was_given_back_does_not_die_with_its_process)
+{
+    int told[2], gate[2];
+    uint64_t token;
+    broker_lock *lock;
+    pid_t leaver;
+    broker *b;
+    char byte;
+
+    cr_assert(pipe(told) == 0 && pipe(gate) == 0);
+    leaver = fork();
+    if (leaver == 0) {
+        if (broker_open(instance_address(instance), &b) < 0)
+            _exit(1);
+        (void)close(gate[1]);
+        if (fork() == 0)
+            _exit(read(gate[0], &byte, 1) == 0 ? 0 : 1);
+        broker_close(b);
+        if (write(told[1], "x", 1) != 1)
+            _exit(1);
+        for (;;)
+            (void)pause();
+    }
+    cr_assert_eq(read(told[0], &byte, 1), 1);
+    b = open_broker();
+    cr_assert_eq(b->session_number, 0, "the number was not used again");
+    lock = open_lock(b);
+    cr_assert_eq(broker_lock_acquire(lock, 0, &token), 0);
+    cr_assert_eq(raw_status(instance).n_sessions, 2, "the daemon knows already");
+    kill_and_wait(leaver);
+    cr_assert(raw_await_sessions(instance, 1));
+    cr_assert(await_table(b, 1));
+    cr_assert_eq(broker_lock_release(lock), 0);
+    broker_close(b);
+    (void)close(gate[1]);
 }
 
 Test(life, closing_gives_everything_back)
@@ -221,10 +279,11 @@ Test(life, a_child_finds_an_object_gone_that_was_removed_since)
 
 Test(life, an_instance_has_one_daemon)
 {
+    char text[2000], name[64], other[32], pid[16], dir[] = "/tmp/brokerd-test-XXXXXX";
     const char *arguments[] = {
-        "brokerd", "--instance", "another", "--runtime-dir", instance_dir(instance), NULL};
-    char text[2000], name[64], pid[16], dir[] = "/tmp/brokerd-test-XXXXXX";
+        "brokerd", "--instance", other, "--runtime-dir", instance_dir(instance), NULL};
 
+    (void)snprintf(other, sizeof(other), "other-%d", (int)getpid());
     (void)snprintf(pid, sizeof(pid), "%d", (int)instance_pid(instance));
     cr_assert_eq(instance_run(arguments, text, sizeof(text)), 1);
     cr_assert_not_null(strstr(text, "another brokerd"), "%s", text);
@@ -268,7 +327,8 @@ Test(life, the_next_daemon_finds_who_died_meanwhile)
     instance_kill(instance);
     kill_and_wait(owner);
     instance_restart(instance);
-    cr_assert(raw_await_sessions(instance, 1));
+    cr_assert(await_table(b, 1));
+    cr_assert_eq(raw_status(instance).n_sessions, 1);
     cr_assert_eq(broker_lock_acquire(lock, 10 * BROKER_SECOND, &token), BROKER_OWNER_DIED);
     audit_is_clean(b);
     broker_close(b);
@@ -557,6 +617,38 @@ Test(life, an_arena_that_is_cut_off_ends_and_the_daemon_goes_on)
     cr_assert_eq(truncate(instance_arena_path(instance), 0), 0);
     kill_and_wait(client); /* has the daemon touch what is no more */
     daemon_ended_the_arena();
+}
+
+/* The daemon is thrown out of the middle of a section, and must be able to work on the other
+ * arenas. */
+Test(life, one_arena_that_is_cut_off_does_not_touch_the_others)
+{
+    char address[128];
+    broker *watcher, *b;
+    int ends[2];
+    pid_t client;
+    char byte;
+
+    instance_reload(instance, CONFIG "[arena second]\nsize = 8M\n");
+    cr_assert_eq(pipe(ends), 0);
+    client = fork();
+    if (client == 0) {
+        if (broker_open(instance_address(instance), &b) < 0 || write(ends[1], "x", 1) != 1)
+            _exit(1);
+        for (;;)
+            (void)pause();
+    }
+    cr_assert_eq(read(ends[0], &byte, 1), 1);
+    watcher = open_broker();
+    /* The fixed tables stay, the session's own memory goes. */
+    cr_assert_eq(
+        truncate(instance_arena_path(instance), (off_t)watcher->arena->first_page * BRI_PAGE_SIZE),
+        0);
+    kill_and_wait(client);
+    daemon_ended_the_arena();
+    (void)snprintf(address, sizeof(address), "%s?arena=second", instance_address(instance));
+    cr_assert_eq(broker_open(address, &b), 0, "%s", broker_last_error());
+    broker_close(b);
 }
 
 Test(life, an_arena_that_is_cut_in_the_middle_ends_without_anybody_stepping_on_it)

@@ -101,8 +101,10 @@ static size_t random_number(struct random *r, uint8_t *out, size_t room)
     return put_number(out, (uint8_t)((widest == 1 ? 0xcc : 0xd0) + power), near_bound(r), n_bytes);
 }
 
-/* The formats of what has a size: the one with the size in the first byte, and those with 1, 2 and
- * 4 bytes for it. */
+/*
+ * The formats of what has a size: the one with the size in the first byte, and those with 1, 2 and
+ * 4 bytes for it.
+ */
 struct sized {
     uint8_t small; /* 0 if there is none */
     uint8_t n_small;

@@ -26,8 +26,10 @@ size_t random_below(struct random *r, size_t n);
  */
 size_t random_value(struct random *r, uint8_t *out, size_t room, unsigned int depth);
 
-/* Damage the @size bytes at @data, which has @room: change, cut, repeat or insert some. Returns the
- * new size. */
+/*
+ * Damage the @size bytes at @data, which has @room: change, cut, repeat or insert some. Returns the
+ * new size.
+ */
 size_t random_damage(struct random *r, uint8_t *data, size_t size, size_t room);
 
 #endif

@@ -18,7 +18,8 @@ const char *__asan_default_options(void)
     return "allocator_may_return_null=1";
 }
 
-/* Check a copy that ends where the value does, so that a sanitizer sees every byte read too many.
+/*
+ * Check a copy that ends where the value does, so that a sanitizer sees every byte read too many.
  */
 static int check(const void *data, size_t size)
 {
@@ -64,8 +65,10 @@ Test(value_check, numbers_need_all_their_bytes)
     }
 }
 
-/* The formats that announce a size, with the bytes that come before the body and the bytes that
- * each unit takes. */
+/*
+ * The formats that announce a size, with the bytes that come before the body and the bytes that
+ * each unit takes.
+ */
 static const struct {
     uint8_t format;
     size_t n_length;
@@ -194,6 +197,33 @@ Test(value_check, bombs_are_refused)
     cr_assert_eq(check_nested(BYTES("\xdd\xff\xff\xff\xff"), 31, BYTES("\xc0")), BROKER_INVALID);
 }
 
+/*
+ * It is the announcement that is refused, before what lies behind it is looked at: an array or map
+ * announces @n values, of which the first nests too deeply. All announcements together cannot be
+ * more than there are bytes.
+ */
+static int check_announced(uint8_t format, unsigned int n)
+{
+    uint8_t data[100];
+
+    memset(data, 0x91, sizeof(data));
+    data[0] = format;
+    data[1] = 0;
+    data[2] = (uint8_t)n;
+    return check(data, sizeof(data));
+}
+
+Test(value_check, counts_are_held_against_the_bytes_that_are_left)
+{
+    const unsigned int n_others = BRI_VALUE_DEPTH - 1; /* announced by what nests, one by each */
+    const unsigned int most = 100 - 1 - n_others;
+
+    cr_assert_eq(check_announced(0xdc, most), BROKER_TOODEEP);
+    cr_assert_eq(check_announced(0xdc, most + 1), BROKER_INVALID);
+    cr_assert_eq(check_announced(0xde, most / 2), BROKER_TOODEEP);
+    cr_assert_eq(check_announced(0xde, most / 2 + 1), BROKER_INVALID);
+}
+
 /* Something of everything, cut at every byte and followed by every byte. */
 Test(value_check, a_value_cut_short_or_followed_by_something_is_refused)
 {
@@ -243,8 +273,10 @@ Test(value_check, accepts_what_msgpack_c_accepts_and_nothing_else)
         checked = check(data, size);
         if (checked == 0)
             n_accepted++;
-        /* msgpack-c allocates what 32-bit counts announce, before it looks for it: not asked about
-         * those we refuse. */
+        /*
+         * msgpack-c allocates what 32-bit counts announce, before it looks for it: not asked about
+         * those we refuse.
+         */
         if (checked == 0 || (memchr(data, 0xdd, size) == NULL && memchr(data, 0xdf, size) == NULL))
             cr_assert_eq(checked == 0, msgpack_accepts(data, size), "seed %#llx, damaged input %u",
                 (unsigned long long)seed, i);

@@ -291,8 +291,10 @@ Test(value_equal, maps_in_any_order)
     assert_pairs(pairs, sizeof(pairs) / sizeof(pairs[0]));
 }
 
-/* msgpack lets a map have a key twice. Each pair needs a partner of its own, in the order of the
- * values of a key. */
+/*
+ * msgpack lets a map have a key twice. Each pair needs a partner of its own, in the order of the
+ * values of a key.
+ */
 Test(value_equal, keys_that_come_twice)
 {
     static const struct pair pairs[] = {

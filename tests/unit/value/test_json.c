@@ -451,7 +451,8 @@ Test(json, prints_no_value_that_is_none)
     cr_assert_null(out.data);
 }
 
-/* Whichever of our own allocations fails, it is told, and nothing leaks (which a sanitizer sees).
+/*
+ * Whichever of our own allocations fails, it is told, and nothing leaks (which a sanitizer sees).
  */
 Test(json, no_memory)
 {

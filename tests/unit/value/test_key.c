@@ -121,8 +121,10 @@ Test(value_key, what_cannot_be_a_key)
     bri_key_fini(NULL);
 }
 
-/* @n bytes as a string, a byte string, or an array of one string: @header is what comes before them
- * in the key. */
+/*
+ * @n bytes as a string, a byte string, or an array of one string: @header is what comes before them
+ * in the key.
+ */
 static void assert_long_key(char kind, size_t n, const char *header, size_t n_header)
 {
     char *bytes = malloc(n + 8);

@@ -1,0 +1,165 @@
+/*
+ * raw_ring.c - a ring for one producer and one consumer: the limit of what a queue can do
+ *
+ * Slots of one size; each side keeps a copy of the other's position and looks at the original only
+ * when the copy says that it must wait.
+ */
+#include <string.h>
+
+#include "probes.h"
+
+#define BATCH 256
+#define RING_BYTES ((size_t)8 << 20)
+#define MAX_SLOTS 1024u
+#define END UINT64_MAX
+
+struct ring_shm {
+    _Alignas(64) _Atomic uint64_t head; /* taken */
+    _Alignas(64) _Atomic uint64_t tail; /* put */
+};
+
+struct ring {
+    struct ring_shm *shm;
+    uint8_t *slots;
+    size_t size;
+    uint64_t n_slots; /* a power of two */
+    uint64_t head, tail;
+    uint8_t *message;
+    uint64_t number; /* of the next message */
+};
+
+static void ring_init(struct bench *b, struct ring *r, size_t size)
+{
+    memset(r, 0, sizeof(*r));
+    r->shm = (struct ring_shm *)b->scratch;
+    r->slots = b->scratch + 4096;
+    r->size = size;
+    r->n_slots = MAX_SLOTS;
+    while (r->n_slots * size > RING_BYTES)
+        r->n_slots /= 2;
+    r->message = b->scratch + 4096 + 2 * RING_BYTES + b->rank * RING_BYTES;
+    bench_fill(r->message, size, 0);
+    if (b->rank == 0) {
+        memset(r->shm, 0, sizeof(*r->shm));
+        memset(r->slots, 0, r->n_slots * size);
+    }
+}
+
+static void put(struct ring *r, const void *message)
+{
+    uint64_t tail = atomic_load_explicit(&r->shm->tail, memory_order_relaxed);
+
+    while (tail - r->head == r->n_slots) {
+        r->head = atomic_load_explicit(&r->shm->head, memory_order_acquire);
+        if (tail - r->head == r->n_slots)
+            bench_pause();
+    }
+    memcpy(r->slots + (tail & (r->n_slots - 1)) * r->size, message, r->size);
+    atomic_store_explicit(&r->shm->tail, tail + 1, memory_order_release);
+}
+
+static void take(struct ring *r, void *message)
+{
+    uint64_t head = atomic_load_explicit(&r->shm->head, memory_order_relaxed);
+
+    while (head == r->tail) {
+        r->tail = atomic_load_explicit(&r->shm->tail, memory_order_acquire);
+        if (head == r->tail)
+            bench_pause();
+    }
+    memcpy(message, r->slots + (head & (r->n_slots - 1)) * r->size, r->size);
+    atomic_store_explicit(&r->shm->head, head + 1, memory_order_release);
+}
+
+static void put_and_take(void *arg, unsigned n)
+{
+    struct ring *r = arg;
+
+    while (n-- > 0) {
+        memcpy(r->message, &r->number, sizeof(r->number));
+        put(r, r->message);
+        take(r, r->message);
+        bench_expect(memcmp(r->message, &r->number, sizeof(r->number)) == 0, "raw ring");
+        r->number++;
+    }
+}
+
+static void run_alone(struct bench *b)
+{
+    struct ring r;
+
+    ring_init(b, &r, 64);
+    bench_give(b, 0, bench_time(b, put_and_take, &r, BATCH));
+}
+
+const struct bench_probe bench_ring_alone = {
+    .group = "raw",
+    .n_processes = 1,
+    .figures =
+        (const struct bench_figure[]){
+            {"ring, put and take 64 B", BENCH_NS, 0, NULL},
+            {0},
+        },
+    .run = run_alone,
+};
+
+static void produce(struct bench *b, struct ring *r)
+{
+    int64_t end = bench_now() + b->slice_ns + b->slice_ns / 5;
+
+    do {
+        for (unsigned i = 0; i < 16; i++) {
+            memcpy(r->message, &r->number, sizeof(r->number));
+            put(r, r->message);
+            r->number++;
+        }
+    } while (bench_now() < end);
+    r->number = END;
+    memcpy(r->message, &r->number, sizeof(r->number));
+    put(r, r->message);
+}
+
+static void consume(struct bench *b, struct ring *r)
+{
+    int64_t warm = bench_now() + b->slice_ns / 5, start = 0;
+    uint64_t number, first = 0;
+
+    for (;;) {
+        take(r, r->message);
+        memcpy(&number, r->message, sizeof(number));
+        if (number == END)
+            break;
+        bench_expect(number == r->number, "raw ring");
+        r->number++;
+        if (start == 0 && number % 16 == 0 && bench_now() >= warm) {
+            start = bench_now();
+            first = r->number;
+        }
+    }
+    bench_expect(start != 0 && r->number > first, "raw ring: enough messages");
+    bench_give(b, 0, (double)(r->number - first) * 1e9 / (double)(bench_now() - start));
+}
+
+static void run_messages(struct bench *b)
+{
+    struct ring r;
+
+    ring_init(b, &r, b->probe->size);
+    bench_meet(b);
+    if (b->rank == 0)
+        produce(b, &r);
+    else
+        consume(b, &r);
+}
+
+#define RING_PROBE(name, bytes)                                                                    \
+    {                                                                                              \
+        .group = "raw", .n_processes = 2, .place = BENCH_APART, .size = bytes,                     \
+        .figures = (const struct bench_figure[]){{name, BENCH_PER_SECOND, 0, NULL}, {0}},          \
+        .run = run_messages,                                                                       \
+    }
+
+const struct bench_probe bench_ring_64 = RING_PROBE("ring, messages of 64 B", 64);
+const struct bench_probe bench_ring_1k = RING_PROBE("ring, messages of 1 KiB", 1024);
+const struct bench_probe bench_ring_64k = RING_PROBE("ring, messages of 64 KiB", 65536);
+const struct bench_probe bench_ring_1m = RING_PROBE("ring, messages of 1 MiB", 1 << 20);

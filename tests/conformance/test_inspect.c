@@ -1,0 +1,254 @@
+/*
+ * test_inspect.c - what the broker tells of its objects and clients
+ */
+#include "conformance/kit.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+TestSuite(inspect, .init = kit_open, .fini = kit_close, .timeout = KIT_TIMEOUT);
+
+#define STR(text) broker_str(text)
+#define INT(number) broker_int(number)
+
+/* The element of an array of maps whose @field is @number; nil if there is none. */
+static broker_value find_number(broker_value array, const char *field, uint64_t number)
+{
+    for (uint32_t i = 0; i < kit_count(array); i++) {
+        broker_value element = kit_element(array, i), v = kit_field(element, field);
+
+        if (v.type == BROKER_UINT && v.u == number)
+            return element;
+    }
+    return broker_nil();
+}
+
+/* This process among the clients, or another. */
+static broker_value client(pid_t pid)
+{
+    broker_value clients;
+
+    OK(broker_clients(kit_broker, &kit_buffer, &clients));
+    return find_number(clients, "pid", (uint64_t)pid);
+}
+
+Test(inspect, objects_lists_names_in_order_by_type_and_prefix)
+{
+    char prefix[128], expected[512], name[140];
+    const char *base = kit_name("x");
+    broker_value v;
+
+    (void)snprintf(prefix, sizeof(prefix), "%s.", base);
+    for (int i = 3; i > 0; i--) {
+        broker_dict *d;
+
+        (void)snprintf(name, sizeof(name), "%s%d", prefix, i);
+        OK(broker_dict_open(kit_broker, name, NULL, &d));
+        broker_dict_close(d);
+    }
+    (void)kit_lock("x", NULL);
+    OK(broker_objects(kit_broker, NULL, prefix, &kit_buffer, &v));
+    cr_assert_eq(kit_count(v), 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        broker_value one = kit_element(v, i);
+
+        (void)snprintf(expected, sizeof(expected), "'%s%u'", prefix, i + 1);
+        SAYS(kit_field(one, "name"), expected);
+        SAYS(kit_field(one, "type"), "'dict'");
+        cr_assert_gt(kit_field(one, "bytes").u, 0);
+    }
+    OK(broker_objects(kit_broker, "lock", base, &kit_buffer, &v));
+    cr_assert_eq(kit_count(v), 1);
+    SAYS(kit_field(kit_element(v, 0), "type"), "'lock'");
+    OK(broker_objects(kit_broker, "queue", base, &kit_buffer, &v));
+    SAYS(v, "[]");
+    GIVES(broker_objects(kit_broker, "teapot", NULL, &kit_buffer, &v), BROKER_WRONGTYPE);
+    GIVES(broker_objects(kit_broker, "", NULL, &kit_buffer, &v), BROKER_WRONGTYPE);
+    for (int i = 1; i <= 3; i++) {
+        (void)snprintf(name, sizeof(name), "%s%d", prefix, i);
+        OK(broker_destroy(kit_broker, name));
+    }
+}
+
+Test(inspect, objects_lists_thousands)
+{
+    char name[160];
+    broker_value v;
+
+    for (int i = 0; i < 3000; i++) {
+        broker_lock *l;
+
+        (void)snprintf(name, sizeof(name), "%s.%04d", kit_name("l"), i);
+        OK(broker_lock_open(kit_broker, name, NULL, &l));
+        broker_lock_close(l);
+    }
+    OK(broker_objects(kit_broker, "lock", kit_name("l"), &kit_buffer, &v));
+    cr_assert_eq(kit_count(v), 3000);
+    (void)snprintf(name, sizeof(name), "'%s.2999'", kit_name("l"));
+    SAYS(kit_field(kit_element(v, 2999), "name"), name);
+    for (int i = 0; i < 3000; i++) {
+        (void)snprintf(name, sizeof(name), "%s.%04d", kit_name("l"), i);
+        OK(broker_destroy(kit_broker, name));
+    }
+    OK(broker_objects(kit_broker, NULL, kit_name("l"), &kit_buffer, &v));
+    SAYS(v, "[]");
+}
+
+Test(inspect, stat_tells_a_dicts_numbers)
+{
+    broker_dict *d = kit_dict("d", &(broker_dict_options){.quota_bytes = 1 << 20});
+    const char *name = kit_name("d");
+    uint64_t revision;
+    broker_value v;
+
+    OK(broker_stat(kit_broker, name, &kit_buffer, &v));
+    SAYS(kit_field(v, "type"), "'dict'");
+    cr_assert_eq(kit_field(v, "entries").u, 0);
+    cr_assert_eq(kit_field(v, "quota_bytes").u, 1 << 20);
+    cr_assert_eq(kit_field(v, "creator_uid").u, geteuid());
+    cr_assert_eq(kit_field(v, "quarantined").u, 0);
+    cr_assert_eq(kit_field(v, "recoveries").u, 0);
+    cr_assert_gt(kit_field(v, "created_ns").u, 0);
+    OK(broker_dict_set(d, STR("a"), INT(1)));
+    OK(broker_dict_set(d, STR("b"), STR("x")));
+    cr_assert_eq(kit_stat(name, "entries"), 2);
+    cr_assert_eq(kit_stat(name, "payload_bytes"), 2 + 1 + 2 + 2);
+    OK(broker_dict_read(d, STR("a"), &kit_buffer, &v, &revision));
+    cr_assert_eq(kit_stat(name, "revision"), revision);
+    GIVES(broker_stat(kit_broker, kit_name("none"), &kit_buffer, &v), BROKER_NOTFOUND);
+}
+
+Test(inspect, stat_tells_a_queues_numbers)
+{
+    broker_queue *q = kit_queue(
+        "q", &(broker_queue_options){.max_items = 10, .max_bytes = 1000, .joinable = true});
+    const char *name = kit_name("q");
+    broker_value v;
+
+    OK(broker_queue_put_many(q, value_of("['a', 'bc', 3]"), 0));
+    OK(broker_queue_get(q, 0, &kit_buffer, &v));
+    OK(broker_stat(kit_broker, name, &kit_buffer, &v));
+    SAYS(kit_field(v, "type"), "'queue'");
+    cr_assert_eq(kit_field(v, "items").u, 2);
+    cr_assert_eq(kit_field(v, "payload_bytes").u, 4);
+    cr_assert_eq(kit_field(v, "leased").u, 1);
+    cr_assert_eq(kit_field(v, "unfinished").u, 3);
+    cr_assert_eq(kit_field(v, "puts").u, 3);
+    cr_assert_eq(kit_field(v, "takes").u, 1);
+    cr_assert_eq(kit_field(v, "returned").u, 0);
+    cr_assert_eq(kit_field(v, "max_items").u, 10);
+    cr_assert_eq(kit_field(v, "max_bytes").u, 1000);
+    cr_assert_eq(kit_field(v, "joinable").u, 1);
+    cr_assert_eq(kit_field(v, "closed").u, 0);
+}
+
+Test(inspect, stat_tells_a_locks_numbers)
+{
+    broker_lock *l = kit_lock("l", &(broker_lock_options){.keep_on_death = true});
+    broker_value v;
+
+    OK(broker_lock_acquire(l, 0, NULL));
+    OK(broker_stat(kit_broker, kit_name("l"), &kit_buffer, &v));
+    SAYS(kit_field(v, "type"), "'lock'");
+    cr_assert_eq(kit_field(v, "locked").u, 1);
+    cr_assert_eq(kit_field(v, "acquired").u, 1);
+    cr_assert_eq(kit_field(v, "contended").u, 0);
+    cr_assert_eq(kit_field(v, "owner_deaths").u, 0);
+    cr_assert_eq(kit_field(v, "keep_on_death").u, 1);
+    cr_assert_eq(kit_field(v, "handover").u, 0);
+}
+
+struct held {
+    broker_queue *q;
+    broker_lock *l;
+};
+
+/* Holds two leases and a lock, and tells. */
+static void hold_things(struct line *parent, void *arg)
+{
+    const struct held *held = arg;
+    broker_value v;
+
+    REQUIRE(broker_lock_acquire(held->l, 0, NULL) == 0);
+    REQUIRE(broker_queue_get_many(held->q, 2, 0, &kit_buffer, &v) == 0);
+    kit_tell(parent, 0);
+    (void)kit_hear(parent);
+}
+
+static int get_for_ever(struct call *c)
+{
+    broker_buffer buffer = BROKER_BUFFER_INIT;
+    broker_value v;
+    int r = broker_queue_get(c->object, BROKER_FOREVER, &buffer, &v);
+
+    broker_buffer_free(&buffer);
+    return r;
+}
+
+Test(inspect, clients_tells_who_is_there_and_what_they_hold)
+{
+    struct held held = {
+        kit_queue("q", &(broker_queue_options){.joinable = true}), kit_lock("l", NULL)};
+    struct call getter;
+    struct line other;
+    broker_value me, it;
+
+    OK(broker_queue_put_many(held.q, value_of("[1, 2]"), 0));
+    me = client(getpid());
+    cr_assert_eq(kit_field(me, "uid").u, geteuid());
+    cr_assert_eq(kit_field(me, "gid").u, getegid());
+    cr_assert_eq(kit_field(me, "objects").u, 2);
+    cr_assert_eq(kit_field(me, "leases").u, 0);
+    SAYS(kit_field(me, "alive"), "true");
+    cr_assert_gt(kit_field(me, "command").size, 0);
+    other = kit_fork(hold_things, &held);
+    (void)kit_hear(&other);
+    kit_call(&getter, get_for_ever, held.q, 0);
+    kit_await_waiters(kit_name("q"), 1);
+    it = client(other.pid);
+    cr_assert_eq(kit_field(it, "leases").u, 2);
+    cr_assert_eq(kit_field(it, "locks").u, 1);
+    cr_assert_eq(kit_field(it, "waiting").u, 0);
+    cr_assert_eq(kit_field(client(getpid()), "waiting").u, 1);
+    cr_assert_neq(kit_field(it, "session").u, kit_field(me, "session").u);
+    kit_kill(&other);
+    OK(kit_return(&getter));
+    while (client(other.pid).type != BROKER_NIL)
+        continue;
+    cr_assert_eq(kit_field(client(getpid()), "leases").u, 1);
+}
+
+Test(inspect, locks_tells_which_are_held_and_by_whom)
+{
+    struct held held = {
+        kit_queue("q", &(broker_queue_options){.joinable = true}), kit_lock("held", NULL)};
+    struct line other;
+    broker_value locks, mine = broker_nil(), its = broker_nil();
+    uint64_t token;
+
+    (void)kit_lock("free", NULL);
+    OK(broker_queue_put_many(held.q, value_of("[1, 2]"), 0));
+    OK(broker_lock_acquire(kit_lock("mine", NULL), 0, &token));
+    other = kit_fork(hold_things, &held);
+    (void)kit_hear(&other);
+    OK(broker_locks(kit_broker, &kit_buffer, &locks));
+    for (uint32_t i = 0; i < kit_count(locks); i++) {
+        broker_value name = kit_field(kit_element(locks, i), "name");
+        char text[160];
+
+        (void)snprintf(text, sizeof(text), "%.*s", (int)name.size, (const char *)name.data);
+        cr_assert_str_neq(text, kit_name("free"));
+        if (strcmp(text, kit_name("mine")) == 0)
+            mine = kit_element(locks, i);
+        if (strcmp(text, kit_name("held")) == 0)
+            its = kit_element(locks, i);
+    }
+    cr_assert_eq(kit_field(mine, "pid").u, (uint64_t)getpid());
+    cr_assert_eq(kit_field(mine, "thread").u, (uint64_t)gettid());
+    cr_assert_eq(kit_field(mine, "token").u, token);
+    cr_assert_eq(kit_field(mine, "waiters").u, 0);
+    SAYS(kit_field(mine, "alive"), "true");
+    cr_assert_eq(kit_field(its, "pid").u, (uint64_t)other.pid);
+    kit_tell(&other, 0);
+    kit_end(&other);
+}

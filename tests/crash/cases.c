@@ -1,0 +1,102 @@
+/*
+ * cases.c - the table of the operations that are killed; see cases.h
+ */
+#include "cases.h"
+
+#include <broker/errors.h>
+
+#include "engine_ops.h"
+#include "picture.h"
+#include "value/value.h"
+
+/* A name, the list of start states, the function, and what is special. */
+#define ROW(name_, list, run_, ...)                                                                \
+    {.name = (name_), .states = (list), .n_states = sizeof(list) / sizeof((list)[0]), .run = (run_), ##__VA_ARGS__}
+
+/* clang-format off */
+const struct crash_operation crash_operations[] = {
+    ROW("dict.set, new",             dict_any,    dict_set_new),
+    ROW("dict.set, new, by size",    dict_sized,  dict_set_new),
+    ROW("dict.set, in place",        dict_filled, dict_set_same),
+    ROW("dict.set, longer",          dict_filled, dict_set_longer),
+    ROW("dict.set, large",           dict_any,    dict_set_large),
+    ROW("dict.set, large over small",dict_filled, dict_set_large_over),
+    ROW("dict.set, small over large",dict_filled, dict_set_small_over),
+    ROW("dict.set_if",               dict_filled, dict_set_if),
+    ROW("dict.delete, first",        dict_filled, dict_delete_first),
+    ROW("dict.delete, middle",       dict_filled, dict_delete_middle),
+    ROW("dict.delete, last",         dict_filled, dict_delete_last),
+    ROW("dict.delete, by size",      dict_sized,  dict_delete_middle),
+    ROW("dict.delete, large",        dict_filled, dict_delete_large),
+    ROW("dict.pop",                  dict_filled, dict_pop),
+    ROW("dict.popitem",              dict_filled, dict_popitem),
+    ROW("dict.setdefault",           dict_any,    dict_setdefault),
+    ROW("dict.get_and_set",          dict_filled, dict_get_and_set),
+    ROW("dict.compare_and_set",      dict_filled, dict_compare_and_set),
+    ROW("dict.add, new",             dict_any,    dict_add_new),
+    ROW("dict.add, old",             dict_filled, dict_add_old),
+    ROW("dict.add_many",             dict_filled, dict_add_many),
+    ROW("dict.update",               dict_any,    dict_update),
+    ROW("dict.update, long journal", dict_bulk,   dict_update_note),
+    ROW("dict.update, 16 pairs",     dict_any,    dict_update_16, .flags = CRASH_LONG),
+    ROW("dict.update, 600 pairs",    dict_bulk,   dict_update_600, .flags = CRASH_LONG),
+    ROW("dict.update, by size",      dict_sized,  dict_update),
+    ROW("dict.update, over quota",   dict_tight,  dict_update_9, .flags = CRASH_INVISIBLE, .result = BROKER_QUOTA),
+    ROW("dict.set, over quota",      dict_tight,  dict_set_large, .flags = CRASH_INVISIBLE, .result = BROKER_QUOTA),
+    ROW("dict.clear",                dict_filled, dict_clear),
+    ROW("dict.clear, by size",       dict_sized,  dict_clear),
+};
+/* clang-format on */
+const unsigned n_crash_operations = sizeof(crash_operations) / sizeof(crash_operations[0]);
+
+/* ---- what comes next ---- */
+
+static void go_on_dict(struct bri_handle *h, struct text *out)
+{
+    static broker_buffer buffer;
+    broker_value v = broker_nil();
+
+    text_add(out, "dict: set %d,", bri_dict_set(h, broker_str("next"), broker_int(4711)));
+    text_add(out, " get %d", bri_dict_get(h, broker_str("next"), &buffer, &v));
+    text_add(out, " = %lld,", v.type == BROKER_INT ? (long long)v.i : 0);
+    text_add(out, " delete %d\n", bri_dict_delete(h, broker_str("next")));
+}
+
+/* Takes everything out, and says so of each. */
+static void go_on_queue(struct bri_handle *h, struct text *out)
+{
+    static broker_buffer buffer;
+    broker_value v;
+    unsigned n = 0;
+    int r;
+
+    text_add(out, "queue: put %d:", bri_queue_put(h, broker_str("next"), 0));
+    while ((r = bri_queue_get(h, 0, &buffer, &v)) == 0) {
+        text_add(out, " ");
+        text_value(out, h->object.arena, buffer.data, buffer.size);
+        n++;
+    }
+    text_add(out, " %d;", r);
+    for (; n > 0; n--)
+        text_add(out, " %d", bri_queue_task_done(h));
+    text_add(out, "; join %d\n", bri_queue_join(h, 0));
+}
+
+static void go_on_lock(struct bri_handle *h, struct text *out)
+{
+    uint64_t token = 0;
+    int r = bri_lock_acquire(h, 0, &token);
+
+    text_add(out, "lock: acquire %d,", r);
+    text_add(out, " release %d\n", bri_lock_release(h));
+}
+
+void crash_go_on(struct actor *who, struct text *out)
+{
+    if (who->handles[DICT].magic != 0)
+        go_on_dict(&who->handles[DICT], out);
+    if (who->handles[QUEUE].magic != 0)
+        go_on_queue(&who->handles[QUEUE], out);
+    if (who->handles[LOCK].magic != 0)
+        go_on_lock(&who->handles[LOCK], out);
+}

@@ -1,0 +1,355 @@
+/*
+ * judge.c - see judge.h
+ */
+#include "judge.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/audit.h"
+#include "core/lock.h"
+#include "core/registry.h"
+#include "core/session.h"
+#include "objects/items.h"
+
+const char *const oracle_names[N_ORACLES] = {"state", "reader", "audit", "work", "kernel"};
+
+void judge_init(struct judge *j, uint8_t *seen)
+{
+    memset(j, 0, sizeof(*j));
+    world_new_copy(&j->copy);
+    memcpy(seen, world_bytes(&j->copy), BRI_PAGE_SIZE);
+    MUST(bri_arena_view(seen, j->copy.arena->size, &j->readers.arena));
+    j->readers.arena->read_only = true;
+}
+
+void judge_fini(struct judge *j)
+{
+    for (int i = 0; i < N_OUTCOMES - 1; i++)
+        for (int k = 0; k < N_ORDERS; k++)
+            text_free(&j->references[i][k]);
+    text_free(&j->transcript);
+    text_free(&j->scratch);
+    bri_arena_unmap(j->readers.arena);
+    world_free_copy(&j->copy);
+}
+
+enum outcome judge_fault(struct judge *j, enum oracle oracle, const char *format, ...)
+{
+    va_list args;
+    int n = snprintf(j->message, sizeof(j->message), "%s: ", oracle_names[oracle]);
+
+    va_start(args, format);
+    (void)vsnprintf(j->message + n, sizeof(j->message) - (size_t)n, format, args);
+    va_end(args);
+    j->n_bad[oracle]++;
+    return BAD;
+}
+
+/* ---- readers ---- */
+
+/* The last time that this subject was seen; NULL if it was not. */
+static const struct sight *last_sight(const struct judge *j, const struct subject *subject)
+{
+    for (unsigned i = j->n_sights; i-- > 0;)
+        if (j->sights[i].subject.slot == subject->slot && j->sights[i].subject.generation == subject->generation)
+            return &j->sights[i];
+    return NULL;
+}
+
+/* What readers see of the subject, if its sequence says that they may; false if not. */
+static bool see(struct judge *j, struct bri_arena *a, const struct subject *subject, struct sight *out)
+{
+    const struct bri_slot_shm *slot = bri_slot_at(a, subject->slot);
+
+    if (slot == NULL || atomic_load(&slot->generation) != subject->generation)
+        return false;
+    out->subject = *subject;
+    out->seq = atomic_load(&slot->seq);
+    if ((out->seq & 1) != 0)
+        return false;
+    text_clear(&j->scratch);
+    picture_reader(&j->scratch, a, subject);
+    out->seen = bri_hash(a, j->scratch.data, j->scratch.size);
+    return true;
+}
+
+void judge_forget(struct judge *j)
+{
+    j->n_sights = 0;
+    j->n_subjects = 0;
+}
+
+bool judge_look(struct judge *j)
+{
+    struct bri_arena *a = j->readers.arena;
+    struct sight now;
+
+    if ((atomic_load(&bri_slot_at(a, a->first_slot)->seq) & 1) == 0)
+        j->n_subjects = picture_subjects(a, j->subjects);
+    for (unsigned i = 0; i < j->n_subjects; i++) {
+        const struct sight *last = last_sight(j, &j->subjects[i]);
+
+        if (!see(j, a, &j->subjects[i], &now))
+            continue;
+        if (last != NULL && last->seq == now.seq) {
+            if (last->seen == now.seen)
+                continue;
+            (void)judge_fault(j, ORACLE_READER, "slot %u changes while its sequence stays at %llu: %.*s",
+                now.subject.slot, (unsigned long long)now.seq, (int)j->scratch.size, j->scratch.data);
+            return false;
+        }
+        must(j->n_sights == MAX_SIGHTS ? BROKER_TOOBIG : 0, "more sights than the harness has room for");
+        j->sights[j->n_sights++] = now;
+    }
+    return true;
+}
+
+/*
+ * Recovered now, before anything else happened: is it the last that readers saw, or something new? Something that they
+ * saw before that, they would see undone.
+ */
+static bool check_sight(struct judge *j, struct bri_arena *a, const struct subject *subject)
+{
+    const struct sight *last = last_sight(j, subject);
+    struct sight now;
+
+    if (last == NULL)
+        return true;
+    if (!see(j, a, subject, &now)) {
+        (void)judge_fault(j, ORACLE_READER, "slot %u has an odd sequence after its recovery", subject->slot);
+        return false;
+    }
+    for (const struct sight *s = j->sights; s <= last; s++) {
+        if (s->subject.slot != subject->slot || s->subject.generation != subject->generation)
+            continue;
+        if (s->seq == now.seq ? s->seen == now.seen : s->seen != now.seen || now.seen == last->seen)
+            continue;
+        (void)judge_fault(j, ORACLE_READER, "slot %u: what readers saw at sequence %llu is %s: %.*s", subject->slot,
+            (unsigned long long)s->seq, s->seq == now.seq ? "another state now" : "back again",
+            (int)j->scratch.size, j->scratch.data);
+        return false;
+    }
+    return true;
+}
+
+/* ---- what clients and the daemon do after a death ---- */
+
+/* Whoever comes next locks a guard. The registry first: it knows the others. */
+static bool recover_guards(struct judge *j, struct bri_arena *a)
+{
+    struct subject subjects[MAX_SUBJECTS];
+    struct bri_object o;
+    struct bri_txn t;
+    unsigned n = picture_subjects(a, subjects);
+
+    for (unsigned i = 0; i < n; i++) {
+        int r = bri_object_bind(a, subjects[i].slot, &o);
+
+        if (r == 0)
+            r = bri_begin(&t, &o, BRI_PATIENCE);
+        if (r < 0) {
+            (void)judge_fault(j, ORACLE_WORK, "slot %u cannot be locked: %s", subjects[i].slot, broker_error_name(r));
+            return false;
+        }
+        bri_abort(&t);
+    }
+    for (unsigned i = 0; i < n; i++)
+        if (!check_sight(j, a, &subjects[i]))
+            return false;
+    return true;
+}
+
+static void note_problem(void *arg, const char *object, const char *problem)
+{
+    struct judge *j = arg;
+
+    (void)judge_fault(j, ORACLE_AUDIT, "%s: %s", object, problem);
+}
+
+static bool audit(struct judge *j, struct bri_arena *a, struct bri_audit *out)
+{
+    int r;
+
+    *out = (struct bri_audit){.report = note_problem, .arg = j, .quiet_arena = true};
+    r = bri_audit_arena(a, out);
+    if (r < 0)
+        (void)judge_fault(j, ORACLE_WORK, "the audit cannot be done: %s", broker_error_name(r));
+    return r == 0 && out->n_problems == 0;
+}
+
+static void work(struct judge *j, struct world *w, struct text *out)
+{
+    struct actor *peer = &w->actors[PEER];
+    int r;
+
+    peer->answer = 0;
+    r = j->operation->run(peer);
+    text_add(out, "again: %s, %lld\n", r < 0 ? broker_error_name(r) : "done", (long long)peer->answer);
+    picture_arena(out, w->arena);
+    crash_go_on(peer, out);
+}
+
+/* Everything goes: then only the registry's own pages are left. */
+static bool tear_down(struct judge *j, struct world *w)
+{
+    static struct bri_listing entries[MAX_SUBJECTS];
+    struct bri_audit result;
+    uint32_t cursor = 0;
+    int n = bri_registry_list(w->arena, &cursor, entries, MAX_SUBJECTS), r = 0;
+
+    for (int i = 0; i < n && r == 0; i++)
+        r = bri_registry_destroy(w->arena, entries[i].name);
+    for (uint32_t i = 0; i < w->arena->n_sessions && r == 0; i++)
+        r = bri_session_reap(w->arena, i, true, BRI_PATIENCE);
+    if (r < 0) {
+        (void)judge_fault(j, ORACLE_WORK, "the arena cannot be emptied: %s", broker_error_name(r));
+        return false;
+    }
+    if (!audit(j, w->arena, &result))
+        return false;
+    if (result.n_objects == 0 && atomic_load(&w->arena->shm->spinners) == 0)
+        return true;
+    (void)judge_fault(j, ORACLE_WORK, "%llu objects are left", (unsigned long long)result.n_objects);
+    return false;
+}
+
+/* Brings a world in which the victim died to rest, and writes down what can be seen of it on the way. */
+static bool settle(struct judge *j, struct world *w, enum order order, struct text *out)
+{
+    struct bri_audit result;
+    int r;
+
+    text_clear(out);
+    if (!recover_guards(j, w->arena))
+        return false;
+    if (order == WORK_FIRST)
+        work(j, w, out);
+    r = bri_session_reap(w->arena, VICTIM, true, BRI_PATIENCE);
+    if (r == 0 && j->operation->finish != NULL)
+        r = j->operation->finish(&w->actors[PEER]);
+    if (r < 0) {
+        (void)judge_fault(j, ORACLE_WORK, "what the dead had cannot be given back: %s", broker_error_name(r));
+        return false;
+    }
+    picture_arena(out, w->arena);
+    if (!audit(j, w->arena, &result))
+        return false;
+    if (order == REAP_FIRST)
+        work(j, w, out);
+    picture_arena(out, w->arena);
+    picture_reserved(out, w->arena);
+    return audit(j, w->arena, &result) && tear_down(j, w);
+}
+
+/* ---- verdicts ---- */
+
+static bool same_text(const struct text *a, const struct text *b)
+{
+    return a->size == b->size && memcmp(a->data, b->data, a->size) == 0;
+}
+
+/* The first line in which two texts differ, of each. */
+static void differing_lines(const struct text *a, const struct text *b, char *out, size_t size)
+{
+    size_t start = 0, i = 0;
+    int na, nb;
+
+    for (; i < a->size && i < b->size && a->data[i] == b->data[i]; i++)
+        if (a->data[i] == '\n')
+            start = i + 1;
+    for (na = 0; start + (size_t)na < a->size && a->data[start + (size_t)na] != '\n';)
+        na++;
+    for (nb = 0; start + (size_t)nb < b->size && b->data[start + (size_t)nb] != '\n';)
+        nb++;
+    (void)snprintf(out, size, "\"%.*s\", not \"%.*s\"", na < 250 ? na : 250, a->data + start, nb < 250 ? nb : 250,
+        b->data + start);
+}
+
+static enum outcome verdict(struct judge *j, enum order order)
+{
+    char before[600], after[600];
+
+    j->matches = 0;
+    for (unsigned i = 0; i < N_OUTCOMES - 1; i++)
+        if (j->references[i][order].size != 0 && same_text(&j->transcript, &j->references[i][order]))
+            j->matches |= 1u << i;
+    if (j->matches != 0)
+        return (enum outcome)__builtin_ctz(j->matches);
+    differing_lines(&j->transcript, &j->references[BEFORE][order], before, sizeof(before));
+    differing_lines(&j->transcript, &j->references[AFTER][order], after, sizeof(after));
+    return judge_fault(j, ORACLE_STATE, "neither before: %s; nor after: %s", before, after);
+}
+
+enum outcome judge_world(struct judge *j, struct world *w, enum order order)
+{
+    return settle(j, w, order, &j->transcript) ? verdict(j, order) : BAD;
+}
+
+enum outcome judge_image(struct judge *j, const uint8_t *image, const struct world_pages *pages,
+    const struct tracer_death *death, enum order order)
+{
+    world_copy_pages(pages, image, world_bytes(&j->copy));
+    world_copy_actors(&j->copy, j->live);
+    tracer_apply(death, world_bytes(&j->copy));
+    return judge_world(j, &j->copy, order);
+}
+
+/* ---- references ---- */
+
+/* The victim takes the first item as a lease, and dies with it. */
+static int lease_first(struct actor *victim)
+{
+    struct bri_object *o = &victim->handles[QUEUE].object;
+    struct bri_txn t;
+    int r = bri_begin(&t, o, BRI_PATIENCE);
+
+    if (r < 0)
+        return r;
+    bri_items_take(&t, (struct bri_items_shm *)o->slot->state, 1, true, BRI_ITEM_COPYING);
+    return bri_end(&t, t.failed);
+}
+
+/* Fills the reference of one outcome from an image in which the victim has died already. */
+static bool refer(struct judge *j, uint8_t *image, enum outcome outcome)
+{
+    struct bri_arena at = *j->live->arena;
+    struct world_pages pages;
+
+    at.pages = (struct bri_page_shm *)(image + bri_off(&at, at.pages));
+    at.base = image;
+    world_pages(&at, true, &pages);
+    for (int order = 0; order < N_ORDERS; order++) {
+        world_copy_pages(&pages, image, world_bytes(&j->copy));
+        world_copy_actors(&j->copy, j->live);
+        if (outcome == REDELIVERED)
+            MUST(lease_first(&j->copy.actors[VICTIM]));
+        if (!settle(j, &j->copy, (enum order)order, &j->references[outcome][order]))
+            return false;
+    }
+    return true;
+}
+
+bool judge_begin(struct judge *j, const struct crash_operation *operation, const struct world *live, uint8_t *before,
+    uint8_t *after)
+{
+    bool same, silent = (operation->flags & (CRASH_INVISIBLE | CRASH_STEPS)) != 0;
+
+    j->operation = operation;
+    j->live = live;
+    judge_forget(j);
+    memcpy(j->readers.arena->secret, live->arena->secret, sizeof(live->arena->secret));
+    text_clear(&j->references[REDELIVERED][REAP_FIRST]);
+    text_clear(&j->references[REDELIVERED][WORK_FIRST]);
+    if (!refer(j, before, BEFORE) || !refer(j, after, AFTER))
+        return false;
+    if ((operation->flags & CRASH_REDELIVERS) != 0 && !refer(j, before, REDELIVERED))
+        return false;
+    same = same_text(&j->references[BEFORE][REAP_FIRST], &j->references[AFTER][REAP_FIRST]);
+    if (same == silent)
+        return true;
+    (void)judge_fault(j, ORACLE_STATE, same ? "nothing tells that it happened" : "it was said to leave no trace");
+    return false;
+}

@@ -1,0 +1,187 @@
+/*
+ * tracer.c - see tracer.h
+ *
+ * The child marks the start and the end of its function by a signal to itself, which only we see. Nothing in here
+ * depends on the processor but PTRACE_SINGLESTEP.
+ */
+#include "tracer.h"
+
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define BEGIN SIGUSR1
+#define END SIGUSR2
+
+static _Noreturn void fail(const char *what)
+{
+    perror(what);
+    exit(EXIT_FAILURE);
+}
+
+/* A name that only one process of the machine can have, and that goes with the process. */
+static bool take_processor(int cpu)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int n = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "broker-crash-processor-%d", cpu);
+
+    if (fd < 0)
+        fail("socket");
+    if (bind(fd, (struct sockaddr *)&name, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) == 0)
+        return true; /* stays open as long as we run */
+    (void)close(fd);
+    return false;
+}
+
+void tracer_pin(void)
+{
+    cpu_set_t allowed, one;
+    int chosen = sched_getcpu();
+
+    if (chosen < 0 || sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
+        fail("sched_getaffinity");
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET((size_t)cpu, &allowed) && take_processor(cpu)) {
+            chosen = cpu;
+            break;
+        }
+    CPU_ZERO(&one);
+    CPU_SET((size_t)chosen, &one);
+    if (sched_setaffinity(0, sizeof(one), &one) != 0)
+        fail("sched_setaffinity");
+}
+
+static _Noreturn void run_child(void (*fn)(void *), void *arg)
+{
+    pid_t me = getpid();
+
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+        _exit(EXIT_FAILURE);
+    (void)kill(me, BEGIN);
+    fn(arg);
+    (void)kill(me, END);
+    _exit(EXIT_SUCCESS);
+}
+
+/* Waits until it stops, and gives the signal by which it did. */
+static int wait_stop(struct tracer *t)
+{
+    int status;
+
+    if (waitpid(t->pid, &status, __WALL) != t->pid)
+        fail("waitpid");
+    if (WIFSTOPPED(status))
+        return WSTOPSIG(status);
+    (void)fprintf(stderr, "tracer: the child ended by itself, status %#x, at step %llu\n", (unsigned)status,
+        (unsigned long long)t->n_steps);
+    exit(EXIT_FAILURE);
+}
+
+static void expect(struct tracer *t, int signal_number, int wanted)
+{
+    if (signal_number == wanted)
+        return;
+    (void)fprintf(stderr, "tracer: the child got signal %d at step %llu\n", signal_number,
+        (unsigned long long)t->n_steps);
+    exit(EXIT_FAILURE);
+}
+
+void tracer_start(struct tracer *t, void (*fn)(void *), void *arg)
+{
+    struct robust_list_head *head;
+    size_t size;
+
+    (void)fflush(NULL);
+    *t = (struct tracer){.pid = fork()};
+    if (t->pid < 0)
+        fail("fork");
+    if (t->pid == 0)
+        run_child(fn, arg);
+    expect(t, wait_stop(t), BEGIN);
+    if (ptrace(PTRACE_SETOPTIONS, t->pid, NULL, PTRACE_O_EXITKILL) != 0)
+        fail("ptrace");
+    if (syscall(SYS_get_robust_list, t->pid, &head, &size) != 0)
+        fail("get_robust_list");
+    t->head = (uint64_t)(uintptr_t)head;
+}
+
+bool tracer_step(struct tracer *t)
+{
+    int signal_number;
+
+    if (ptrace(PTRACE_SINGLESTEP, t->pid, NULL, NULL) != 0)
+        fail("ptrace");
+    signal_number = wait_stop(t);
+    if (signal_number == END)
+        return false;
+    expect(t, signal_number, SIGTRAP);
+    t->n_steps++;
+    return true;
+}
+
+void tracer_finish(struct tracer *t)
+{
+    if (ptrace(PTRACE_CONT, t->pid, NULL, NULL) != 0)
+        fail("ptrace");
+    expect(t, wait_stop(t), END);
+}
+
+void tracer_kill(struct tracer *t)
+{
+    int status;
+
+    if (kill(t->pid, SIGKILL) != 0)
+        fail("kill");
+    do
+        if (waitpid(t->pid, &status, __WALL) != t->pid)
+            fail("waitpid");
+    while (WIFSTOPPED(status));
+    t->pid = 0;
+}
+
+static void read_child(const struct tracer *t, uint64_t address, void *out, size_t size)
+{
+    struct iovec local = {.iov_base = out, .iov_len = size};
+    struct iovec remote = {.iov_base = (void *)(uintptr_t)address, .iov_len = size};
+
+    if (process_vm_readv(t->pid, &local, 1, &remote, 1, 0) != (ssize_t)size)
+        fail("process_vm_readv");
+}
+
+struct tracer_death tracer_death(const struct tracer *t, const void *mapping, uint64_t size)
+{
+    struct robust_list_head head;
+    struct tracer_death death = {0};
+    uint64_t at;
+    uint32_t word;
+
+    read_child(t, t->head, &head, sizeof(head));
+    at = (uint64_t)(uintptr_t)head.list_op_pending;
+    /* The lock has no lists and no priority inheritance: whoever brings them in must have them simulated. */
+    if ((uint64_t)(uintptr_t)head.list.next != t->head || (at & 1) != 0) {
+        (void)fprintf(stderr, "tracer: the child has a robust list, which is not simulated\n");
+        exit(EXIT_FAILURE);
+    }
+    if (at == 0)
+        return death;
+    at += (uint64_t)head.futex_offset - (uint64_t)(uintptr_t)mapping;
+    if (at % sizeof(word) != 0 || at > size - sizeof(word))
+        return death;
+    word = __atomic_load_n((const uint32_t *)((const uint8_t *)mapping + at), __ATOMIC_RELAXED);
+    if ((word & FUTEX_TID_MASK) == (uint32_t)t->pid)
+        death = (struct tracer_death){
+            .marks = true, .off = at, .word = (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED};
+    return death;
+}

@@ -1,0 +1,64 @@
+/*
+ * tracer.h - a child process that stops after every machine instruction, and what its death would leave
+ *
+ * The child runs one function. It stands still between any two calls in here, so its memory, its robust-list head
+ * and the arena that it shares with us can be looked at as they are at that instruction.
+ */
+#ifndef TESTS_TRACER_H
+#define TESTS_TRACER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/types.h>
+
+/* What the kernel does to the shared memory of a thread that dies: one robust futex is marked, or none. */
+struct tracer_death {
+    bool marks;
+    uint64_t off; /* of the word in the mapping */
+    uint32_t word;
+};
+
+struct tracer {
+    pid_t pid;     /* 0 once it is gone */
+    uint64_t head; /* of its robust list, in its memory */
+    uint64_t n_steps;
+};
+
+/*
+ * Keeps this process, and the children it makes from now on, on one processor that no other sweep of this machine has
+ * chosen: a step then is two switches on the spot, four times as fast as between processors.
+ */
+void tracer_pin(void);
+
+/* Starts a child, which stands before the first instruction of @fn. It ends with us, however we end. */
+void tracer_start(struct tracer *t, void (*fn)(void *), void *arg);
+
+/* Lets it carry out one instruction (a system call is one). False when @fn has returned; it stands behind it then. */
+bool tracer_step(struct tracer *t);
+
+/* Lets it run until @fn has returned. */
+void tracer_finish(struct tracer *t);
+
+/* Kills it, as by `kill -9`, and returns when the kernel has done all that it does at a death. */
+void tracer_kill(struct tracer *t);
+
+/*
+ * What the kernel would do to the @size bytes that the child has mapped at @mapping, as we have, if the child died now
+ * (kernel/futex/core.c, exit_robust_list). It does nothing else to memory.
+ */
+struct tracer_death tracer_death(const struct tracer *t, const void *mapping, uint64_t size);
+
+/* Does it to an image of the mapping. */
+static inline void tracer_apply(const struct tracer_death *death, uint8_t *image)
+{
+    if (death->marks)
+        memcpy(image + death->off, &death->word, sizeof(death->word));
+}
+
+static inline bool tracer_same_death(const struct tracer_death *a, const struct tracer_death *b)
+{
+    return a->marks == b->marks && (!a->marks || (a->off == b->off && a->word == b->word));
+}
+
+#endif

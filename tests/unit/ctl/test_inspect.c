@@ -1,0 +1,124 @@
+/*
+ * test_inspect.c - what there is and who uses it
+ */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <broker.h>
+
+#include "fixture.h"
+
+TestSuite(ctl_inspect, .init = fixture_start, .fini = fixture_stop, .timeout = 60);
+
+static void make_objects(void)
+{
+    EXPECT("dict set stock.a k 1", 0, "");
+    EXPECT("dict set stock.b k 1", 0, "");
+    EXPECT("queue put jobs 1", 0, "");
+    EXPECT("lock create till", 0, "");
+}
+
+/* The first column of what a line prints, one word after the other. */
+static void expect_names(const char *line, const char *wanted)
+{
+    struct run r = run(line);
+    char names[512] = "";
+
+    cr_assert_eq(r.code, 0, "%s: %s", line, r.err);
+    for (char *row = strtok(r.out, "\n"); row != NULL; row = strtok(NULL, "\n")) {
+        (void)strncat(names, row, strcspn(row, "\t"));
+        (void)strcat(names, " ");
+    }
+    cr_assert_str_eq(names, wanted, "%s", line);
+    run_free(&r);
+}
+
+Test(ctl_inspect, ls_filters_by_prefix_glob_and_type)
+{
+    EXPECT("ls", 0, "");
+    make_objects();
+    expect_names("ls", "jobs stock.a stock.b till ");
+    expect_names("ls stock", "stock.a stock.b ");
+    expect_names("ls stock.b", "stock.b ");
+    expect_names("ls *.a", "stock.a ");
+    expect_names("ls stock.[bc]", "stock.b ");
+    expect_names("ls *", "jobs stock.a stock.b till ");
+    expect_names("ls nothing*", "");
+    expect_names("ls --type dict", "stock.a stock.b ");
+    expect_names("ls --type lock", "till ");
+    expect_names("ls --type queue s", "");
+    EXPECT_SAYS("ls --type dictt", 2, "there is no type");
+    EXPECT_SAYS("ls a b", 2, "one too many");
+    EXPECT("ls --json --type lock", 0, "[{\"name\":\"till\",\"type\":\"lock\",\"bytes\":512}]\n");
+    EXPECT("ls --json none", 0, "[]\n");
+    EXPECT("ls -q", 0, "");
+}
+
+Test(ctl_inspect, stat_tells_all_numbers)
+{
+    struct run r;
+
+    make_objects();
+    r = run("stat jobs");
+    cr_assert(run_starts(r.out, "name\tjobs\ntype\tqueue\nbytes\t"), "%s", r.out);
+    cr_assert_not_null(strstr(r.out, "\nitems\t1\n"));
+    run_free(&r);
+    r = run("stat jobs --json");
+    cr_assert(run_starts(r.out, "{\"name\":\"jobs\",\"type\":\"queue\",\"bytes\":"), "%s", r.out);
+    run_free(&r);
+    EXPECT_SAYS("stat job", 10, "did you mean \"jobs\"?");
+    EXPECT_SAYS("stat", 2, "NAME");
+}
+
+Test(ctl_inspect, clients_shows_who_is_attached_and_what_it_holds)
+{
+    char wanted[64];
+    broker_lock *lock;
+    broker *b;
+    struct run r;
+
+    cr_assert_eq(broker_open(NULL, &b), 0);
+    cr_assert_eq(broker_lock_open(b, "till", NULL, &lock), 0);
+    cr_assert_eq(broker_lock_acquire(lock, 0, NULL), 0);
+    r = run("clients");
+    (void)snprintf(wanted, sizeof(wanted), "\t%d\t%d\t", (int)getpid(), (int)getuid());
+    cr_assert_not_null(strstr(r.out, wanted), "%s", r.out);
+    run_free(&r);
+    r = run("locks");
+    (void)snprintf(wanted, sizeof(wanted), "\t%d\t", (int)getpid());
+    cr_assert_not_null(strstr(r.out, wanted), "%s", r.out);
+    cr_assert_not_null(strstr(r.out, "\tyes\t1\t0\n"), "%s", r.out);
+    run_free(&r);
+    cr_assert_eq(broker_lock_release(lock), 0);
+    EXPECT("locks", 0, "");
+    EXPECT("locks --json", 0, "[]\n");
+    broker_lock_close(lock);
+    broker_close(b);
+}
+
+Test(ctl_inspect, rm_removes_what_it_can_and_tells_the_rest)
+{
+    make_objects();
+    EXPECT_SAYS("rm jobs nothing stock.a", 10, "there is no object \"nothing\"");
+    expect_names("ls", "stock.b till ");
+    EXPECT("rm stock.b till", 0, "");
+    EXPECT("ls", 0, "");
+    EXPECT_SAYS("rm", 2, "NAME");
+}
+
+Test(ctl_inspect, no_command_tells_the_state)
+{
+    char wanted[64];
+    struct run r = run("");
+
+    cr_assert_eq(r.code, 0);
+    (void)snprintf(wanted, sizeof(wanted), "process: %d", (int)instance_pid(instance));
+    cr_assert_not_null(strstr(r.out, wanted), "%s", r.out);
+    cr_assert_not_null(strstr(r.out, instance_address(instance)));
+    run_free(&r);
+    r = run("--json");
+    (void)snprintf(wanted, sizeof(wanted), "\"pid\":%d,", (int)instance_pid(instance));
+    cr_assert_not_null(strstr(r.out, wanted), "%s", r.out);
+    run_free(&r);
+}
