@@ -235,7 +235,7 @@ static int enter(struct bri_txn *t, struct bri_object *o)
 
     if (r == 0 && o->root != NULL && atomic_load(&o->slot->chores) != 0) {
         bri_abort(t);
-        r = bri_heap_finish_chores(o);
+        r = bri_heap_finish_chores(o, BRI_PATIENCE);
         if (r == 0)
             r = bri_begin(t, o, BRI_PATIENCE);
     }

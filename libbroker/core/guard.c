@@ -541,6 +541,9 @@ int bri_end(struct bri_txn *t, int r)
         bri_heap_apply_frees(t);
         if (__builtin_expect(t->failed == 0, 1)) {
             bri_commit(t);
+            /* What it freed goes back now, in bounded sections; if that must wait, others do it. */
+            if (__builtin_expect(t->released, 0))
+                (void)bri_heap_finish_chores(t->o, -BRI_MILLISECOND);
             return r;
         }
     }

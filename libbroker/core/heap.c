@@ -479,13 +479,13 @@ void bri_heap_chores(struct bri_txn *t)
         atomic_store_explicit(&o->slot->chores, 0, memory_order_relaxed);
 }
 
-int bri_heap_finish_chores(struct bri_object *o)
+int bri_heap_finish_chores(struct bri_object *o, int64_t deadline_ns)
 {
     struct bri_txn t;
     int r;
 
     while (o->root != NULL && atomic_load_explicit(&o->slot->chores, memory_order_relaxed) != 0) {
-        r = bri_begin(&t, o, BRI_PATIENCE); /* does some of them */
+        r = bri_begin(&t, o, deadline_ns); /* does some of them */
         if (r < 0)
             return r;
         bri_commit(&t);

@@ -59,8 +59,11 @@ void bri_heap_clear(struct bri_txn *t);
  */
 void bri_heap_chores(struct bri_txn *t);
 
-/* Runs the chores to their end, a bounded section at a time. 0 or what bri_begin() says. */
-int bri_heap_finish_chores(struct bri_object *o);
+/*
+ * Runs the chores to their end, a bounded section at a time, each waiting for the guard at most
+ * @deadline_ns as in bri_lock(). 0, or what bri_begin() says.
+ */
+int bri_heap_finish_chores(struct bri_object *o, int64_t deadline_ns);
 
 /*
  * A run of pages for @bytes that this session fills outside the guard: tagged, and listed in the

@@ -393,7 +393,7 @@ static int give_memory(struct bri_object *o)
         bri_heap_clear(&t);
         r = bri_end(&t, 0);
         if (r == 0)
-            r = bri_heap_finish_chores(o);
+            r = bri_heap_finish_chores(o, -2 * BRI_MILLISECOND);
         if (r < 0)
             return r;
     }

@@ -39,8 +39,8 @@ struct bri_listing {
 void bri_registry_format(struct bri_arena *a);
 
 /*
- * Finds or makes an object and binds it. BADNAME (empty, longer than 255 bytes, not UTF-8, with control
- * characters), EXISTS, NOTFOUND, WRONGTYPE, MISMATCH, NOMEM, and what bri_begin() may say.
+ * Finds or makes an object and binds it. BADNAME (empty, longer than 255 bytes, not UTF-8, with
+ * control characters), EXISTS, NOTFOUND, WRONGTYPE, MISMATCH, NOMEM, and what bri_begin() may say.
  */
 int bri_registry_open(
     struct bri_arena *a, const struct bri_open *open, struct bri_object *out_object);

@@ -422,7 +422,7 @@ static int free_session(struct bri_object *session, int64_t patience_ns)
     bri_heap_clear(&t);
     r = bri_end(&t, 0);
     if (r == 0)
-        r = bri_heap_finish_chores(session);
+        r = bri_heap_finish_chores(session, patience_ns);
     if (r < 0)
         return r;
     bare.root = NULL; /* the root page itself goes: this section must not need its journal */

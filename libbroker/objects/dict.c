@@ -601,11 +601,7 @@ static int clear_try(struct bri_txn *t, void *arg)
 
 int bri_dict_clear(struct bri_handle *h)
 {
-    int r = h->object.att == NULL ? BROKER_ACCESS : bri_section(&h->object, clear_try, NULL);
-
-    if (r == 0)
-        (void)bri_heap_finish_chores(&h->object); /* whoever comes next goes on with it */
-    return r;
+    return h->object.att == NULL ? BROKER_ACCESS : bri_section(&h->object, clear_try, NULL);
 }
 
 /* ---- the type ---- */
