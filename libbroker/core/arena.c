@@ -4,7 +4,6 @@
  * A creator that dies leaves a file without magic, which nobody maps; the daemon removes it and
  * starts again.
  */
-#define XXH_INLINE_ALL
 #include "core/arena.h"
 
 #include <errno.h>
@@ -17,7 +16,6 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include <broker/errors.h>
 
@@ -31,11 +29,6 @@
 #define DEFAULT_SESSIONS 256u
 #define MAX_SESSIONS 8192u
 #define FIXED_TAG ((uint64_t)UINT32_MAX << 32) /* owner of the tables: nobody's slot */
-
-uint64_t bri_hash(const struct bri_arena *a, const void *data, size_t size)
-{
-    return XXH3_64bits_withSecret(data, size, a->secret, BRI_SECRET_SIZE);
-}
 
 static uint64_t round_up(uint64_t n, uint64_t to)
 {

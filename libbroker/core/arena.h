@@ -89,7 +89,4 @@ int bri_arena_view(void *image, uint64_t size, struct bri_arena **out_arena);
 /* Unmaps; the arena itself stays. NULL is allowed. */
 void bri_arena_unmap(struct bri_arena *arena);
 
-/* 64-bit hash of bytes, keyed by the arena's secret. */
-uint64_t bri_hash(const struct bri_arena *a, const void *data, size_t size);
-
 #endif

@@ -7,6 +7,7 @@
 
 #include <broker/errors.h>
 
+#include "core/hash.h"
 #include "core/heap.h"
 #include "core/lock.h"
 #include "core/pages.h"

@@ -10,6 +10,7 @@
 #include <broker.h>
 
 #include "core/audit.h"
+#include "core/hash.h"
 #include "core/heap.h"
 #include "core/pages.h"
 #include "core/type.h"

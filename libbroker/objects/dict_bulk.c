@@ -9,6 +9,7 @@
 
 #include <broker.h>
 
+#include "core/hash.h"
 #include "core/heap.h"
 #include "core/wait.h"
 #include "engine_ops.h"

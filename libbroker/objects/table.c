@@ -11,16 +11,20 @@
 #include <broker/errors.h>
 
 #include "core/audit.h"
+#include "core/hash.h"
 #include "core/heap.h"
 #include "core/pages.h"
 
 #define FANOUT 1024u /* references in a page */
 #define MAX_HEIGHT 3u
+#define LINE_PAIR 128u
 #define MAX_CHAIN 65536u       /* entries in one bucket; the walk's bound */
 #define GIVEN_OTHER (1u << 31) /* in key_size: the key as given follows the value */
 #define OVERWRITE_MAX 512u     /* bytes that go through the journal rather than into a new block */
-#define SHRINK_ABOVE 4u        /* buckets an entry */
-#define MERGES_AT_ONCE 4
+#define GROW_BELOW                                                                                 \
+    2u /* buckets an entry: few keys share one, and a lookup seldom meets another entry */
+#define SHRINK_ABOVE 8u /* buckets an entry */
+#define MERGES_AT_ONCE 10
 
 struct entry_shm {
     uint32_t hash;       /* [const] */
@@ -34,8 +38,10 @@ struct entry_shm {
 size_t bri_entry_size(const struct bri_table_key *key, size_t value_size)
 {
     size_t given = key->given_size != 0 ? sizeof(uint32_t) + key->given_size : 0;
+    size_t size = sizeof(struct entry_shm) + key->size + value_size + given;
 
-    return sizeof(struct entry_shm) + key->size + value_size + given;
+    /* Two cache lines and no more, for what would else lie across three. */
+    return size > LINE_PAIR - 32 && size < LINE_PAIR ? LINE_PAIR : size;
 }
 
 uint8_t *bri_entry_fill(void *memory, const struct bri_table_key *key, size_t value_size)
@@ -165,6 +171,8 @@ int bri_table_find(const struct bri_object *o, const struct bri_table_shm *table
         s = head_at(o, unit);
         if (s == NULL)
             return BROKER_CORRUPT;
+        __builtin_prefetch(
+            (const uint8_t *)s + 64); /* most of the value, on the way with the head */
         if (load32(&s->hash) == key->hash) {
             if (bri_entry_at(o, unit, out_entry) < 0)
                 return BROKER_CORRUPT;
@@ -334,9 +342,10 @@ void bri_table_insert(struct bri_txn *t, struct bri_table_shm *table, uint64_t o
         if (!add_segment(t, table, 0))
             return;
         bri_set64(t, &table->n_buckets, FANOUT); /* the page is there anyway */
-    } else if (table->n_entries >= table->n_buckets) {
-        split(t, table);
     }
+    for (unsigned i = 0; i < GROW_BELOW && t->failed == 0; i++)
+        if (table->n_entries >= table->n_buckets / GROW_BELOW)
+            split(t, table);
     if (t->failed != 0 || bri_entry_at(t->o, unit, &e) < 0)
         return;
     bucket = bucket_at(t->o, table, bucket_of(e.hash, table->n_buckets));
