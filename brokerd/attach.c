@@ -366,7 +366,7 @@ static int on_message(sd_event_source *source, int fd, uint32_t events, void *ar
         take_message(c, &m, (size_t)n);
         return 0;
     }
-    brokerd_client_check_session(c);
+    brokerd_client_check_session(c, true);
     brokerd_client_disconnect(c);
     return 0;
 }

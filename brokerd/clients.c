@@ -15,6 +15,7 @@
 #include <broker/errors.h>
 
 #include "core/session.h"
+#include "image.h"
 
 #define REAP_PATIENCE (-5 * BRI_MILLISECOND)
 
@@ -119,8 +120,8 @@ static bool try_reap(struct brokerd_client *c)
         brokerd_log(LOG_ERR, &about, "session %u cannot be taken back: %s", c->session,
             broker_error_text(r));
     else if (c->died)
-        brokerd_log(LOG_INFO, &about, "a client of the arena %s died; what it held was given back",
-            c->arena->name);
+        brokerd_log(LOG_INFO, &about,
+            "a client of the arena %s is gone; what it held was given back", c->arena->name);
     forget_session(c);
     return true;
 }
@@ -137,16 +138,30 @@ void brokerd_client_end_session(struct brokerd_client *c, bool died)
         brokerd_retry_soon(c->daemon);
 }
 
-void brokerd_client_check_session(struct brokerd_client *c)
+/* After exec. Whoever has no part of the arena in its memory cannot be in the middle of anything
+ * there. */
+static bool is_another_program(const struct brokerd_client *c, bool thoroughly)
+{
+    const struct bri_arena *map = c->arena->map;
+
+    return c->pidfd >= 0 &&
+           (brokerd_image_is_smaller(c->peer.pid, map->size) ||
+               (thoroughly && brokerd_image_lacks(c->peer.pid, map->fd))) &&
+           !brokerd_pidfd_ended(c->pidfd); /* what we saw was this process, and no later one */
+}
+
+void brokerd_client_check_session(struct brokerd_client *c, bool thoroughly)
 {
     struct look l = {.session = c->session};
 
-    if (c->session == BROKERD_NO_SESSION || brokerd_arena_run(c->arena, look, &l) < 0)
+    if (c->session == BROKERD_NO_SESSION || c->is_over || brokerd_arena_run(c->arena, look, &l) < 0)
         return;
     if (l.generation != c->generation)
         forget_session(c);
     else if (l.info.status == BRI_SESSION_DEAD) /* it began to leave, and could not finish */
         brokerd_client_end_session(c, false);
+    else if (is_another_program(c, thoroughly))
+        brokerd_client_end_session(c, true);
 }
 
 bool brokerd_clients_retry(struct brokerd *d)
@@ -204,7 +219,8 @@ static void take_over(struct brokerd *d, struct brokerd_arena *arena, const stru
     c->peer =
         (struct brokerd_peer){.pid = (pid_t)l->info.pid, .uid = l->info.uid, .gid = l->info.gid};
     if (pidfd >= 0 && l->info.status == BRI_SESSION_LIVE) {
-        (void)brokerd_client_watch(c, arena, l->session, pidfd);
+        if (brokerd_client_watch(c, arena, l->session, pidfd))
+            brokerd_client_check_session(c, true);
         return;
     }
     own_session(c, arena, l->session, l->generation, pidfd);
@@ -216,7 +232,7 @@ void brokerd_clients_scan(struct brokerd *d, struct brokerd_arena *arena)
     /* Those without a connection cannot tell us that they have left. */
     for (struct brokerd_client *c = d->clients; c != NULL; c = c->next)
         if (c->arena == arena && c->sock < 0)
-            brokerd_client_check_session(c);
+            brokerd_client_check_session(c, false);
     for (uint32_t i = 0; arena->map != NULL && !arena->has_ended && i < arena->map->n_sessions;
          i++) {
         struct look l = {.session = i};

@@ -42,8 +42,12 @@ bool brokerd_client_watch(
 /* Takes the client's session back, now or when nobody is in the way any more. */
 void brokerd_client_end_session(struct brokerd_client *c, bool died);
 
-/* The session was given back by its own process: nothing is to be done when that dies. */
-void brokerd_client_check_session(struct brokerd_client *c);
+/*
+ * For a client whose connection has ended: finds out whether the session was given back by its own
+ * process, or the process runs another program since. @thoroughly also where that is dear to find
+ * out.
+ */
+void brokerd_client_check_session(struct brokerd_client *c, bool thoroughly);
 
 /* Looks through an arena's table for sessions that nobody watches: after a start, and to complete
  * what others began. */

@@ -16,8 +16,10 @@
  * - LEAVE: struct bri_attach_request -> reply: takes back the session of this connection, which
  *   never was used.
  *
- * The daemon learns from the kernel who asks. That a connection ends means nothing: the session
- * lives as long as its process, or until the process itself gives it back in the arena.
+ * The daemon learns from the kernel who asks. The session lives as long as its process runs the
+ * program that attached, or until the process itself gives it back in the arena. That a connection
+ * ends means nothing by itself; but a client maps the arena before it lets go of its connection: a
+ * process without both is taken for one that has become another program (exec).
  */
 #ifndef BRI_ATTACH_H
 #define BRI_ATTACH_H

@@ -335,6 +335,13 @@ static int audit_sessions(struct bri_arena *a, struct bri_audit *audit)
     return 0;
 }
 
+static bool has_status(const struct bri_slot_shm *s, uint32_t status)
+{
+    uint32_t is = atomic_load(&s->status);
+
+    return is == status || (status == BRI_SLOT_DYING && is == BRI_SLOT_BURIED);
+}
+
 /* Counts a list of slots; all must have @status and lie in slot pages. */
 static uint64_t check_slot_list(
     struct bri_audit *audit, const struct bri_object *reg, uint32_t first, uint32_t status)
@@ -344,7 +351,7 @@ static uint64_t check_slot_list(
     for (uint32_t slot = first; slot != 0; n++) {
         const struct bri_slot_shm *s = bri_slot_at(reg->arena, slot);
 
-        if (s == NULL || n > MAX_SLOT_LIST || atomic_load(&s->status) != status) {
+        if (s == NULL || n > MAX_SLOT_LIST || !has_status(s, status)) {
             bri_audit_fail(
                 audit, reg, "a list of slots is broken at number %llu", (unsigned long long)n);
             break;

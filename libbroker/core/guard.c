@@ -248,7 +248,9 @@ static __attribute__((noinline)) int begin_slow(struct bri_txn *t, int locked)
     give_run(o);
     if (atomic_load_explicit(&s->generation, memory_order_relaxed) != o->generation)
         r = BROKER_GONE;
-    else if (atomic_load_explicit(&s->damaged, memory_order_relaxed) != 0)
+    else if (o->root != NULL && present(o).root != o->root)
+        r = BROKER_GONE; /* generation 0 is any destroyed object's */
+    else if (atomic_load_explicit(&s->damaged, memory_order_relaxed) != 0 && !o->burying)
         r = BROKER_CORRUPT;
     else if (o->root != NULL && atomic_load_explicit(&s->chores, memory_order_relaxed) != 0)
         bri_heap_chores(t);

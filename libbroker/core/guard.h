@@ -46,6 +46,7 @@ struct bri_object {
     uint64_t generation;
     uint32_t id; /* slot number */
     uint32_t type;
+    bool burying; /* damage is no hindrance: it is being destroyed */
     struct bri_attachment_shm
         *att; /* this session's; NULL for the core's own use and for readers */
     /* Only while `att` is being reaped: the session it belongs to, and the generation of that

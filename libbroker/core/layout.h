@@ -100,7 +100,8 @@ struct bri_slot_shm {
 enum bri_slot_status {
     BRI_SLOT_FREE = 0,
     BRI_SLOT_LIVE = 1,
-    BRI_SLOT_DYING = 2, /* no name any more; its memory is being given back */
+    BRI_SLOT_DYING = 2,  /* no name any more; its memory is being given back */
+    BRI_SLOT_BURIED = 3, /* its memory is back: only the slot is still to be freed */
 };
 
 _Static_assert(sizeof(struct bri_slot_shm) == BRI_SLOT_SIZE, "slot size");

@@ -366,45 +366,75 @@ int bri_registry_destroy(struct bri_arena *a, const char *name)
     return r;
 }
 
+/*
+ * Several may bury one slot at once, and a slot that is buried may live again under another's eyes.
+ * So each step is a section of the slot that first makes sure it still is dying; the last one says
+ * that it is buried, and only then can it be freed. NOTFOUND: there is nothing left to do.
+ */
+static int begin_dying(struct bri_txn *t, struct bri_object *o)
+{
+    int r = bri_begin(t, o, -2 * BRI_MILLISECOND);
+
+    if (r == 0 && atomic_load(&o->slot->status) != BRI_SLOT_DYING) {
+        bri_abort(t);
+        return BROKER_NOTFOUND;
+    }
+    return r == BROKER_GONE ? BROKER_NOTFOUND : r;
+}
+
 /* From here on every section of a handle says GONE, and sleepers wake to hear it. */
 static int announce(struct bri_object *o)
 {
+    const struct bri_type_ops *ops;
     struct bri_txn t;
-    int r = bri_begin(&t, o, -2 * BRI_MILLISECOND);
+    int r;
 
+    o->generation = atomic_load(&o->slot->generation);
+    r = begin_dying(&t, o);
     if (r < 0)
         return r;
-    bri_set_atomic64(&t, &o->slot->generation, 0);
+    ops = bri_type_ops(atomic_load(&o->slot->type));
+    if (ops != NULL && ops->gone != NULL)
+        ops->gone(o);
+    if (o->generation != 0)
+        bri_set_atomic64(&t, &o->slot->generation, 0);
     for (unsigned i = 0; i < BRI_N_CHANNELS; i++)
         bri_wake(&t, i, BRI_WAKE_ALL);
     return bri_end(&t, 0);
 }
 
-/* All the memory of an object that nobody can reach any more. */
-static int give_memory(struct bri_object *o)
+/* All the memory of an object that nobody can reach any more, but its root page. */
+static int clear_heap(struct bri_object *o)
 {
-    struct bri_object bare = *o;
     struct bri_txn t;
-    int r;
+    int r = begin_dying(&t, o);
+    uint32_t root;
 
-    if (o->root != NULL) {
-        r = bri_begin(&t, o, -2 * BRI_MILLISECOND);
-        if (r < 0)
-            return r;
-        bri_heap_clear(&t);
-        r = bri_end(&t, 0);
-        if (r == 0)
-            r = bri_heap_finish_chores(o, -2 * BRI_MILLISECOND);
-        if (r < 0)
-            return r;
-    }
-    bare.root = NULL;
-    r = bri_begin(&t, &bare, -2 * BRI_MILLISECOND);
     if (r < 0)
         return r;
-    if (atomic_load(&bare.slot->root_page) != 0)
-        bri_give_back(&t, atomic_load(&bare.slot->root_page), 1);
-    bri_set_atomic32(&t, &bare.slot->root_page, 0);
+    root = atomic_load(&o->slot->root_page);
+    if (root != 0 && bri_page_tag(o->arena, root) == bri_tag(o->id, BRI_PAGE_ROOT, 1)) {
+        o->root = bri_page_at(o->arena, root);
+        bri_heap_clear(&t);
+    }
+    r = bri_end(&t, 0);
+    if (r == 0)
+        r = bri_heap_finish_chores(o, -2 * BRI_MILLISECOND);
+    o->root = NULL; /* the next section gives it away: it must not need its journal */
+    return r == BROKER_CORRUPT ? 0 : r;
+}
+
+static int give_root(struct bri_object *o)
+{
+    struct bri_txn t;
+    int r = begin_dying(&t, o);
+
+    if (r < 0)
+        return r;
+    if (atomic_load(&o->slot->root_page) != 0)
+        bri_give_back(&t, atomic_load(&o->slot->root_page), 1);
+    bri_set_atomic32(&t, &o->slot->root_page, 0);
+    bri_set_atomic32(&t, &o->slot->status, BRI_SLOT_BURIED);
     return bri_end(&t, 0);
 }
 
@@ -429,6 +459,8 @@ static int free_slot(struct bri_object *registry, uint32_t slot)
             link = &s->next_free;
             continue;
         }
+        if (atomic_load(&s->status) != BRI_SLOT_BURIED)
+            break;
         bri_set32(&t, link, s->next_free);
         bri_set32(&t, &s->next_free, reg->free_slots);
         bri_set32(&t, &reg->free_slots, slot);
@@ -441,33 +473,22 @@ static int free_slot(struct bri_object *registry, uint32_t slot)
 
 static int bury_one(struct bri_object *registry, uint32_t slot)
 {
-    struct bri_arena *a = registry->arena;
-    struct bri_slot_shm *s = bri_slot_at(a, slot);
-    const struct bri_type_ops *ops;
-    struct bri_object o;
-    uint32_t root;
+    struct bri_object o = {.arena = registry->arena,
+        .slot = bri_slot_at(registry->arena, slot),
+        .id = slot,
+        .burying = true};
     int r;
 
-    if (s == NULL)
+    if (o.slot == NULL)
         return BROKER_CORRUPT;
-    (void)bri_lock_bury(&s->word);
-    /* Quarantined or not, it goes. */
-    atomic_store(&s->damaged, 0);
-    r = bri_object_bind(a, slot, &o);
+    (void)bri_lock_bury(&o.slot->word);
+    r = announce(&o);
+    o.generation = 0;
     if (r == 0)
-        r = announce(&o);
-    if (r < 0 && r != BROKER_GONE)
-        return r;
-    root = atomic_load(&s->root_page);
-    if (root != 0 && bri_page_tag(a, root) != bri_tag(slot, BRI_PAGE_ROOT, 1))
-        root = 0;
-    o = (struct bri_object){
-        .arena = a, .slot = s, .id = slot, .root = root != 0 ? bri_page_at(a, root) : NULL};
-    ops = bri_type_ops(atomic_load(&s->type));
-    if (ops != NULL && ops->gone != NULL)
-        ops->gone(&o);
-    r = give_memory(&o); /* generation 0: nobody else's object */
-    return r < 0 && r != BROKER_CORRUPT ? r : free_slot(registry, slot);
+        r = clear_heap(&o);
+    if (r == 0)
+        r = give_root(&o);
+    return r < 0 && r != BROKER_NOTFOUND ? r : free_slot(registry, slot);
 }
 
 int bri_registry_bury(struct bri_arena *a)
@@ -486,7 +507,7 @@ int bri_registry_bury(struct bri_arena *a)
         const struct bri_slot_shm *s = bri_slot_at(a, slot);
 
         slots[n++] = slot;
-        slot = s != NULL && atomic_load(&s->status) == BRI_SLOT_DYING ? s->next_free : 0;
+        slot = s != NULL ? s->next_free : 0;
     }
     bri_abort(&t);
     for (uint32_t i = 0; i < n; i++) {

@@ -464,7 +464,8 @@ int bri_session_reap(struct bri_arena *a, uint32_t number, bool died, int64_t pa
         if (r < 0 && r != BROKER_TIMEDOUT && r != BROKER_CORRUPT)
             return r;
     }
-    return stuck > 0 ? BROKER_TIMEDOUT : free_session(&session, patience_ns);
+    r = stuck > 0 ? BROKER_TIMEDOUT : free_session(&session, patience_ns);
+    return r == BROKER_GONE ? 0 : r; /* another finished it */
 }
 
 int bri_session_reap_object(struct bri_object *o, uint32_t number)

@@ -26,8 +26,9 @@
  * within a second otherwise.
  * - The daemon may be stopped, killed or upgraded at any time; programs that are attached do not
  * notice.
- * - A session lasts as long as its process, or until broker_close(): a program that is left by exec
- * keeps what it held until the process ends, so close the broker before.
+ * - exec ends the session when the daemon sees that the process no longer maps the memory; so does
+ * exit without broker_close(). Without a daemon, what a program held that left by exec stays with
+ * its process.
  * - Signal handlers and other threads' cancellation: an operation called from a handler that
  * interrupted another one returns BROKER_BUSY; leave no operation by longjmp.
  * - A process that is stopped (SIGSTOP, a debugger) in the middle of an operation holds up those

@@ -130,7 +130,7 @@ static int audit_arena(struct check *c, struct bri_arena *arena, bool quiet_aren
 {
     struct bri_audit audit = {.report = note_problem, .arg = c, .quiet_arena = quiet_arena};
     broker_buffer buffer = BROKER_BUFFER_INIT;
-    broker_value rows;
+    broker_value rows = broker_nil();
     int r, code;
 
     bri_pack_start(&c->pack, &c->rows);

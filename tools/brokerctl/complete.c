@@ -73,9 +73,7 @@ static int complete_words(struct ctl *ctl, char **words, int n)
     const struct ctl_type *type = ctl_find_type(words[0]);
     bool is_help = strcmp(words[0], "help") == 0;
 
-    if (n == 1)
-        offer_commands(prefix);
-    else if (is_help && n == 2)
+    if (n == 1 || (is_help && n == 2))
         offer_commands(prefix);
     else if (is_help && n == 3 && ctl_find_type(words[1]) != NULL)
         offer_verbs(ctl_find_type(words[1]), prefix);

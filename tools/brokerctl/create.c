@@ -19,6 +19,15 @@ struct create {
     broker_buffer buffer;                 /* options are scalars: it stays empty */
 };
 
+static int read_option(struct create *c, int i, const char *arg, struct ctl_remark *why)
+{
+    const struct ctl_option *option = &c->type->options[i];
+    const struct ctl_parameter parameter = {option->kind, option->name, CTL_FORM_JSON};
+
+    return ctl_read_argument(
+        &parameter, (struct ctl_text){arg, strlen(arg)}, &c->buffer, &c->values[i], why);
+}
+
 static error_t parse_option(int key, char *arg, struct argp_state *state, void *own)
 {
     struct create *c = own;
@@ -35,8 +44,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state, void *
     option = &c->type->options[i];
     if (option->kind == BRI_ARG_BOOL)
         c->values[i] = broker_bool(true);
-    else if (ctl_read_argument(option->kind, option->name, (struct ctl_text){arg, strlen(arg)},
-                 CTL_FORM_JSON, &c->buffer, &c->values[i], &why) < 0)
+    else if (read_option(c, i, arg, &why) < 0)
         argp_error(state, "%s: %s", option->flag, why.text);
     return 0;
 }
@@ -47,9 +55,9 @@ static void make_options(const struct ctl_type *type, struct argp_option *list)
 
     for (unsigned i = 0; i < type->n_options; i++) {
         const struct ctl_option *option = &type->options[i];
-        size_t length = strlen(option->name);
-        bool is_size = length > 6 && strcmp(option->name + length - 6, "_bytes") == 0;
-        const char *arg = option->kind == BRI_ARG_DURATION ? "DURATION" : is_size ? "SIZE" : "N";
+        const char *arg = option->kind == BRI_ARG_DURATION ? "DURATION"
+                          : ctl_is_size(option->name)      ? "SIZE"
+                                                           : "N";
 
         if (option->flag == NULL)
             continue;
@@ -76,7 +84,7 @@ int ctl_create(struct ctl *ctl, const struct ctl_type *type, int argc, char **ar
         .max_words = 1};
     struct bri_handle *handle;
     struct ctl_words words;
-    const char *name;
+    struct ctl_target target = {type, "create", NULL};
     int code;
 
     if (type->n_options > CTL_MAX_OPTIONS)
@@ -86,9 +94,9 @@ int ctl_create(struct ctl *ctl, const struct ctl_type *type, int argc, char **ar
     make_options(type, options);
     if (!ctl_parse(ctl, &syntax, argc, argv, &words))
         return 0;
-    name = words.words[0];
+    target.name = words.words[0];
     free(words.words);
-    code = ctl_open_object(ctl, type, "create", name, c.mode, c.values, &handle);
+    code = ctl_open_object(ctl, &target, c.mode, c.values, &handle);
     if (code == 0)
         bri_dispatch_close(handle);
     return code;

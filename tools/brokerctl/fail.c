@@ -124,20 +124,20 @@ const char *ctl_type_of(struct ctl *ctl, const char *name)
     return found;
 }
 
-static int fail_wrong_type(
-    struct ctl *ctl, const struct ctl_type *type, const char *verb, const char *name)
+static int fail_wrong_type(struct ctl *ctl, const struct ctl_target *target)
 {
+    const char *name = target->name, *type = target->type->name;
     const char *real = ctl_type_of(ctl, name);
     const struct ctl_type *other = real != NULL ? ctl_find_type(real) : NULL;
 
     if (other == NULL)
         return ctl_fail_last(BROKER_WRONGTYPE);
-    if (ctl_find_operation(other, verb) != NULL)
+    if (ctl_find_operation(other, target->verb) != NULL)
         return ctl_fail(BROKER_WRONGTYPE, "\"%s\" is no %s but a %s: write `brokerctl %s %s %s`",
-            name, type->name, real, real, verb, name);
+            name, type, real, real, target->verb, name);
     return ctl_fail(BROKER_WRONGTYPE,
-        "\"%s\" is no %s but a %s: `brokerctl help %s` tells what can be done with it", name,
-        type->name, real, real);
+        "\"%s\" is no %s but a %s: `brokerctl help %s` tells what can be done with it", name, type,
+        real, real);
 }
 
 int ctl_fail_no_object(struct ctl *ctl, const struct ctl_type *type, const char *name)
@@ -169,20 +169,21 @@ int ctl_fail_no_object(struct ctl *ctl, const struct ctl_type *type, const char 
         kind, name, kind, kind);
 }
 
-int ctl_fail_open(
-    struct ctl *ctl, const struct ctl_type *type, const char *verb, const char *name, int r)
+int ctl_fail_open(struct ctl *ctl, const struct ctl_target *target, int r)
 {
+    const char *name = target->name;
+
     switch (r) {
     case BROKER_NOTFOUND:
-        return ctl_fail_no_object(ctl, type, name);
+        return ctl_fail_no_object(ctl, target->type, name);
     case BROKER_WRONGTYPE:
-        return fail_wrong_type(ctl, type, verb, name);
+        return fail_wrong_type(ctl, target);
     case BROKER_EXISTS:
         return ctl_fail(r, "there is an object \"%s\" already; --exist-ok takes it as it is", name);
     case BROKER_MISMATCH:
         return ctl_fail(r,
             "the %s \"%s\" is there with other options; `brokerctl stat %s` shows which",
-            type->name, name, name);
+            target->type->name, name, name);
     default:
         return ctl_fail_last(r);
     }

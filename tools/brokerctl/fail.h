@@ -24,9 +24,15 @@ void ctl_note(const struct ctl *ctl, const char *format, ...) __attribute__((for
 /* Tells why an operation on the object @name failed with @r; gives its exit code. */
 int ctl_fail_operation(const struct ctl_operation *op, const char *name, int r);
 
+/* What a command is about. */
+struct ctl_target {
+    const struct ctl_type *type;
+    const char *verb;
+    const char *name; /* of the object */
+};
+
 /* Tells why an object could not be opened or created with @r; gives its exit code. */
-int ctl_fail_open(
-    struct ctl *ctl, const struct ctl_type *type, const char *verb, const char *name, int r);
+int ctl_fail_open(struct ctl *ctl, const struct ctl_target *target, int r);
 
 /* Tells that there is no object @name (of @type, if not NULL), and which one may have been meant.
  */

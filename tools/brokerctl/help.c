@@ -3,6 +3,7 @@
  */
 #include "help.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,23 +43,19 @@ static void define(FILE *f, const char *term, unsigned width, const char *meanin
     ctl_wrap(f, meaning, width + 4, width + 4);
 }
 
-void ctl_word_name(const char *name, char *out, size_t size)
-{
-    size_t i;
-
-    for (i = 0; name[i] != '\0' && i + 1 < size; i++)
-        out[i] = name[i] == '_' ? '-'
-                                : (char)(name[i] >= 'a' && name[i] <= 'z' ? name[i] - 32 : name[i]);
-    out[i] = '\0';
-}
-
 void ctl_flag_name(const char *name, char *out, size_t size)
 {
-    size_t i;
+    (void)snprintf(out, size, "%s", name);
+    for (; *out != '\0'; out++)
+        if (*out == '_')
+            *out = '-';
+}
 
-    for (i = 0; name[i] != '\0' && i + 1 < size; i++)
-        out[i] = name[i] == '_' ? '-' : name[i];
-    out[i] = '\0';
+void ctl_word_name(const char *name, char *out, size_t size)
+{
+    ctl_flag_name(name, out, size);
+    for (; *out != '\0'; out++)
+        *out = (char)toupper((unsigned char)*out);
 }
 
 void ctl_args_doc(const struct ctl_operation *op, char *out, size_t size)

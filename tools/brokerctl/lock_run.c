@@ -143,8 +143,8 @@ static int run_locked(
     broker_value timeout = broker_int(run->timeout_ns);
     struct bri_call acquire = {.op = BRI_OP_LOCK_ACQUIRE, .args = &timeout, .n_args = 1};
     struct bri_call release = {.op = BRI_OP_LOCK_RELEASE};
-    int r, status,
-        code = ctl_open_object(ctl, type, "run", name, BROKER_OPEN_OR_CREATE, NULL, &lock);
+    const struct ctl_target target = {type, "run", name};
+    int r, status, code = ctl_open_object(ctl, &target, BROKER_OPEN_OR_CREATE, NULL, &lock);
 
     if (code != 0)
         return code;

@@ -13,9 +13,10 @@ int ctl_connect(struct ctl *ctl)
     return r < 0 ? ctl_fail_last(r) : 0;
 }
 
-int ctl_open_object(struct ctl *ctl, const struct ctl_type *type, const char *verb,
-    const char *name, broker_mode mode, const broker_value *values, struct bri_handle **out_handle)
+int ctl_open_object(struct ctl *ctl, const struct ctl_target *target, broker_mode mode,
+    const broker_value *values, struct bri_handle **out_handle)
 {
+    const struct ctl_type *type = target->type;
     broker_value options[CTL_MAX_OPTIONS] = {{0}}; /* nil: the default */
     unsigned n = type->n_options < CTL_MAX_OPTIONS ? type->n_options : CTL_MAX_OPTIONS;
     int r, code = ctl_connect(ctl);
@@ -27,8 +28,8 @@ int ctl_open_object(struct ctl *ctl, const struct ctl_type *type, const char *ve
             options[i] = broker_uint((uint64_t)mode);
         else if (values != NULL)
             options[i] = values[i];
-    r = bri_dispatch_open(ctl->broker, type->number, name, options, n, out_handle);
-    return r < 0 ? ctl_fail_open(ctl, type, verb, name, r) : 0;
+    r = bri_dispatch_open(ctl->broker, type->number, target->name, options, n, out_handle);
+    return r < 0 ? ctl_fail_open(ctl, target, r) : 0;
 }
 
 int ctl_fail_call(

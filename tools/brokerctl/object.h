@@ -9,17 +9,18 @@
 
 #include "ctl.h"
 #include "dispatch.h"
+#include "fail.h"
 
 #define CTL_MAX_OPTIONS 16 /* of opening, of any type */
 #define CTL_MAX_ARGS 8     /* of an operation */
 
 /*
- * Attaches and opens the object @name, for the command @verb. @values (CTL_MAX_OPTIONS of them, in
- * the order of the type's options) may be NULL; the mode is set here. 0, or the exit code of a
- * failure that was told.
+ * Attaches and opens the object of a command. @values (CTL_MAX_OPTIONS of them, in the order of the
+ * type's options) may be NULL; the mode is set here. 0, or the exit code of a failure that was
+ * told.
  */
-int ctl_open_object(struct ctl *ctl, const struct ctl_type *type, const char *verb,
-    const char *name, broker_mode mode, const broker_value *values, struct bri_handle **out_handle);
+int ctl_open_object(struct ctl *ctl, const struct ctl_target *target, broker_mode mode,
+    const broker_value *values, struct bri_handle **out_handle);
 
 /* Tells why an operation on the open object failed with @r, and who is in the way; gives its exit
  * code. */

@@ -48,8 +48,6 @@ struct operation {
     bool finishes; /* items are leased, and done once they were written */
 };
 
-_Static_assert(CTL_MAX_ARGS <= 16, "keys of options");
-
 /* ---- words ---- */
 
 static const char *metavar(enum bri_arg kind)
@@ -217,8 +215,8 @@ static int convert(struct operation *o, unsigned i, struct ctl_text text, struct
 {
     const struct ctl_argument *arg = &o->op->args[i];
     char word[64] = "--";
-    int r = ctl_read_argument(
-        arg->kind, arg->name, text, o->form, &o->buffers[i], &o->values[i], remark);
+    const struct ctl_parameter parameter = {arg->kind, arg->name, o->form};
+    int r = ctl_read_argument(&parameter, text, &o->buffers[i], &o->values[i], remark);
 
     if (r >= 0)
         return 0;
@@ -368,7 +366,8 @@ static int run_counted(struct operation *o)
 static int open_and_run(struct operation *o)
 {
     broker_mode mode = ctl_creates(o->op) ? BROKER_OPEN_OR_CREATE : BROKER_OPEN;
-    int code = ctl_open_object(o->ctl, o->type, o->op->command, o->name, mode, NULL, &o->handle);
+    const struct ctl_target target = {o->type, o->op->command, o->name};
+    int code = ctl_open_object(o->ctl, &target, mode, NULL, &o->handle);
 
     if (code != 0)
         return code;

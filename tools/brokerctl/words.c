@@ -134,6 +134,14 @@ int ctl_read_size(const char *text, uint64_t *out_bytes, struct ctl_remark *why)
     return 0;
 }
 
+bool ctl_is_size(const char *name)
+{
+    static const char suffix[] = "_bytes";
+    size_t n = strlen(name);
+
+    return n >= sizeof(suffix) && strcmp(name + n - strlen(suffix), suffix) == 0;
+}
+
 static int read_integer(const char *text, int64_t *out, struct ctl_remark *why)
 {
     const char *digits = text[0] == '-' ? text + 1 : text;
@@ -161,8 +169,6 @@ static int read_bool(const char *text, bool *out, struct ctl_remark *why)
 static int read_scalar(enum bri_arg kind, const char *name, const char *text, broker_value *out,
     struct ctl_remark *why)
 {
-    size_t n = strlen(name);
-    bool is_size = n > 6 && strcmp(name + n - 6, "_bytes") == 0;
     uint64_t u = 0;
     int64_t i = 0;
     bool b = false;
@@ -185,7 +191,7 @@ static int read_scalar(enum bri_arg kind, const char *name, const char *text, br
         *out = broker_int(i);
         return r;
     default:
-        r = is_size ? ctl_read_size(text, &u, why) : ctl_read_count(text, &u, why);
+        r = ctl_is_size(name) ? ctl_read_size(text, &u, why) : ctl_read_count(text, &u, why);
         *out = broker_uint(u);
         return r;
     }
@@ -208,7 +214,9 @@ static int read_string(struct ctl_text text, broker_value *out, struct ctl_remar
 /* Text that was probably meant to be JSON. */
 static bool looks_like_json(struct ctl_text text)
 {
-    return text.size > 0 && memchr("{[\"", text.bytes[0], 3) != NULL;
+    char first = text.size > 0 ? text.bytes[0] : '\0';
+
+    return first == '{' || first == '[' || first == '"';
 }
 
 static int read_json(
@@ -255,20 +263,22 @@ static int read_container(enum bri_arg kind, struct ctl_text text, broker_buffer
                   : refuse(remark, "this must be an array, such as [1, 2]");
 }
 
-int ctl_read_argument(enum bri_arg kind, const char *name, struct ctl_text text, enum ctl_form form,
+int ctl_read_argument(const struct ctl_parameter *parameter, struct ctl_text text,
     broker_buffer *buffer, broker_value *out, struct ctl_remark *remark)
 {
+    enum bri_arg kind = parameter->kind;
+
     remark->text[0] = '\0';
     if (!ctl_is_value(kind)) {
         if (memchr(text.bytes, '\0', text.size) != NULL)
             return refuse(remark, "there is a NUL in it");
-        return read_scalar(kind, name, text.bytes, out, remark);
+        return read_scalar(kind, parameter->name, text.bytes, out, remark);
     }
     if (kind == BRI_ARG_MAP || kind == BRI_ARG_ARRAY)
         return read_container(kind, text, buffer, out, remark);
-    if (form == CTL_FORM_JSON)
+    if (parameter->form == CTL_FORM_JSON)
         return read_value(text, buffer, out, remark);
-    if (form == CTL_FORM_STRING)
+    if (parameter->form == CTL_FORM_STRING)
         return read_string(text, out, remark);
     *out = broker_bin(text.bytes, text.size);
     return 0;

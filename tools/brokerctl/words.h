@@ -44,13 +44,23 @@ int ctl_read_size(const char *text, uint64_t *out_bytes, struct ctl_remark *why)
 /* A whole number that is not negative. BROKER_INVALID, with the reason in @why. */
 int ctl_read_count(const char *text, uint64_t *out_count, struct ctl_remark *why);
 
+/* What an argument or an option is, and how it is written. */
+struct ctl_parameter {
+    enum bri_arg kind;
+    const char *name; /* as in the schema */
+    enum ctl_form form;
+};
+
 /*
- * The value of an argument or option of @kind called @name, of which "..._bytes" is a size.
- * *out points into @text or into @buffer. On success @remark tells what else could have been meant.
- * BROKER_INVALID, TOODEEP, TOOBIG or NOMEM, with the reason in @remark.
+ * The value of an argument. *out points into @text or into @buffer. On success @remark tells why
+ * what looks like JSON is none. BROKER_INVALID, TOODEEP, TOOBIG or NOMEM, with the reason in
+ * @remark.
  */
-int ctl_read_argument(enum bri_arg kind, const char *name, struct ctl_text text, enum ctl_form form,
+int ctl_read_argument(const struct ctl_parameter *parameter, struct ctl_text text,
     broker_buffer *buffer, broker_value *out, struct ctl_remark *remark);
+
+/* Whether an argument or option of this name is a size: "max_bytes". */
+bool ctl_is_size(const char *name);
 
 /* Whether arguments of @kind are written as values, in one of the forms. */
 bool ctl_is_value(enum bri_arg kind);

@@ -9,7 +9,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <broker.h>
+
 #include "core/layout.h"
+#include "core/pages.h"
 #include "fixture.h"
 
 TestSuite(ctl_check, .init = fixture_start, .fini = fixture_stop, .timeout = 60);
@@ -91,10 +94,10 @@ Test(ctl_check, offline_finds_the_arena_by_its_names)
     run_free(&r);
 }
 
-Test(ctl_check, a_guard_that_its_owner_died_with_is_no_problem)
+Test(ctl_check, a_guard_that_is_held_is_as_good_as_free_in_a_copy)
 {
-    const uint32_t nobody = 0x3ffffffe; /* no process has this number */
-    uint64_t at;
+    const uint32_t holder = (uint32_t)gettid(); /* it lives: the live arena would wait for it */
+    struct bri_slot_shm *registry;
     struct stat st;
     uint8_t *arena;
     int fd;
@@ -105,14 +108,40 @@ Test(ctl_check, a_guard_that_its_owner_died_with_is_no_problem)
     cr_assert(fd >= 0 && fstat(fd, &st) == 0);
     arena = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     cr_assert_neq(arena, MAP_FAILED);
-    /* The registry's guard, as if its owner had died between two instructions. */
-    at = ((struct bri_arena_shm *)arena)->slots_off;
-    atomic_store(&((struct bri_slot_shm *)(arena + at))->word, nobody);
+    registry = (struct bri_slot_shm *)(arena + ((struct bri_arena_shm *)arena)->slots_off);
+    atomic_store(&registry->word, holder);
     expect_offline(0, "no problem found (objects: 3,");
-    cr_assert_eq(atomic_load(&((struct bri_slot_shm *)(arena + at))->word), nobody);
-    atomic_store(&((struct bri_slot_shm *)(arena + at))->word, 0);
+    cr_assert_eq(atomic_load(&registry->word), holder);
+    atomic_store(&registry->word, 0);
     (void)munmap(arena, (size_t)st.st_size);
     (void)close(fd);
+}
+
+/* A page that says that it is the registry's, of which the registry knows nothing. */
+static void lose_page(void)
+{
+    struct bri_arena_shm header;
+    uint32_t page;
+    uint64_t tag;
+    int fd = open(instance_arena_path(instance), O_RDONLY | O_CLOEXEC);
+
+    cr_assert_eq(pread(fd, &header, sizeof(header), 0), (ssize_t)sizeof(header));
+    (void)close(fd);
+    page = atomic_load(&header.committed) - 1;
+    tag = bri_tag((uint32_t)(header.slots_off >> BRI_SLOT_SHIFT), BRI_PAGE_RUN, 1);
+    scribble((off_t)(header.pages_off + page * sizeof(struct bri_page_shm)), &tag, sizeof(tag));
+}
+
+Test(ctl_check, while_programs_are_attached_offline_says_so_and_believes_less)
+{
+    broker *b;
+
+    make_objects();
+    lose_page();
+    cr_assert_eq(broker_open(NULL, &b), 0);
+    expect_offline(0, "programs are attached to");
+    broker_close(b);
+    expect_offline(39, "is lost");
 }
 
 Test(ctl_check, damage_is_found_and_has_an_exit_code)

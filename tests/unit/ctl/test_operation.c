@@ -239,16 +239,18 @@ Test(ctl_operation, an_arena_that_is_full_says_so_and_keeps_what_it_has)
     EXPECT("check", 0, NULL);
 }
 
-Test(ctl_operation, a_closed_stdout_is_not_taken_for_something_else)
+Test(ctl_operation, a_closed_stdout_is_not_taken_for_the_connection)
 {
-    const char *const words[] = {"dict", "get", "d", "k", NULL};
+    const char *const words[] = {"queue", "get", "jobs", NULL};
     struct run r;
 
-    EXPECT("dict set d k 1", 0, "");
+    EXPECT("queue create jobs --joinable", 0, "");
+    EXPECT("queue put jobs item", 0, "");
     r = run_to(words, -1);
     cr_assert_eq(r.code, 1, "%d: %s", r.code, r.err);
     cr_assert_not_null(strstr(r.err, "cannot write the output"), "%s", r.err);
     run_free(&r);
+    EXPECT("queue get jobs --timeout 0", 0, "item");
 }
 
 Test(ctl_operation, readers_read_and_may_not_write)

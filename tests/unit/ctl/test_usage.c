@@ -32,7 +32,7 @@ Test(ctl_usage, wrong_arguments_name_the_right_ones)
     EXPECT_SAYS("dict get d a --timeout 3s", 2, "--timeout");
     EXPECT_SAYS("dict get d a --json=x", 2, "--json");
     EXPECT_SAYS("dict add d k 1 -x", 2, "x");
-    EXPECT_SAYS("dict add d k -q5", 2, "-q5");
+    EXPECT_SAYS("dict set d k -q5", 2, "-q5");
     EXPECT_SAYS("clients x", 2, "one too many");
     EXPECT_SAYS("--frobnicate ls", 2, "--frobnicate");
     EXPECT_SAYS("--address", 2, "--address");

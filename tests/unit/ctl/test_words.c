@@ -79,8 +79,10 @@ static int read_as(enum bri_arg kind, const char *name, const char *text, enum c
 {
     static broker_buffer buffer;
 
+    const struct ctl_parameter parameter = {kind, name, form};
+
     return ctl_read_argument(
-        kind, name, (struct ctl_text){text, strlen(text)}, form, &buffer, out, remark);
+        &parameter, (struct ctl_text){text, strlen(text)}, &buffer, out, remark);
 }
 
 Test(ctl_words, numbers_are_whole_and_in_range)

@@ -284,6 +284,7 @@ Test(attach, a_full_session_table_is_a_limit_and_closing_makes_room)
         (void)raw_receive(socks[i], &reply, &fd);
         cr_assert_eq(reply.status, 0);
         cr_assert_eq(reply.session, (uint32_t)i);
+        cr_assert_neq(mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0), MAP_FAILED);
         (void)close(fd);
     }
     cr_assert_eq(raw_ask_and_end(raw_connect(instance), &hello, sizeof(hello)), BROKER_LIMIT);

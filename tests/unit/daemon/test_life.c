@@ -3,6 +3,7 @@
  * its clients' deaths
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,6 +191,109 @@ Test(life, a_session_that_was_given_back_does_not_die_with_its_process)
     cr_assert_eq(broker_lock_release(lock), 0);
     broker_close(b);
     (void)close(gate[1]);
+}
+
+/* The process lives on as another program, which knows nothing of what the first one held. */
+static pid_t exec_as_owner(bool with_daemon)
+{
+    int gate[2], there[2];
+    uint64_t token;
+    broker_lock *lock;
+    broker *b;
+    pid_t pid;
+    char byte;
+
+    cr_assert(pipe2(gate, O_CLOEXEC) == 0 && pipe2(there, O_CLOEXEC) == 0);
+    pid = fork();
+    if (pid == 0) {
+        if (broker_open(instance_address(instance), &b) < 0 ||
+            broker_lock_open(b, "lock", NULL, &lock) < 0 ||
+            broker_lock_acquire(lock, 0, &token) < 0 || write(there[1], "x", 1) != 1 ||
+            read(gate[0], &byte, 1) != 1)
+            _exit(1);
+        (void)execlp("sleep", "sleep", "1000", (char *)NULL);
+        _exit(2);
+    }
+    (void)close(there[1]);
+    cr_assert_eq(read(there[0], &byte, 1), 1);
+    cr_assert_eq(raw_status(instance).n_sessions, 2);
+    if (!with_daemon)
+        instance_kill(instance);
+    cr_assert_eq(write(gate[1], "x", 1), 1);
+    cr_assert_eq(read(there[0], &byte, 1), 0, "exec closes it");
+    return pid;
+}
+
+Test(life, exec_ends_the_session)
+{
+    broker *b = open_broker();
+    broker_lock *lock = open_lock(b);
+    pid_t pid = exec_as_owner(true);
+    uint64_t token;
+
+    cr_assert(await_table(b, 1));
+    cr_assert_eq(broker_lock_acquire(lock, 0, &token), BROKER_OWNER_DIED);
+    cr_assert_eq(kill(pid, 0), 0, "the process itself goes on");
+    kill_and_wait(pid);
+    cr_assert_eq(broker_lock_release(lock), 0);
+    broker_close(b);
+}
+
+Test(life, exec_while_no_daemon_runs_is_found_by_the_next)
+{
+    broker *b = open_broker();
+    broker_lock *lock = open_lock(b);
+    uint64_t token;
+    pid_t pid;
+
+    pid = exec_as_owner(false);
+    instance_restart(instance);
+    cr_assert(await_table(b, 1));
+    cr_assert_eq(broker_lock_acquire(lock, 10 * BROKER_SECOND, &token), BROKER_OWNER_DIED);
+    kill_and_wait(pid);
+    broker_close(b);
+}
+
+static void *go_on_without_a_first_thread(void *arg)
+{
+    while (pause() < 0)
+        continue;
+    return arg;
+}
+
+/* Nothing of the daemon's guessing about programs may touch one that only let its descriptors go.
+ */
+Test(life, a_client_without_descriptors_or_first_thread_keeps_its_session)
+{
+    broker *b = open_broker();
+    broker_lock *lock = open_lock(b);
+    uint64_t token;
+    int ends[2];
+    pid_t pid;
+    char byte;
+
+    cr_assert_eq(pipe(ends), 0);
+    pid = fork();
+    if (pid == 0) {
+        pthread_t thread;
+
+        if (broker_lock_acquire(lock, 0, &token) < 0 ||
+            pthread_create(&thread, NULL, go_on_without_a_first_thread, NULL) != 0)
+            _exit(1);
+        for (int fd = 3; fd < 1000; fd++)
+            (void)close(fd); /* the pipe's end too, which tells the parent */
+        pthread_exit(NULL);
+    }
+    (void)close(ends[1]);
+    cr_assert_eq(read(ends[0], &byte, 1), 0);
+    instance_kill(instance); /* the next one looks at everybody, thoroughly */
+    instance_restart(instance);
+    cr_assert_eq(raw_status(instance).n_sessions, 2);
+    cr_assert_lt(broker_lock_acquire(lock, BROKER_SECOND, &token), 0);
+    cr_assert_eq(raw_status(instance).n_sessions, 2);
+    kill_and_wait(pid);
+    cr_assert_eq(broker_lock_acquire(lock, 10 * BROKER_SECOND, &token), BROKER_OWNER_DIED);
+    broker_close(b);
 }
 
 Test(life, closing_gives_everything_back)

@@ -1,0 +1,74 @@
+/*
+ * worker.h - one life of the stress test: a process that does random things until it is killed
+ */
+#ifndef STRESS_WORKER_H
+#define STRESS_WORKER_H
+
+#include <broker.h>
+
+#include "ledger.h"
+
+#define MAX_LEASES 64u
+
+struct worker {
+    struct ledger *ledger;
+    struct life *life;
+    uint32_t number; /* of the life */
+    uint64_t random;
+    broker *b;
+    broker_dict *counters, *sums, *records, *groups;
+    broker_queue *plain, *tasks;
+    broker_lock *locks[N_LOCKS];
+    broker_buffer in, out; /* for arguments and for results */
+    uint32_t leases[MAX_LEASES]; /* items of the joinable queue, oldest first */
+    uint32_t n_leases;
+    uint32_t *last_seen; /* by life: the last item of it that came, plus one */
+};
+
+/* Sets of answers, for worker_expect(). */
+#define ANSWER(error) (UINT64_C(1) << -(error))
+
+/* Ends the test unless @r is 0, a notice, or one of the @allowed answers. Gives @r. */
+int worker_expect(struct worker *w, int r, const char *what, uint64_t allowed);
+
+/* Notes what is done now, for the case that it never ends. */
+static inline void worker_step(struct worker *w, const char *what)
+{
+    atomic_store_explicit(&w->life->step, what, memory_order_relaxed);
+    atomic_fetch_add_explicit(&w->life->n_steps, 1, memory_order_relaxed);
+}
+
+static inline uint32_t worker_pick(struct worker *w, uint32_t n)
+{
+    return ledger_pick(&w->random, n);
+}
+
+/* A process's whole life; never returns. */
+_Noreturn void worker_run(struct ledger *ledger, uint32_t number, const char *address);
+
+/* One random operation of each kind. */
+void dict_count(struct worker *w, unsigned thread);
+void dict_count_many(struct worker *w);
+void dict_use_records(struct worker *w);
+void dict_use_groups(struct worker *w);
+void queue_use_plain(struct worker *w);
+void queue_use_tasks(struct worker *w);
+void lock_use(struct worker *w);
+void object_use_any(struct worker *w);
+
+/* Finishes the oldest item that is leased. */
+void queue_finish_one(struct worker *w);
+
+/* The arguments of the @n-th add_many of @life: a map in @buffer, and the key under which it is
+ * remembered in @once. */
+void dict_many_arguments(uint32_t life, uint64_t n, broker_buffer *buffer, broker_buffer *once,
+    broker_value *out_deltas, broker_value *out_once);
+
+/* Checks an item and gives its number; @w is NULL for the one who clears up. */
+uint32_t queue_check_item(struct ledger *l, broker_value item, bool is_task);
+
+/* Notes that an item of the plain queue came, and that one of the joinable queue was finished. */
+void queue_note_taken(struct ledger *l, uint32_t item);
+void queue_note_finished(struct ledger *l, uint32_t item);
+
+#endif
