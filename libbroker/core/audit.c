@@ -107,7 +107,8 @@ static void check_slab(
     struct bri_slab_shm *s;
     bool full = true;
 
-    if (slab_limits(o, page, &s) == NULL || s->class_no >= BRI_N_CLASSES || s->n_blocks > 256) {
+    if (slab_limits(o, page, &s) == NULL || s->class_no >= BRI_N_CLASSES ||
+        s->n_blocks != bri_class_blocks(s->class_no)) {
         bri_audit_fail(audit, o, "the slab at page %u has a damaged head", page);
         return;
     }
@@ -149,8 +150,8 @@ static void check_heap(struct bri_audit *audit, const struct bri_object *o, uint
     if (n != h->n_pages)
         bri_audit_fail(audit, o, "%llu pages in lists, but the count says %llu",
             (unsigned long long)n, (unsigned long long)h->n_pages);
-    for (uint32_t page = h->runs, left = o->arena->n_pages; page != 0 && left-- > 0;
-         page = o->arena->pages[page].next) {
+    for (uint32_t page = h->runs, left = o->arena->n_pages;
+         page != 0 && page < o->arena->n_pages && left-- > 0; page = o->arena->pages[page].next) {
         uint64_t tag = bri_page_tag(o->arena, page);
         uint64_t unit = (uint64_t)page << (BRI_PAGE_SHIFT - BRI_UNIT_SHIFT);
 
@@ -365,8 +366,8 @@ static uint64_t count_slot_pages(const struct bri_object *reg)
 {
     uint64_t n = 0;
 
-    for (uint32_t page = reg->root->heap.runs, left = reg->arena->n_pages; page != 0 && left-- > 0;
-         page = reg->arena->pages[page].next)
+    for (uint32_t page = reg->root->heap.runs, left = reg->arena->n_pages;
+         page != 0 && page < reg->arena->n_pages && left-- > 0; page = reg->arena->pages[page].next)
         n += bri_tag_kind(bri_page_tag(reg->arena, page)) == BRI_PAGE_SLOTS;
     return n;
 }

@@ -16,6 +16,7 @@
 #include "core/pages.h"
 
 #define CLAIM_BIT 1u
+#define SETTLE_PATIENCE (-2 * BRI_MILLISECOND)
 #define CLAIMS_ONLY (1u << 31) /* in n_journal: all words are restored, claims are left to free */
 
 #define ENTRIES_PER_PAGE (BRI_PAGE_SIZE / (uint32_t)sizeof(struct bri_journal_entry_shm))
@@ -204,6 +205,25 @@ static void recover(const struct bri_object *opened)
     wake_everybody(s);
 }
 
+/* Whoever died in a section may have left generation and root page half changed. */
+static bool is_settled(const struct bri_slot_shm *s)
+{
+    return atomic_load_explicit(&s->n_journal, memory_order_relaxed) == 0 &&
+           (atomic_load_explicit(&s->seq, memory_order_acquire) & 1) == 0;
+}
+
+void bri_settle(struct bri_arena *a, uint32_t slot)
+{
+    struct bri_object o = {.arena = a, .slot = bri_slot_at(a, slot), .id = slot};
+
+    if (o.slot == NULL || is_settled(o.slot) || a->read_only || bri_lock_inside() ||
+        bri_lock(&o.slot->word, SETTLE_PATIENCE) < 0)
+        return;
+    if (!is_settled(o.slot))
+        recover(&o);
+    bri_unlock(&o.slot->word);
+}
+
 int bri_object_bind(struct bri_arena *a, uint32_t slot, struct bri_object *out_object)
 {
     struct bri_slot_shm *s = bri_slot_at(a, slot);
@@ -215,6 +235,7 @@ int bri_object_bind(struct bri_arena *a, uint32_t slot, struct bri_object *out_o
     if ((slot < a->first_slot || slot > a->first_slot + a->n_sessions) &&
         bri_tag_kind(bri_page_tag(a, page)) != BRI_PAGE_SLOTS)
         return BROKER_CORRUPT;
+    bri_settle(a, slot);
     generation = atomic_load_explicit(&s->generation, memory_order_acquire);
     root = atomic_load_explicit(&s->root_page, memory_order_relaxed);
     if (generation == 0)

@@ -82,6 +82,12 @@ struct bri_txn {
 int bri_object_bind(struct bri_arena *a, uint32_t slot, struct bri_object *out_object);
 
 /*
+ * Has the slot recovered if its last owner died in a section, so that what it says of itself is
+ * true. Not from inside a section, where it does nothing.
+ */
+void bri_settle(struct bri_arena *a, uint32_t slot);
+
+/*
  * Locks, recovers if the last owner died, checks that the object is still the one that was opened.
  * @deadline_ns as in bri_lock(). GONE, CORRUPT (quarantined), TIMEDOUT, BUSY, SYSTEM: no section
  * then.

@@ -66,6 +66,11 @@ uint32_t bri_class_size(unsigned class_no)
     return class_sizes[class_no];
 }
 
+uint32_t bri_class_blocks(unsigned class_no)
+{
+    return slab_blocks(class_no);
+}
+
 uint64_t bri_block_size(uint64_t size)
 {
     if (size <= BRI_SMALL_MAX)
@@ -249,6 +254,8 @@ static uint64_t alloc_small(struct bri_txn *t, unsigned class_no)
     if (i == 4)
         return (void)BRI_DAMAGED(t), 0;
     bit = (uint32_t)__builtin_ctzll(~slab->used[i]);
+    if (64 * i + bit >= slab_blocks(class_no))
+        return (void)BRI_DAMAGED(t), 0;
     bri_set64(t, &slab->used[i], slab->used[i] | UINT64_C(1) << bit);
     if (is_full(slab))
         unlink_slab(t, slab, page);
@@ -402,7 +409,7 @@ void bri_heap_clear(struct bri_txn *t)
 
         while (last != 0 && last < a->n_pages && a->pages[last].next != 0 && left-- > 0)
             last = a->pages[last].next;
-        if (last >= a->n_pages) {
+        if (last >= a->n_pages || h->zombies >= a->n_pages) {
             (void)BRI_DAMAGED(t);
             return;
         }

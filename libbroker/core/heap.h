@@ -34,8 +34,9 @@ void bri_free(struct bri_txn *t, uint64_t off);
 /* What a block of @size bytes really has. */
 uint64_t bri_block_size(uint64_t size);
 
-/* The block size of a class. */
+/* The block size of a class, and the blocks of one of its slabs. */
 uint32_t bri_class_size(unsigned class_no);
+uint32_t bri_class_blocks(unsigned class_no);
 
 /*
  * The usable bytes of the block at @off; 0 if it is none of @o's. Inside a section or in an audit.

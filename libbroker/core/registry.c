@@ -482,6 +482,7 @@ static int bury_one(struct bri_object *registry, uint32_t slot)
     if (o.slot == NULL)
         return BROKER_CORRUPT;
     (void)bri_lock_bury(&o.slot->word);
+    bri_settle(registry->arena, slot);
     r = announce(&o);
     o.generation = 0;
     if (r == 0)

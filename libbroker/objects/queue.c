@@ -557,7 +557,7 @@ static int queue_reap(struct bri_object *o, bool died)
             return r;
         for (unsigned i = 0; i < RETURN_AT_ONCE && (item = bri_items_last_leased(&t)) != NULL; i++)
             bri_items_return(&t, &q->items, item);
-        more = o->att->n_leases != 0;
+        more = o->att->last_lease != 0; /* not the count: a damaged one must not hang the daemon */
         bri_wake(&t, NOT_EMPTY, BRI_WAKE_ALL);
         r = bri_end(&t, 0);
         if (r < 0)
