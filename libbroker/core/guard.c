@@ -580,11 +580,9 @@ int bri_end(struct bri_txn *t, int r)
     return bri_pages_grow(a, missing) == 0 ? BRI_AGAIN : BROKER_NOMEM;
 }
 
-int bri_read_state(const struct bri_object *o)
+int bri_read_trouble(const struct bri_object *o)
 {
-    if (atomic_load_explicit(&o->slot->generation, memory_order_relaxed) != o->generation)
-        return BROKER_GONE;
-    if (atomic_load_explicit(&o->slot->damaged, memory_order_relaxed) != 0)
-        return BROKER_CORRUPT;
-    return 0;
+    bool same = atomic_load_explicit(&o->slot->generation, memory_order_relaxed) == o->generation;
+
+    return same ? BROKER_CORRUPT : BROKER_GONE;
 }

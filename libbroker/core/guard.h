@@ -205,6 +205,17 @@ static inline bool bri_read_valid(const struct bri_object *o, uint64_t seq)
 
 /* 0 if the object is still the one that was opened and sound; GONE, CORRUPT. For readers, before
  * bri_read_valid(). */
-int bri_read_state(const struct bri_object *o);
+int bri_read_trouble(const struct bri_object *o);
+
+static inline int bri_read_state(const struct bri_object *o)
+{
+    uint64_t other =
+        atomic_load_explicit(&o->slot->generation, memory_order_relaxed) ^ o->generation;
+
+    if (__builtin_expect(
+            (other | atomic_load_explicit(&o->slot->damaged, memory_order_relaxed)) == 0, 1))
+        return 0;
+    return bri_read_trouble(o);
+}
 
 #endif

@@ -145,7 +145,7 @@ static inline int copy_value(const struct bri_entry *e, struct bri_output *out)
 {
     if (bri_output_lacks(out, e->value_size))
         return BRI_MORE;
-    memcpy(out->buffer->data, e->value, e->value_size);
+    bri_copy(out->buffer->data, e->value, e->value_size);
     out->buffer->size = e->value_size;
     return 0;
 }

@@ -274,7 +274,7 @@ static int get_try(struct bri_txn *t, void *arg)
         x->size = c.size;
         x->item_off = bri_off(t->o->arena, c.item);
     } else {
-        memcpy(x->out.buffer->data, c.bytes, c.size);
+        bri_copy(x->out.buffer->data, c.bytes, c.size);
     }
     x->out.buffer->size = c.size;
     x->next = c.place;
@@ -377,7 +377,7 @@ static int get(struct bri_handle *h, int64_t timeout_ns, bri_try_fn *try, struct
     }
     if (r < 0 || !x->large)
         return r;
-    memcpy((uint8_t *)x->out.buffer->data + x->out.buffer->size - x->size, x->bytes, x->size);
+    bri_copy((uint8_t *)x->out.buffer->data + x->out.buffer->size - x->size, x->bytes, x->size);
     return bri_section(&h->object, copied_try, x);
 }
 

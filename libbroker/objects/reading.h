@@ -9,6 +9,7 @@
 
 #define BRI_MORE 1002 /* internal: the caller's buffer is too small; see struct bri_output */
 #define BRI_READ_TRIES 8
+#define BRI_COPY_AT_ONCE 1024
 
 /*
  * Reads what it needs of an object whose words may change meanwhile: copies with everything
@@ -35,6 +36,29 @@ static inline bool bri_output_lacks(struct bri_output *out, size_t size)
         return false;
     out->want = size;
     return true;
+}
+
+/*
+ * Copies out of the arena. Short ones, which are most, by two overlapping pieces instead of a call.
+ * Long ones a kilobyte at a time: some processors copy them fifteen times slower where source and
+ * destination lie a few bytes apart in their pages.
+ */
+static inline void bri_copy(void *to, const void *from, size_t n)
+{
+    uint8_t *t = to;
+    const uint8_t *f = from;
+
+    if (n >= 64 && n <= 128) {
+        memcpy(t, f, 64);
+        memcpy(t + n - 64, f + n - 64, 64);
+        return;
+    }
+    for (; n > BRI_COPY_AT_ONCE; n -= BRI_COPY_AT_ONCE) {
+        memcpy(t, f, BRI_COPY_AT_ONCE);
+        t += BRI_COPY_AT_ONCE;
+        f += BRI_COPY_AT_ONCE;
+    }
+    memcpy(t, f, n);
 }
 
 /* One optimistic read; inlined with a constant @fn. All that @fn returns; GONE, CORRUPT, and what

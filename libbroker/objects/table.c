@@ -84,7 +84,7 @@ static int given_of(const struct bri_object *o, uint64_t off, struct bri_entry *
     return e->given != NULL ? 0 : BROKER_CORRUPT;
 }
 
-int bri_entry_at(const struct bri_object *o, uint32_t unit, struct bri_entry *out_entry)
+static inline int entry_at(const struct bri_object *o, uint32_t unit, struct bri_entry *out_entry)
 {
     const struct entry_shm *s = head_at(o, unit);
     uint32_t key_size, value_size;
@@ -111,6 +111,11 @@ int bri_entry_at(const struct bri_object *o, uint32_t unit, struct bri_entry *ou
     return 0;
 }
 
+int bri_entry_at(const struct bri_object *o, uint32_t unit, struct bri_entry *out_entry)
+{
+    return entry_at(o, unit, out_entry);
+}
+
 /* ---- buckets ---- */
 
 static unsigned levels(uint64_t n_buckets)
@@ -128,7 +133,7 @@ static uint64_t bucket_of(uint32_t hash, uint64_t n_buckets)
 
 /* The reference for bucket @b; NULL if the tree does not lead there. Only pages inside the arena
  * are looked at. */
-static uint32_t *bucket_at(
+static inline uint32_t *bucket_at(
     const struct bri_object *o, const struct bri_table_shm *table, uint64_t b)
 {
     uint32_t page = load32(&table->top), height = load32(&table->height);
@@ -146,9 +151,27 @@ static uint32_t *bucket_at(
     return refs != NULL ? &refs[b & (FANOUT - 1)] : NULL;
 }
 
-static bool same_key(const struct bri_entry *e, const struct bri_table_key *key)
+static uint64_t load64(const uint8_t *p)
 {
-    return e->key_size == key->size && memcmp(e->key, key->data, key->size) == 0;
+    uint64_t x;
+
+    memcpy(&x, p, sizeof(x));
+    return x;
+}
+
+/* Most keys are short, and a call for each costs more than comparing them. */
+static inline bool same_key(const struct bri_entry *e, const struct bri_table_key *key)
+{
+    size_t n = key->size;
+
+    if (e->key_size != n)
+        return false;
+    if (n < 8 || n > 32)
+        return memcmp(e->key, key->data, n) == 0;
+    for (size_t i = 0; i + 8 < n; i += 8)
+        if (load64(e->key + i) != load64(key->data + i))
+            return false;
+    return load64(e->key + n - 8) == load64(key->data + n - 8);
 }
 
 int bri_table_find(const struct bri_object *o, const struct bri_table_shm *table,
@@ -174,7 +197,7 @@ int bri_table_find(const struct bri_object *o, const struct bri_table_shm *table
         __builtin_prefetch(
             (const uint8_t *)s + 64); /* most of the value, on the way with the head */
         if (load32(&s->hash) == key->hash) {
-            if (bri_entry_at(o, unit, out_entry) < 0)
+            if (entry_at(o, unit, out_entry) < 0)
                 return BROKER_CORRUPT;
             if (same_key(out_entry, key))
                 return 0;

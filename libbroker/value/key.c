@@ -178,10 +178,8 @@ int bri_key_init_any(struct bri_key *k, broker_value v)
     return r;
 }
 
-void bri_key_fini(struct bri_key *k)
+void bri_key_free(struct bri_key *k)
 {
-    if (k == NULL)
-        return;
     free(k->heap);
     k->heap = NULL;
 }

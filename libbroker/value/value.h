@@ -133,8 +133,9 @@ static inline int bri_value_decode(const void *data, size_t size, broker_value *
         *out = broker_strn((const char *)p + 1, size - 1);
         return 0;
     }
-    if (first == 0xd9 && size >= 2 && size - 2 == p[1]) {
-        *out = broker_strn((const char *)p + 2, size - 2);
+    if ((first == 0xd9 || first == 0xc4) && size >= 2 && size - 2 == p[1]) {
+        *out = broker_bin(p + 2, size - 2);
+        out->type = first == 0xd9 ? BROKER_STR : BROKER_BIN;
         return 0;
     }
     if (first <= INT8_MAX && size == 1) {
@@ -181,7 +182,13 @@ static inline int bri_key_init(struct bri_key *k, broker_value v)
     return 0;
 }
 
-void bri_key_fini(struct bri_key *k);
+void bri_key_free(struct bri_key *k);
+
+static inline void bri_key_fini(struct bri_key *k)
+{
+    if (k != NULL && k->heap != NULL)
+        bri_key_free(k);
+}
 
 /*
  * The order of two encoded values: *out_order is below, equal to or above 0. Numbers (bools too)
