@@ -425,6 +425,7 @@ static int free_session(struct bri_object *session, int64_t patience_ns)
         r = bri_heap_finish_chores(session, patience_ns);
     if (r < 0)
         return r;
+    bri_stop_spinning(bare.arena, atomic_exchange(&bri_session_state(&bare)->spinning, 0));
     bare.root = NULL; /* the root page itself goes: this section must not need its journal */
     r = bri_begin(&t, &bare, patience_ns);
     if (r < 0)

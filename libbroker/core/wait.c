@@ -6,6 +6,7 @@
 #include <broker/errors.h>
 
 #include "core/lock.h"
+#include "core/pages.h"
 #include "core/session.h"
 #include "core/spin.h"
 
@@ -20,25 +21,53 @@
 #define BURST_MAX 8
 #define BURST_PROBE 32
 
-/*
- * A place among those that spin long: one processor must be left for the side that is waited for.
- */
-static bool enter_spinners(struct bri_arena *a)
+/* Where this session counts its own spinning threads; NULL for one that may only read. */
+static _Atomic uint32_t *own_spinners(const struct bri_object *o)
 {
-    unsigned n = bri_n_processors();
+    struct bri_arena *a = o->arena;
+    uint32_t slot;
 
-    if (a->read_only)
+    if (a->read_only || o->att == NULL)
+        return NULL;
+    /* An attachment lies in its session's heap. */
+    slot = bri_tag_owner(bri_page_tag(a, (uint32_t)(bri_off(a, o->att) >> BRI_PAGE_SHIFT)));
+    if (slot <= a->first_slot || slot > a->first_slot + a->n_sessions)
+        return NULL;
+    return &((struct bri_session_shm *)bri_slot_at(a, slot)->state)->spinning;
+}
+
+void bri_stop_spinning(struct bri_arena *a, uint32_t n)
+{
+    uint32_t all = atomic_load_explicit(&a->shm->spinners, memory_order_relaxed);
+
+    while (n > 0 && all > 0 &&
+           !atomic_compare_exchange_weak(&a->shm->spinners, &all, all > n ? all - n : 0))
+        continue;
+}
+
+/*
+ * A place among those that spin long: one processor must be left for the side that is waited for. A
+ * thread that dies here stays counted in its session, and with that it ends.
+ */
+static bool enter_spinners(struct bri_arena *a, _Atomic uint32_t *own)
+{
+    if (own == NULL)
         return true;
-    if (atomic_fetch_add_explicit(&a->shm->spinners, 1, memory_order_relaxed) + 1 < n)
+    atomic_fetch_add_explicit(own, 1, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(&a->shm->spinners, 1, memory_order_relaxed) + 1 <
+        bri_n_processors())
         return true;
-    atomic_fetch_sub_explicit(&a->shm->spinners, 1, memory_order_relaxed);
+    bri_stop_spinning(a, 1);
+    atomic_fetch_sub_explicit(own, 1, memory_order_relaxed);
     return false;
 }
 
-static void leave_spinners(struct bri_arena *a)
+static void leave_spinners(struct bri_arena *a, _Atomic uint32_t *own)
 {
-    if (!a->read_only)
-        atomic_fetch_sub_explicit(&a->shm->spinners, 1, memory_order_relaxed);
+    if (own == NULL)
+        return;
+    bri_stop_spinning(a, 1);
+    atomic_fetch_sub_explicit(own, 1, memory_order_relaxed);
 }
 
 static bool spin_until(_Atomic uint32_t *word, uint32_t seen, int64_t until_ns)
@@ -73,8 +102,10 @@ static void let_burst_come(_Atomic uint32_t *word, uint32_t seen)
         burst--;
 }
 
-bool bri_spin(struct bri_arena *a, _Atomic uint32_t *word, uint32_t seen, _Atomic int32_t *score)
+bool bri_spin(struct bri_object *o, _Atomic uint32_t *word, uint32_t seen, _Atomic int32_t *score)
 {
+    struct bri_arena *a = o->arena;
+    _Atomic uint32_t *own = own_spinners(o);
     int32_t s = atomic_load_explicit(score, memory_order_relaxed);
     int64_t start;
     bool moved;
@@ -84,9 +115,9 @@ bool bri_spin(struct bri_arena *a, _Atomic uint32_t *word, uint32_t seen, _Atomi
     start = bri_now();
     moved = spin_until(word, seen, start + BRIEF_NS);
     /* Where long spinning has kept failing, it is tried again only now and then. */
-    if (!moved && (s > -SCORE_MAX || start % 8 == 0) && enter_spinners(a)) {
+    if (!moved && (s > -SCORE_MAX || start % 8 == 0) && enter_spinners(a, own)) {
         moved = spin_until(word, seen, start + LONG_NS);
-        leave_spinners(a);
+        leave_spinners(a, own);
     }
     if (moved)
         let_burst_come(word, seen);
@@ -179,7 +210,7 @@ static void pass_time(struct waiting *w, _Atomic int32_t *score)
     _Atomic uint32_t *word = &w->o->slot->wait_word[w->channel];
 
     if (!w->registered)
-        w->spun = !bri_spin(w->o->arena, word, w->seen, score);
+        w->spun = !bri_spin(w->o, word, w->seen, score);
     else if (bri_futex_wait(word, w->seen, w->deadline_ns))
         bri_look_after_dead(w->o); /* what we wait for may be in dead hands */
     w->over = w->deadline_ns != BRI_NEVER && bri_now() >= w->deadline_ns;

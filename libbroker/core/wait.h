@@ -34,7 +34,10 @@ int bri_section(struct bri_object *o, bri_try_fn *try, void *arg);
  * Spins while @word is @seen, as long as waiting here has paid so far and processors are free.
  * @score is the place's memory, private to the process. True if the word moved.
  */
-bool bri_spin(struct bri_arena *a, _Atomic uint32_t *word, uint32_t seen, _Atomic int32_t *score);
+bool bri_spin(struct bri_object *o, _Atomic uint32_t *word, uint32_t seen, _Atomic int32_t *score);
+
+/* Takes @n spinning threads off the arena's count: for a session that ended with them. */
+void bri_stop_spinning(struct bri_arena *a, uint32_t n);
 
 /*
  * Counts this session in (or out) as one that sleeps for @o, for types that sleep on a word of

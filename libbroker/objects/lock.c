@@ -181,7 +181,7 @@ static __attribute__((noinline)) int acquire_slow(struct wait *w, uint64_t *out_
             break;
         }
         if (!w->spun)
-            w->spun = !bri_spin(o->arena, futex_of(w->l), (uint32_t)w->seen, &w->h->score);
+            w->spun = !bri_spin(o, futex_of(w->l), (uint32_t)w->seen, &w->h->score);
         else
             sleep_once(w);
     }
