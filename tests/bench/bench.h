@@ -65,6 +65,8 @@ struct bench_slow {
 /* Lies in memory that all processes of the benchmark share. */
 struct bench_shared {
     _Alignas(64) _Atomic uint32_t n_arrived, n_meetings;
+    _Alignas(
+        64) _Atomic uint32_t is_over; /* 0 at the start of a probe; one side may tell the other */
     _Alignas(64) double values[BENCH_MAX_FIGURES];
     double scratch_numbers[2];
     uint32_t n_slow;

@@ -24,6 +24,8 @@
 #define PATIENCE_MS 120000
 #define SPINS_BEFORE_YIELD 1000
 #define WARM_UP 5 /* one part in so many of the slice */
+#define INTERVAL_NS 200000
+#define MAX_INTERVALS 100000
 
 static bool is_probe; /* this process is one of a probe's */
 static volatile sig_atomic_t is_interrupted;
@@ -229,6 +231,7 @@ static void run_probe(struct bench_run *run, struct bench_series *s, unsigned ro
         .scratch = run->scratch};
 
     atomic_store(&run->shared->n_arrived, 0);
+    atomic_store(&run->shared->is_over, 0);
     for (b.rank = 0; b.rank < s->probe->n_processes; b.rank++) {
         pids[b.rank] = fork();
         if (pids[b.rank] < 0)
@@ -267,6 +270,34 @@ void bench_run_all(struct bench_run *run)
                 run_probe(run, &run->series[i], round);
 }
 
+/* ---- statistics ---- */
+
+static int compare_values(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return x < y ? -1 : x > y;
+}
+
+/* Sorts @values. */
+static double median(double *values, unsigned n)
+{
+    qsort(values, n, sizeof(*values), compare_values);
+    return n % 2 != 0 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
+}
+
+struct bench_summary bench_summarize(const struct bench_series *s, unsigned figure)
+{
+    double sorted[BENCH_MAX_ROUNDS];
+    struct bench_summary sum;
+
+    memcpy(sorted, s->values[figure], s->n_rounds * sizeof(*sorted));
+    sum.median = median(sorted, s->n_rounds);
+    sum.least = sorted[0];
+    sum.most = sorted[s->n_rounds - 1];
+    return sum;
+}
+
 /* ---- for probes ---- */
 
 void bench_meet(struct bench *b)
@@ -287,17 +318,29 @@ void bench_meet(struct bench *b)
     }
 }
 
+/*
+ * What one operation takes, as the median over many short intervals: one in which the processor was
+ * taken away does not count.
+ */
 static double time_for(int64_t span_ns, bench_batch *batch, void *arg, unsigned n)
 {
-    int64_t start = bench_now(), now;
-    uint64_t done = 0;
+    static double intervals[MAX_INTERVALS];
+    int64_t start = bench_now(), now = start;
+    unsigned n_intervals = 0;
 
     do {
-        batch(arg, n);
-        done += n;
-        now = bench_now();
+        int64_t begin = now;
+        uint64_t done = 0;
+
+        do {
+            batch(arg, n);
+            done += n;
+            now = bench_now();
+        } while (now - begin < INTERVAL_NS);
+        if (n_intervals < MAX_INTERVALS)
+            intervals[n_intervals++] = (double)(now - begin) / (double)done;
     } while (now - start < span_ns);
-    return (double)(now - start) / (double)done;
+    return median(intervals, n_intervals);
 }
 
 double bench_time(const struct bench *b, bench_batch *batch, void *arg, unsigned n)
@@ -338,27 +381,4 @@ broker *bench_open(const struct bench *b)
 
     bench_must(broker_open(b->address, &opened), "broker_open");
     return opened;
-}
-
-/* ---- statistics ---- */
-
-static int compare_values(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return x < y ? -1 : x > y;
-}
-
-struct bench_summary bench_summarize(const struct bench_series *s, unsigned figure)
-{
-    double sorted[BENCH_MAX_ROUNDS];
-    unsigned n = s->n_rounds;
-
-    memcpy(sorted, s->values[figure], n * sizeof(*sorted));
-    qsort(sorted, n, sizeof(*sorted), compare_values);
-    return (struct bench_summary){
-        .median = n % 2 != 0 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2,
-        .least = sorted[0],
-        .most = sorted[n - 1],
-    };
 }

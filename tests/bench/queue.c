@@ -139,32 +139,29 @@ const struct bench_probe bench_queue_alone = {
 
 /* ---- from one process to another ---- */
 
+/* Until the consumer has had enough; then one more, to say so. */
 static void produce(const struct bench *b, struct queue *q)
 {
-    int64_t end = bench_now() + b->slice_ns + b->slice_ns / 5;
-
     do
-        for (unsigned i = 0; i < 16; i++)
-            put(q, q->number++);
-    while (bench_now() < end);
+        put(q, q->number++);
+    while (atomic_load_explicit(&b->shared->is_over, memory_order_relaxed) == 0);
     put(q, END);
+}
+
+static void get_batch(void *arg, unsigned n)
+{
+    struct queue *q = arg;
+
+    while (n-- > 0)
+        bench_expect(get(q) == q->number++, "messages in order");
 }
 
 static void consume(struct bench *b, struct queue *q)
 {
-    int64_t warm = bench_now() + b->slice_ns / 5, start = 0;
-    uint64_t first = 0, number;
-
-    while ((number = get(q)) != END) {
-        bench_expect(number == q->number, "messages in order");
-        q->number++;
-        if (start == 0 && number % 16 == 0 && bench_now() >= warm) {
-            start = bench_now();
-            first = q->number;
-        }
-    }
-    bench_expect(start != 0 && q->number > first, "enough messages");
-    bench_give(b, 0, (double)(q->number - first) * 1e9 / (double)(bench_now() - start));
+    bench_give(b, 0, 1e9 / bench_time(b, get_batch, q, q->size < 65536 ? 16 : 1));
+    atomic_store(&b->shared->is_over, 1);
+    while (get(q) != END)
+        continue;
 }
 
 static void run_messages(struct bench *b)
@@ -196,47 +193,54 @@ const struct bench_probe bench_queue_64k =
 const struct bench_probe bench_queue_1m =
     MESSAGES_PROBE("messages of 1 MiB", 1 << 20, 0, "raw/ring, messages of 1 MiB");
 
+static void produce_many(const struct bench *b, struct queue *q)
+{
+    pack(q, TOGETHER);
+    while (atomic_load_explicit(&b->shared->is_over, memory_order_relaxed) == 0)
+        bench_must(broker_queue_put_many(
+                       q->handle, broker_packed(q->packed, q->packed_size), BROKER_FOREVER),
+            "queue put_many");
+    bench_must(broker_queue_shutdown(q->handle), "queue shutdown");
+}
+
+/* How many messages came, until @end or until the queue is closed. */
 static uint64_t consume_many(struct queue *q, int64_t end)
 {
     uint64_t n = 0;
     broker_value v;
+    int r;
 
     do {
-        bench_must(broker_queue_get_many(q->handle, TOGETHER, BROKER_FOREVER, &q->buffer, &v),
-            "queue get_many");
+        r = broker_queue_get_many(q->handle, TOGETHER, BROKER_FOREVER, &q->buffer, &v);
+        if (r == BROKER_CLOSED)
+            break;
+        bench_must(r, "queue get_many");
         n += v.size / (2 + q->size);
     } while (bench_now() < end);
     return n;
 }
 
-/* The consumer says when it has had enough; the producer then finds the queue closed. */
 static void run_batch(struct bench *b)
 {
-    const broker_queue_options options = {.mode = BROKER_CREATE, .max_items = MAX_ITEMS};
+    const broker_queue_options options = {.max_items = MAX_ITEMS};
     broker *opened = bench_open(b);
     struct queue q;
     uint64_t n;
     int64_t start;
-    int r = 0;
 
-    if (b->rank == 0)
-        queue_open(opened, &q, "batches", &options, 64);
+    queue_open(opened, &q, "batches", &options, 64);
     bench_meet(b);
     if (b->rank == 0) {
-        pack(&q, TOGETHER);
-        while (r == 0)
-            r = broker_queue_put_many(
-                q.handle, broker_packed(q.packed, q.packed_size), BROKER_FOREVER);
-        bench_must(r == BROKER_CLOSED ? 0 : r, "queue put_many");
-        bench_must(broker_destroy(opened, "batches"), "destroy");
+        produce_many(b, &q);
         return;
     }
-    queue_open(opened, &q, "batches", NULL, 64);
     (void)consume_many(&q, bench_now() + b->slice_ns / 5);
     start = bench_now();
     n = consume_many(&q, start + b->slice_ns);
     bench_give(b, 0, (double)n * 1e9 / (double)(bench_now() - start));
-    bench_must(broker_queue_shutdown(q.handle), "queue shutdown");
+    atomic_store(&b->shared->is_over, 1);
+    (void)consume_many(&q, INT64_MAX);
+    bench_must(broker_destroy(opened, "batches"), "destroy");
 }
 
 const struct bench_probe bench_queue_batch = {

@@ -103,41 +103,42 @@ const struct bench_probe bench_ring_alone = {
     .run = run_alone,
 };
 
-static void produce(struct bench *b, struct ring *r)
+/* Until the consumer has had enough; then one more, to say so. */
+static void produce(const struct bench *b, struct ring *r)
 {
-    int64_t end = bench_now() + b->slice_ns + b->slice_ns / 5;
-
     do {
-        for (unsigned i = 0; i < 16; i++) {
-            memcpy(r->message, &r->number, sizeof(r->number));
-            put(r, r->message);
-            r->number++;
-        }
-    } while (bench_now() < end);
+        memcpy(r->message, &r->number, sizeof(r->number));
+        put(r, r->message);
+        r->number++;
+    } while (atomic_load_explicit(&b->shared->is_over, memory_order_relaxed) == 0);
     r->number = END;
     memcpy(r->message, &r->number, sizeof(r->number));
     put(r, r->message);
 }
 
+static uint64_t take_number(struct ring *r)
+{
+    uint64_t number;
+
+    take(r, r->message);
+    memcpy(&number, r->message, sizeof(number));
+    return number;
+}
+
+static void take_batch(void *arg, unsigned n)
+{
+    struct ring *r = arg;
+
+    while (n-- > 0)
+        bench_expect(take_number(r) == r->number++, "raw ring");
+}
+
 static void consume(struct bench *b, struct ring *r)
 {
-    int64_t warm = bench_now() + b->slice_ns / 5, start = 0;
-    uint64_t number, first = 0;
-
-    for (;;) {
-        take(r, r->message);
-        memcpy(&number, r->message, sizeof(number));
-        if (number == END)
-            break;
-        bench_expect(number == r->number, "raw ring");
-        r->number++;
-        if (start == 0 && number % 16 == 0 && bench_now() >= warm) {
-            start = bench_now();
-            first = r->number;
-        }
-    }
-    bench_expect(start != 0 && r->number > first, "raw ring: enough messages");
-    bench_give(b, 0, (double)(r->number - first) * 1e9 / (double)(bench_now() - start));
+    bench_give(b, 0, 1e9 / bench_time(b, take_batch, r, r->size < 65536 ? 16 : 1));
+    atomic_store(&b->shared->is_over, 1);
+    while (take_number(r) != END)
+        continue;
 }
 
 static void run_messages(struct bench *b)

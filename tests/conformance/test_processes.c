@@ -221,9 +221,9 @@ Test(processes, wrong_addresses_are_told)
     static const struct {
         const char *address;
         int code;
-    } wrong[] = {{"teapot:", BROKER_ADDRESS},
-        {"unix:/x?teapot=1", BROKER_ADDRESS}, {"unix:/x?access=maybe", BROKER_ADDRESS},
-        {"unix:/nonexistent/attach", BROKER_NODAEMON}, {"unix:/dev/null", BROKER_NODAEMON}};
+    } wrong[] = {{"teapot:", BROKER_ADDRESS}, {"unix:/x?teapot=1", BROKER_ADDRESS},
+        {"unix:/x?access=maybe", BROKER_ADDRESS}, {"unix:/nonexistent/attach", BROKER_NODAEMON},
+        {"unix:/dev/null", BROKER_NODAEMON}};
 
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         broker *b = NULL;

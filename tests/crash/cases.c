@@ -11,7 +11,10 @@
 
 /* A name, the list of start states, the function, and what is special. */
 #define ROW(name_, list, run_, ...)                                                                \
-    {.name = (name_), .states = (list), .n_states = sizeof(list) / sizeof((list)[0]), .run = (run_), ##__VA_ARGS__}
+    {                                                                                              \
+        .name = (name_), .states = (list), .n_states = sizeof(list) / sizeof((list)[0]),           \
+        .run = (run_), ##__VA_ARGS__                                                               \
+    }
 
 /* clang-format off */
 const struct crash_operation crash_operations[] = {
@@ -35,19 +38,76 @@ const struct crash_operation crash_operations[] = {
     ROW("dict.compare_and_set",      dict_filled, dict_compare_and_set),
     ROW("dict.add, new",             dict_any,    dict_add_new),
     ROW("dict.add, old",             dict_filled, dict_add_old),
-    ROW("dict.add_many",             dict_filled, dict_add_many),
-    ROW("dict.update",               dict_any,    dict_update),
+    ROW("dict.add_many",             dict_bulk,   dict_add_many),
+    ROW("dict.update",               dict_bulk,   dict_update),
     ROW("dict.update, long journal", dict_bulk,   dict_update_note),
     ROW("dict.update, 16 pairs",     dict_any,    dict_update_16, .flags = CRASH_LONG),
     ROW("dict.update, 600 pairs",    dict_bulk,   dict_update_600, .flags = CRASH_LONG),
     ROW("dict.update, by size",      dict_sized,  dict_update),
-    ROW("dict.update, over quota",   dict_tight,  dict_update_9, .flags = CRASH_INVISIBLE, .result = BROKER_QUOTA),
+    ROW("dict.update, over quota",   dict_tight,  dict_update, .flags = CRASH_INVISIBLE, .result = BROKER_QUOTA),
     ROW("dict.set, over quota",      dict_tight,  dict_set_large, .flags = CRASH_INVISIBLE, .result = BROKER_QUOTA),
     ROW("dict.clear",                dict_filled, dict_clear),
     ROW("dict.clear, by size",       dict_sized,  dict_clear),
+
+    ROW("queue.put",                 queue_any,      queue_put),
+    ROW("queue.put, 2000 bytes",     queue_any,      queue_put_2k),
+    ROW("queue.put, 5000 bytes",     queue_any,      queue_put_large),
+    ROW("queue.put, full",           queue_full,     queue_put, .flags = CRASH_INVISIBLE, .result = BROKER_FULL),
+    ROW("queue.put, large, full",    queue_full,     queue_put_large, .flags = CRASH_INVISIBLE, .result = BROKER_FULL),
+    ROW("queue.put, timed out",      queue_full,     queue_put_timeout, .flags = CRASH_INVISIBLE,
+        .result = BROKER_TIMEDOUT),
+    ROW("queue.put_many",            queue_any,      queue_put_many),
+    ROW("queue.get",                 queue_plain,    queue_get),
+    ROW("queue.get, 5000 bytes",     queue_large,    queue_get, .flags = CRASH_REDELIVERS),
+    ROW("queue.get, joinable",       queue_joinable, queue_get),
+    ROW("queue.get, timed out",      queue_empty,    queue_get_timeout, .flags = CRASH_INVISIBLE,
+        .result = BROKER_TIMEDOUT),
+    ROW("queue.get_many",            queue_plain,    queue_get_many),
+    ROW("queue.get_many, 5000 bytes",queue_large,    queue_get_many, .flags = CRASH_REDELIVERS),
+    ROW("queue.get_many, joinable",  queue_joinable, queue_get_many),
+    ROW("queue.task_done",           queue_mine,     queue_task_done),
+    ROW("queue.task_done, no lease", queue_others,   queue_task_done),
+    ROW("queue.shutdown",            queue_any,      queue_shutdown),
+
+    ROW("lock.acquire",              lock_free,      lock_acquire),
+    ROW("lock.acquire, held",        lock_others,    lock_acquire, .flags = CRASH_INVISIBLE, .result = BROKER_TIMEDOUT),
+    ROW("lock.acquire, timed out",   lock_others,    lock_acquire_timeout, .flags = CRASH_INVISIBLE,
+        .result = BROKER_TIMEDOUT),
+    ROW("lock.release",              lock_mine,      lock_release),
+
+    ROW("create a dict",             core_names,     core_create_dict),
+    ROW("create a queue",            core_names,     core_create_queue),
+    ROW("create a lock",             core_names,     core_create_lock),
+    ROW("open",                      core_contents,  core_open, .flags = CRASH_INVISIBLE),
+    ROW("close",                     core_holdings,  core_close, .flags = CRASH_STEPS | CRASH_INVISIBLE),
+    ROW("destroy a dict",            core_contents,  core_destroy_dict, .flags = CRASH_STEPS),
+    ROW("destroy a queue",           core_contents,  core_destroy_queue, .flags = CRASH_STEPS),
+    ROW("destroy a lock",            core_contents,  core_destroy_lock, .flags = CRASH_STEPS),
+    ROW("make a session",            core_names,     core_session_create),
+    ROW("leave",                     core_holdings,  core_session_leave, .flags = CRASH_STEPS | CRASH_INVISIBLE),
+    ROW("reap a session",            core_holdings,  core_session_reap, .flags = CRASH_STEPS | CRASH_INVISIBLE,
+        .finish = core_session_reap),
+    ROW("close, many leases",        core_many,      core_close, .flags = CRASH_STEPS | CRASH_INVISIBLE | CRASH_LONG),
+    ROW("leave, many leases",        core_many,      core_session_leave,
+        .flags = CRASH_STEPS | CRASH_INVISIBLE | CRASH_LONG),
+    ROW("reap, many leases",         core_many,      core_session_reap,
+        .flags = CRASH_STEPS | CRASH_INVISIBLE | CRASH_LONG, .finish = core_session_reap),
+    ROW("trim",                      core_contents,  core_trim, .flags = CRASH_INVISIBLE),
 };
 /* clang-format on */
 const unsigned n_crash_operations = sizeof(crash_operations) / sizeof(crash_operations[0]);
+
+void crash_make_arguments(void)
+{
+    dict_make_arguments();
+    queue_make_arguments();
+}
+
+void crash_free_arguments(void)
+{
+    dict_free_arguments();
+    queue_free_arguments();
+}
 
 /* ---- what comes next ---- */
 
@@ -73,7 +133,7 @@ static void go_on_queue(struct bri_handle *h, struct text *out)
     text_add(out, "queue: put %d:", bri_queue_put(h, broker_str("next"), 0));
     while ((r = bri_queue_get(h, 0, &buffer, &v)) == 0) {
         text_add(out, " ");
-        text_value(out, h->object.arena, buffer.data, buffer.size);
+        text_value(out, buffer.data, buffer.size);
         n++;
     }
     text_add(out, " %d;", r);

@@ -1,7 +1,8 @@
 /*
  * cases.h - which operations are killed, and from which start states
  *
- * The table is in cases.c; adding an operation is one row there, and a function of a few lines in the file of its type.
+ * The table is in cases.c; adding an operation is one row there, and a function of a few lines in
+ * the file of its type.
  */
 #ifndef TESTS_CRASH_CASES_H
 #define TESTS_CRASH_CASES_H
@@ -16,11 +17,14 @@ struct crash_state {
 };
 
 enum {
-    /* It changes nothing that can be seen once its session is over: before and after are the same then. */
+    /* It changes nothing that can be seen once its session is over: before and after are the same
+       then. */
     CRASH_INVISIBLE = 1,
-    /* It happens in several steps, each of which can be seen. Whoever goes on (`finish`) always gets to the end. */
+    /* It happens in several steps, which others can see until whoever goes on (`finish`) has got to
+       its end. */
     CRASH_STEPS = 2,
-    /* Killed in the middle, the first item may be one that was delivered although the operation did not happen. */
+    /* Killed in the middle, the first item may be one that was delivered although the operation did
+       not happen. */
     CRASH_REDELIVERS = 4,
     /* So long that it is killed in campaigns only. */
     CRASH_LONG = 8,
@@ -40,32 +44,49 @@ extern const struct crash_operation crash_operations[];
 extern const unsigned n_crash_operations;
 
 /*
- * What every program may do next: puts something into each object and takes it out again, drains queues, and takes
- * the lock. Notes all answers.
+ * What every program may do next: puts something into each object and takes it out again, drains
+ * queues, and takes the lock. Notes all answers.
  */
 struct text;
 void crash_go_on(struct actor *who, struct text *out);
 
+/* Makes what operations take as arguments, before anybody is killed in them. */
+void crash_make_arguments(void);
+void crash_free_arguments(void);
+
 /* ---- the functions of the table, by type ---- */
+
+void dict_make_arguments(void);
+void dict_free_arguments(void);
+void queue_make_arguments(void);
+void queue_free_arguments(void);
 
 typedef int crash_run(struct actor *who);
 
-extern const struct crash_state dict_any[7], dict_filled[6], dict_bulk[5], dict_sized[5], dict_tight[5];
-crash_run dict_set_new, dict_set_same, dict_set_longer, dict_set_large, dict_set_large_over, dict_set_small_over;
-crash_run dict_set_if, dict_delete_first, dict_delete_middle, dict_delete_last, dict_delete_large, dict_pop;
-crash_run dict_popitem, dict_setdefault, dict_get_and_set, dict_compare_and_set, dict_add_new, dict_add_old;
-crash_run dict_update, dict_update_9, dict_update_16, dict_update_600, dict_update_note, dict_add_many, dict_clear;
+extern const struct crash_state dict_any[7], dict_filled[5], dict_bulk[5], dict_sized[5],
+    dict_tight[5];
+crash_run dict_set_new, dict_set_same, dict_set_longer, dict_set_large, dict_set_large_over,
+    dict_set_small_over;
+crash_run dict_set_if, dict_delete_first, dict_delete_middle, dict_delete_last, dict_delete_large,
+    dict_pop;
+crash_run dict_popitem, dict_setdefault, dict_get_and_set, dict_compare_and_set, dict_add_new,
+    dict_add_old;
+crash_run dict_update, dict_update_16, dict_update_600, dict_update_note, dict_add_many, dict_clear;
 
-extern const struct crash_state queue_any[8], queue_full[5], queue_plain[7], queue_large[5], queue_joinable[8];
-extern const struct crash_state queue_empty[5], queue_leased[5], queue_unleased[5];
-crash_run queue_put, queue_put_2k, queue_put_large, queue_put_many, queue_get, queue_get_many, queue_get_timeout;
+extern const struct crash_state queue_any[7], queue_full[5], queue_plain[6], queue_large[5],
+    queue_joinable[7];
+extern const struct crash_state queue_empty[5], queue_mine[5], queue_others[5];
+crash_run queue_put, queue_put_2k, queue_put_large, queue_put_many, queue_get, queue_get_many,
+    queue_get_timeout;
 crash_run queue_put_timeout, queue_task_done, queue_shutdown;
 
 extern const struct crash_state lock_free[5], lock_mine[5], lock_others[5];
 crash_run lock_acquire, lock_release, lock_acquire_timeout;
 
-extern const struct crash_state core_names[6], core_contents[6], core_holdings[6];
-crash_run core_create_dict, core_create_queue, core_create_lock, core_open, core_destroy_dict, core_destroy_queue;
-crash_run core_destroy_lock, core_close, core_session_create, core_session_leave, core_session_reap, core_trim;
+extern const struct crash_state core_names[5], core_contents[5], core_holdings[5], core_many[1];
+crash_run core_create_dict, core_create_queue, core_create_lock, core_open, core_destroy_dict,
+    core_destroy_queue;
+crash_run core_destroy_lock, core_close, core_session_create, core_session_leave, core_session_reap,
+    core_trim;
 
 #endif

@@ -1,12 +1,15 @@
 /*
  * cases_dict.c - start states and operations of the dict
  *
- * Every start state but the empty one has the keys "a", "m" and "z", first, in the middle and last, with small numbers,
- * "big" with a value that has pages of its own, and "note" with a text. Entries of short keys and numbers are blocks of 32 bytes, of which
- * a slab has 126.
+ * Every start state but the empty one has the keys "a", "m" and "z", first, in the middle and last,
+ * with small numbers, "big" with a value that has pages of its own, and "note" with a text. Entries
+ * of short keys and numbers are blocks of 32 bytes, of which a slab has 126.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include <broker.h>
 
 #include "cases.h"
 #include "core/pages.h"
@@ -15,7 +18,7 @@
 #include "value/value.h"
 
 #define SLAB 126u
-#define BUCKETS 1024u /* of the first segment: all that a dict has until it has as many entries */
+#define BUCKETS 1024u /* of the first segment */
 #define LARGE 5000u
 #define NOTE 500u
 
@@ -119,7 +122,8 @@ static void slab_alone(struct world *w)
     drop(w, filler(5));
 }
 
-/* No page with memory behind it is free: what needs one has the arena grow, and is done a second time. */
+/* No page with memory behind it is free: what needs one has the arena grow, and is done a second
+ * time. */
 static void exhausted(struct world *w)
 {
     struct bri_handle *filling;
@@ -133,32 +137,71 @@ static void exhausted(struct world *w)
     world_forget_handles(w);
 }
 
-/* As many entries as buckets: the next one splits a bucket and needs a second segment, so a higher tree. */
+static uint64_t n_buckets(const struct world *w)
+{
+    return bri_dict_table(&w->actors[PEER].handles[DICT].object)->n_buckets;
+}
+
+/* How many entries a dict has when it gets its bucket number @n: it is asked, since how full
+ * buckets are is its own matter. */
+static unsigned entries_for(uint64_t n)
+{
+    static unsigned known[2][2]; /* the world is always the same */
+    struct world w;
+    unsigned i = 0;
+
+    for (unsigned k = 0; k < 2; k++)
+        if (known[k][0] == n)
+            return known[k][1];
+    world_new(&w, 1);
+    fill(&w, 3);
+    for (; n_buckets(&w) < n; i++)
+        put(&w, filler(i), broker_int(1));
+    world_free(&w);
+    memmove(known[1], known[0], sizeof(known[0]));
+    known[0][0] = (unsigned)n;
+    return known[0][1] = i + 3;
+}
+
+/* The next entry splits a bucket and needs a second segment, so a higher tree. */
 static void split(struct world *w)
 {
-    fill(w, BUCKETS - 2);
+    fill(w, entries_for(BUCKETS + 1) - 1);
 }
 
 /* The same in the middle of the second segment. */
 static void split_again(struct world *w)
 {
-    fill(w, BUCKETS + 2);
+    fill(w, entries_for(BUCKETS + 4) - 1);
 }
 
-/* The next removal merges the last three buckets of the second segment, which goes with them. */
+/* A dict that had @n buckets, and so few entries that with the next removal no more than @left are
+ * left. */
+static void shrink(struct world *w, uint64_t n, uint64_t left)
+{
+    unsigned n_entries = entries_for(n), n_dropped = 0;
+    struct world scratch;
+
+    world_new(&scratch, 1);
+    fill(&scratch, n_entries);
+    while (n_buckets(&scratch) > left)
+        drop(&scratch, filler(3 + n_dropped++));
+    world_free(&scratch);
+    fill(w, n_entries);
+    for (unsigned i = 0; i + 1 < n_dropped; i++)
+        drop(w, filler(3 + i));
+}
+
+/* The next removal merges the last bucket of the second segment, which goes with it. */
 static void merge(struct world *w)
 {
-    fill(w, BUCKETS + 2);
-    for (unsigned i = 3; i < BUCKETS + 2 - 251; i++)
-        drop(w, filler(i));
+    shrink(w, BUCKETS + 4, BUCKETS);
 }
 
-/* The next one merges four buckets in the middle of the second segment. */
+/* The next one merges some in the middle of the second segment. */
 static void merge_again(struct world *w)
 {
-    fill(w, BUCKETS + 38);
-    for (unsigned i = 3; i < BUCKETS + 38 - 260; i++)
-        drop(w, filler(i));
+    shrink(w, BUCKETS + 40, BUCKETS + 30);
 }
 
 /* Nothing to do for buckets, but many entries in order. */
@@ -190,41 +233,78 @@ static void tight_after_one(struct world *w)
     tight(w, SLAB - 1);
 }
 
-static void tight_after_five(struct world *w)
-{
-    tight(w, SLAB - 5);
-}
-
 static void tight_two_slabs(struct world *w)
 {
-    tight(w, 2 * SLAB - 3);
+    tight(w, 2 * SLAB);
+}
+
+static void tight_two_after_one(struct world *w)
+{
+    tight(w, 2 * SLAB - 1);
 }
 
 static void tight_split(struct world *w)
 {
-    tight(w, BUCKETS - 5);
+    tight(w, entries_for(BUCKETS + 1) - 2);
 }
 
-const struct crash_state dict_any[7] = {{"empty", empty}, {"few", few}, {"typed", typed}, {"slab_last", slab_last},
-    {"slab_full", slab_full}, {"slab_alone", slab_alone}, {"exhausted", exhausted}};
-const struct crash_state dict_filled[6] = {{"few", few}, {"typed", typed}, {"slab_last", slab_last},
-    {"slab_full", slab_full}, {"slab_alone", slab_alone}, {"exhausted", exhausted}};
+const struct crash_state dict_any[7] = {{"empty", empty}, {"few", few}, {"typed", typed},
+    {"slab_last", slab_last}, {"slab_full", slab_full}, {"slab_alone", slab_alone},
+    {"exhausted", exhausted}};
+const struct crash_state dict_filled[5] = {{"few", few}, {"typed", typed}, {"slab_full", slab_full},
+    {"slab_alone", slab_alone}, {"exhausted", exhausted}};
 const struct crash_state dict_bulk[5] = {{"few", few}, {"typed", typed}, {"slab_last", slab_last},
     {"slab_full", slab_full}, {"exhausted", exhausted}};
-const struct crash_state dict_sized[5] = {{"many", many}, {"split", split}, {"split_again", split_again},
-    {"merge", merge}, {"merge_again", merge_again}};
-const struct crash_state dict_tight[5] = {{"tight_at_once", tight_at_once}, {"tight_after_one", tight_after_one},
-    {"tight_after_five", tight_after_five}, {"tight_two_slabs", tight_two_slabs}, {"tight_split", tight_split}};
+const struct crash_state dict_sized[5] = {{"many", many}, {"split", split},
+    {"split_again", split_again}, {"merge", merge}, {"merge_again", merge_again}};
+const struct crash_state dict_tight[5] = {{"tight_at_once", tight_at_once},
+    {"tight_after_one", tight_after_one}, {"tight_two_slabs", tight_two_slabs},
+    {"tight_two_after_one", tight_two_after_one}, {"tight_split", tight_split}};
 
 /* ---- operations ---- */
 
-/* Has room before: the operation is not to allocate. */
-static broker_buffer *buffer(void)
-{
-    static broker_buffer b;
+/* The operations themselves are not to spend instructions on these. */
+static broker_buffer out;
+static broker_value pairs_4, pairs_16, pairs_600, pairs_note;
 
-    MUST(bri_buffer_reserve(&b, 2 * LARGE));
-    return &b;
+/* A packed map of @n pairs: those of "a" and "m", then new ones; and before them a note, if it is
+ * wanted. */
+static broker_value map_of(unsigned n, bool with_note)
+{
+    uint8_t *bytes = malloc(16 * n + 2 * NOTE);
+    size_t size;
+
+    must(bytes == NULL ? BROKER_NOMEM : 0, "malloc");
+    size = bri_map_header(n + with_note, bytes);
+    if (with_note) {
+        size += bri_value_encode(broker_str("note"), bytes + size);
+        size += bri_value_encode(note_of('y'), bytes + size);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        const char *key = i == 0 ? "a" : i == 1 ? "m" : filler(9000 + i);
+
+        size += bri_value_encode(broker_str(key), bytes + size);
+        size += bri_value_encode(broker_int(10 * (int64_t)i), bytes + size);
+    }
+    return broker_packed(bytes, size);
+}
+
+void dict_make_arguments(void)
+{
+    MUST(bri_buffer_reserve(&out, 2 * LARGE));
+    pairs_4 = map_of(4, false);
+    pairs_16 = map_of(16, false);
+    pairs_600 = map_of(600, false);
+    pairs_note = map_of(4, true);
+}
+
+void dict_free_arguments(void)
+{
+    broker_buffer_free(&out);
+    free((void *)(uintptr_t)pairs_4.data);
+    free((void *)(uintptr_t)pairs_16.data);
+    free((void *)(uintptr_t)pairs_600.data);
+    free((void *)(uintptr_t)pairs_note.data);
 }
 
 int dict_set_new(struct actor *who)
@@ -261,7 +341,7 @@ int dict_set_if(struct actor *who)
 {
     uint64_t revision;
     broker_value v;
-    int r = bri_dict_read(dict_of(who), broker_str("m"), buffer(), &v, &revision);
+    int r = bri_dict_read(dict_of(who), broker_str("m"), &out, &v, &revision);
 
     return r < 0 ? r : bri_dict_set_if(dict_of(who), broker_str("m"), broker_int(9), revision);
 }
@@ -297,7 +377,7 @@ static int answer(struct actor *who, int r, broker_value v)
 int dict_pop(struct actor *who)
 {
     broker_value v;
-    int r = bri_dict_pop(dict_of(who), broker_str("m"), buffer(), &v);
+    int r = bri_dict_pop(dict_of(who), broker_str("m"), &out, &v);
 
     return answer(who, r, v);
 }
@@ -305,7 +385,7 @@ int dict_pop(struct actor *who)
 int dict_popitem(struct actor *who)
 {
     broker_value key, v;
-    int r = bri_dict_popitem(dict_of(who), buffer(), &key, &v);
+    int r = bri_dict_popitem(dict_of(who), &out, &key, &v);
 
     return answer(who, r, v);
 }
@@ -313,7 +393,7 @@ int dict_popitem(struct actor *who)
 int dict_setdefault(struct actor *who)
 {
     broker_value v;
-    int r = bri_dict_setdefault(dict_of(who), broker_str("n"), broker_int(60), buffer(), &v, NULL);
+    int r = bri_dict_setdefault(dict_of(who), broker_str("n"), broker_int(60), &out, &v, NULL);
 
     return answer(who, r, v);
 }
@@ -321,7 +401,7 @@ int dict_setdefault(struct actor *who)
 int dict_get_and_set(struct actor *who)
 {
     broker_value v;
-    int r = bri_dict_get_and_set(dict_of(who), broker_str("m"), broker_int(61), buffer(), &v, NULL);
+    int r = bri_dict_get_and_set(dict_of(who), broker_str("m"), broker_int(61), &out, &v, NULL);
 
     return answer(who, r, v);
 }
@@ -349,59 +429,32 @@ int dict_add_old(struct actor *who)
     return add(who, "m", 100000);
 }
 
-/* A packed map of @n pairs: those of "a" and "m", then new ones. */
-static broker_value map_of(unsigned n)
-{
-    static uint8_t bytes[8192];
-    size_t size = bri_map_header(n, bytes);
-
-    for (unsigned i = 0; i < n; i++) {
-        size += bri_value_encode(broker_str(i == 0 ? "a" : i == 1 ? "m" : filler(9000 + i)), bytes + size);
-        size += bri_value_encode(broker_int(10 * (int64_t)i), bytes + size);
-    }
-    return broker_packed(bytes, size);
-}
-
 int dict_update(struct actor *who)
 {
-    return bri_dict_update(dict_of(who), map_of(4));
+    return bri_dict_update(dict_of(who), pairs_4);
 }
 
-/* Each word of a text that is written over is an entry of the journal: the slot and the root page have no room. */
+/* Each word of a text that is written over is an entry of the journal: the slot and the root page
+ * have no room. */
 int dict_update_note(struct actor *who)
 {
-    static uint8_t bytes[2 * NOTE];
-    size_t size = bri_map_header(4, bytes);
-
-    size += bri_value_encode(broker_str("note"), bytes + size);
-    size += bri_value_encode(note_of('y'), bytes + size);
-    for (unsigned i = 0; i < 3; i++) {
-        size += bri_value_encode(broker_str(filler(9000 + i)), bytes + size);
-        size += bri_value_encode(broker_int(i), bytes + size);
-    }
-    return bri_dict_update(dict_of(who), broker_packed(bytes, size));
+    return bri_dict_update(dict_of(who), pairs_note);
 }
 
 int dict_update_16(struct actor *who)
 {
-    return bri_dict_update(dict_of(who), map_of(16));
+    return bri_dict_update(dict_of(who), pairs_16);
 }
 
 /* More than the journal's first extent has room for. */
 int dict_update_600(struct actor *who)
 {
-    return bri_dict_update(dict_of(who), map_of(600));
-}
-
-/* More than a tight quota allows, but for the first ones. */
-int dict_update_9(struct actor *who)
-{
-    return bri_dict_update(dict_of(who), map_of(9));
+    return bri_dict_update(dict_of(who), pairs_600);
 }
 
 int dict_add_many(struct actor *who)
 {
-    return bri_dict_add_many(dict_of(who), map_of(3), broker_str("once"));
+    return bri_dict_add_many(dict_of(who), pairs_4, broker_str("once"));
 }
 
 int dict_clear(struct actor *who)

@@ -3,10 +3,15 @@
  */
 #include "judge.h"
 
+#include <linux/futex.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "core/audit.h"
 #include "core/lock.h"
@@ -14,7 +19,7 @@
 #include "core/session.h"
 #include "objects/items.h"
 
-const char *const oracle_names[N_ORACLES] = {"state", "reader", "audit", "work", "kernel"};
+const char *const oracle_names[N_ORACLES] = {"state", "reader", "audit", "work", "crash", "kernel"};
 
 void judge_init(struct judge *j, uint8_t *seen)
 {
@@ -54,13 +59,15 @@ enum outcome judge_fault(struct judge *j, enum oracle oracle, const char *format
 static const struct sight *last_sight(const struct judge *j, const struct subject *subject)
 {
     for (unsigned i = j->n_sights; i-- > 0;)
-        if (j->sights[i].subject.slot == subject->slot && j->sights[i].subject.generation == subject->generation)
+        if (j->sights[i].subject.slot == subject->slot &&
+            j->sights[i].subject.generation == subject->generation)
             return &j->sights[i];
     return NULL;
 }
 
 /* What readers see of the subject, if its sequence says that they may; false if not. */
-static bool see(struct judge *j, struct bri_arena *a, const struct subject *subject, struct sight *out)
+static bool see(
+    struct judge *j, struct bri_arena *a, const struct subject *subject, struct sight *out)
 {
     const struct bri_slot_shm *slot = bri_slot_at(a, subject->slot);
 
@@ -72,7 +79,7 @@ static bool see(struct judge *j, struct bri_arena *a, const struct subject *subj
         return false;
     text_clear(&j->scratch);
     picture_reader(&j->scratch, a, subject);
-    out->seen = bri_hash(a, j->scratch.data, j->scratch.size);
+    out->seen = text_hash(j->scratch.data, j->scratch.size);
     return true;
 }
 
@@ -97,19 +104,21 @@ bool judge_look(struct judge *j)
         if (last != NULL && last->seq == now.seq) {
             if (last->seen == now.seen)
                 continue;
-            (void)judge_fault(j, ORACLE_READER, "slot %u changes while its sequence stays at %llu: %.*s",
-                now.subject.slot, (unsigned long long)now.seq, (int)j->scratch.size, j->scratch.data);
+            (void)judge_fault(j, ORACLE_READER,
+                "slot %u changes while its sequence stays at %llu: %.*s", now.subject.slot,
+                (unsigned long long)now.seq, (int)j->scratch.size, j->scratch.data);
             return false;
         }
-        must(j->n_sights == MAX_SIGHTS ? BROKER_TOOBIG : 0, "more sights than the harness has room for");
+        must(j->n_sights == MAX_SIGHTS ? BROKER_TOOBIG : 0,
+            "more sights than the harness has room for");
         j->sights[j->n_sights++] = now;
     }
     return true;
 }
 
 /*
- * Recovered now, before anything else happened: is it the last that readers saw, or something new? Something that they
- * saw before that, they would see undone.
+ * Recovered now, before anything else happened: is it the last that readers saw, or something new?
+ * Something that they saw before that, they would see undone.
  */
 static bool check_sight(struct judge *j, struct bri_arena *a, const struct subject *subject)
 {
@@ -119,7 +128,8 @@ static bool check_sight(struct judge *j, struct bri_arena *a, const struct subje
     if (last == NULL)
         return true;
     if (!see(j, a, subject, &now)) {
-        (void)judge_fault(j, ORACLE_READER, "slot %u has an odd sequence after its recovery", subject->slot);
+        (void)judge_fault(
+            j, ORACLE_READER, "slot %u has an odd sequence after its recovery", subject->slot);
         return false;
     }
     for (const struct sight *s = j->sights; s <= last; s++) {
@@ -127,7 +137,8 @@ static bool check_sight(struct judge *j, struct bri_arena *a, const struct subje
             continue;
         if (s->seq == now.seq ? s->seen == now.seen : s->seen != now.seen || now.seen == last->seen)
             continue;
-        (void)judge_fault(j, ORACLE_READER, "slot %u: what readers saw at sequence %llu is %s: %.*s", subject->slot,
+        (void)judge_fault(j, ORACLE_READER,
+            "slot %u: what readers saw at sequence %llu is %s: %.*s", subject->slot,
             (unsigned long long)s->seq, s->seq == now.seq ? "another state now" : "back again",
             (int)j->scratch.size, j->scratch.data);
         return false;
@@ -141,21 +152,33 @@ static bool check_sight(struct judge *j, struct bri_arena *a, const struct subje
 static bool recover_guards(struct judge *j, struct bri_arena *a)
 {
     struct subject subjects[MAX_SUBJECTS];
-    struct bri_object o;
-    struct bri_txn t;
     unsigned n = picture_subjects(a, subjects);
 
     for (unsigned i = 0; i < n; i++) {
-        int r = bri_object_bind(a, subjects[i].slot, &o);
+        struct bri_object o;
+        struct bri_txn t;
+        int r;
 
-        if (r == 0)
-            r = bri_begin(&t, &o, BRI_PATIENCE);
+        do {
+            r = bri_object_bind(a, subjects[i].slot, &o);
+            if (r == 0)
+                r = bri_begin(&t, &o, BRI_PATIENCE);
+        } while (r == BROKER_GONE); /* it was bound to what has been undone now */
         if (r < 0) {
-            (void)judge_fault(j, ORACLE_WORK, "slot %u cannot be locked: %s", subjects[i].slot, broker_error_name(r));
+            (void)judge_fault(j, ORACLE_WORK, "slot %u cannot be locked: %s", subjects[i].slot,
+                broker_error_name(r));
             return false;
         }
         bri_abort(&t);
     }
+    return true;
+}
+
+static bool check_sights(struct judge *j, struct bri_arena *a)
+{
+    struct subject subjects[MAX_SUBJECTS];
+    unsigned n = picture_subjects(a, subjects);
+
     for (unsigned i = 0; i < n; i++)
         if (!check_sight(j, a, &subjects[i]))
             return false;
@@ -180,15 +203,20 @@ static bool audit(struct judge *j, struct bri_arena *a, struct bri_audit *out)
     return r == 0 && out->n_problems == 0;
 }
 
-static void work(struct judge *j, struct world *w, struct text *out)
+static void work(struct judge *j, struct world *w, uint32_t dead, struct text *out)
 {
     struct actor *peer = &w->actors[PEER];
     int r;
 
     peer->answer = 0;
+    peer->out = NULL;
     r = j->operation->run(peer);
-    text_add(out, "again: %s, %lld\n", r < 0 ? broker_error_name(r) : "done", (long long)peer->answer);
-    picture_arena(out, w->arena);
+    text_add(out, "again: %s %d, %lld", r < 0 ? broker_error_name(r) : "done", r,
+        (long long)peer->answer);
+    if (r >= 0 && peer->out != NULL)
+        text_value(out, peer->out->data, peer->out->size);
+    text_add(out, "\n");
+    picture_arena(out, w->arena, dead);
     crash_go_on(peer, out);
 }
 
@@ -212,34 +240,45 @@ static bool tear_down(struct judge *j, struct world *w)
         return false;
     if (result.n_objects == 0 && atomic_load(&w->arena->shm->spinners) == 0)
         return true;
-    (void)judge_fault(j, ORACLE_WORK, "%llu objects are left", (unsigned long long)result.n_objects);
+    (void)judge_fault(j, ORACLE_WORK,
+        "%llu objects and %u spinning threads are left in the empty arena",
+        (unsigned long long)result.n_objects, atomic_load(&w->arena->shm->spinners));
     return false;
 }
 
-/* Brings a world in which the victim died to rest, and writes down what can be seen of it on the way. */
+/* The daemon gives back what the dead had. */
+static bool reap(struct judge *j, struct world *w)
+{
+    int r = bri_session_reap(w->arena, VICTIM, true, BRI_PATIENCE);
+
+    if (r == 0 && j->operation->finish != NULL)
+        r = j->operation->finish(&w->actors[PEER]);
+    if (r < 0)
+        (void)judge_fault(
+            j, ORACLE_WORK, "what the dead had cannot be given back: %s", broker_error_name(r));
+    return r >= 0;
+}
+
+/* Brings a world in which the victim died to rest, and writes down what can be seen of it on the
+ * way. */
 static bool settle(struct judge *j, struct world *w, enum order order, struct text *out)
 {
     struct bri_audit result;
-    int r;
 
     text_clear(out);
-    if (!recover_guards(j, w->arena))
-        return false;
-    if (order == WORK_FIRST)
-        work(j, w, out);
-    r = bri_session_reap(w->arena, VICTIM, true, BRI_PATIENCE);
-    if (r == 0 && j->operation->finish != NULL)
-        r = j->operation->finish(&w->actors[PEER]);
-    if (r < 0) {
-        (void)judge_fault(j, ORACLE_WORK, "what the dead had cannot be given back: %s", broker_error_name(r));
-        return false;
+    if (order == WORK_FIRST) {
+        if (!recover_guards(j, w->arena) || !check_sights(j, w->arena))
+            return false;
+        work(j, w, VICTIM, out);
     }
-    picture_arena(out, w->arena);
-    if (!audit(j, w->arena, &result))
+    if (!reap(j, w) || !audit(j, w->arena, &result))
         return false;
+    if (order == REAP_FIRST && !check_sights(j, w->arena)) /* the audit has been at every guard */
+        return false;
+    picture_arena(out, w->arena, NOBODY);
     if (order == REAP_FIRST)
-        work(j, w, out);
-    picture_arena(out, w->arena);
+        work(j, w, NOBODY, out);
+    picture_arena(out, w->arena, NOBODY);
     picture_reserved(out, w->arena);
     return audit(j, w->arena, &result) && tear_down(j, w);
 }
@@ -264,28 +303,74 @@ static void differing_lines(const struct text *a, const struct text *b, char *ou
         na++;
     for (nb = 0; start + (size_t)nb < b->size && b->data[start + (size_t)nb] != '\n';)
         nb++;
-    (void)snprintf(out, size, "\"%.*s\", not \"%.*s\"", na < 250 ? na : 250, a->data + start, nb < 250 ? nb : 250,
-        b->data + start);
+    (void)snprintf(out, size, "\"%.*s\", not \"%.*s\"", na < 250 ? na : 250, a->data + start,
+        nb < 250 ? nb : 250, b->data + start);
 }
 
 static enum outcome verdict(struct judge *j, enum order order)
 {
     char before[600], after[600];
 
-    j->matches = 0;
     for (unsigned i = 0; i < N_OUTCOMES - 1; i++)
-        if (j->references[i][order].size != 0 && same_text(&j->transcript, &j->references[i][order]))
-            j->matches |= 1u << i;
-    if (j->matches != 0)
-        return (enum outcome)__builtin_ctz(j->matches);
+        if (j->references[i][order].size != 0 &&
+            same_text(&j->transcript, &j->references[i][order]))
+            j->fits |= 1u << i;
+    if (j->fits != 0)
+        return (enum outcome)__builtin_ctz(j->fits);
     differing_lines(&j->transcript, &j->references[BEFORE][order], before, sizeof(before));
     differing_lines(&j->transcript, &j->references[AFTER][order], after, sizeof(after));
     return judge_fault(j, ORACLE_STATE, "neither before: %s; nor after: %s", before, after);
 }
 
+/*
+ * The library must not crash over what it finds in an arena. If it does, that is a fault like
+ * others, and we go on; the robust list still names the guard that it held then.
+ */
+static sigjmp_buf crashed;
+
+static void on_crash(int signal_number)
+{
+    siglongjmp(crashed, signal_number);
+}
+
+static void set_crash_handler(void (*handler)(int))
+{
+    struct sigaction action = {.sa_handler = handler};
+
+    must(sigaction(SIGSEGV, &action, NULL) != 0 || sigaction(SIGBUS, &action, NULL) != 0
+             ? BROKER_SYSTEM
+             : 0,
+        "sigaction");
+}
+
+static void leave_guard(void)
+{
+    struct robust_list_head *head;
+    size_t size;
+
+    must(syscall(SYS_get_robust_list, 0, &head, &size) != 0 ? BROKER_SYSTEM : 0, "get_robust_list");
+    head->list_op_pending = NULL;
+}
+
+static bool settle_or_crash(struct judge *j, struct world *w, enum order order, struct text *out)
+{
+    volatile bool settled = false;
+
+    if (sigsetjmp(crashed, 1) == 0) {
+        set_crash_handler(on_crash);
+        settled = settle(j, w, order, out);
+    } else {
+        leave_guard();
+        (void)judge_fault(j, ORACLE_CRASH, "somebody who comes later crashes");
+    }
+    set_crash_handler(SIG_DFL);
+    return settled;
+}
+
 enum outcome judge_world(struct judge *j, struct world *w, enum order order)
 {
-    return settle(j, w, order, &j->transcript) ? verdict(j, order) : BAD;
+    j->fits = 0;
+    return settle_or_crash(j, w, order, &j->transcript) ? verdict(j, order) : BAD;
 }
 
 enum outcome judge_image(struct judge *j, const uint8_t *image, const struct world_pages *pages,
@@ -326,16 +411,21 @@ static bool refer(struct judge *j, uint8_t *image, enum outcome outcome)
         world_copy_actors(&j->copy, j->live);
         if (outcome == REDELIVERED)
             MUST(lease_first(&j->copy.actors[VICTIM]));
-        if (!settle(j, &j->copy, (enum order)order, &j->references[outcome][order]))
+        if (!settle_or_crash(j, &j->copy, (enum order)order, &j->references[outcome][order]))
             return false;
     }
     return true;
 }
 
-bool judge_begin(struct judge *j, const struct crash_operation *operation, const struct world *live, uint8_t *before,
-    uint8_t *after)
+static bool same_references(const struct judge *j, enum order order)
 {
-    bool same, silent = (operation->flags & (CRASH_INVISIBLE | CRASH_STEPS)) != 0;
+    return same_text(&j->references[BEFORE][order], &j->references[AFTER][order]);
+}
+
+bool judge_begin(struct judge *j, const struct crash_operation *operation, const struct world *live,
+    uint8_t *before, uint8_t *after)
+{
+    bool same, silent = (operation->flags & CRASH_INVISIBLE) != 0;
 
     j->operation = operation;
     j->live = live;
@@ -347,9 +437,10 @@ bool judge_begin(struct judge *j, const struct crash_operation *operation, const
         return false;
     if ((operation->flags & CRASH_REDELIVERS) != 0 && !refer(j, before, REDELIVERED))
         return false;
-    same = same_text(&j->references[BEFORE][REAP_FIRST], &j->references[AFTER][REAP_FIRST]);
-    if (same == silent)
+    same = same_references(j, REAP_FIRST);
+    if (silent ? same : !same || !same_references(j, WORK_FIRST))
         return true;
-    (void)judge_fault(j, ORACLE_STATE, same ? "nothing tells that it happened" : "it was said to leave no trace");
+    (void)judge_fault(
+        j, ORACLE_STATE, same ? "nothing tells that it happened" : "it was said to leave no trace");
     return false;
 }

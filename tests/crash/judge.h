@@ -1,10 +1,11 @@
 /*
  * judge.h - whether an arena in which somebody died is as it must be
  *
- * An image is recovered as clients and the daemon would do it, and everything that can be seen of it on the way is
- * written into a transcript: contents, holdings, what the killed operation gives when it is repeated, what comes next.
- * It must be, letter by letter, that of the start state or that of the state after the operation: so the operation
- * happened or it did not, for every program and from then on.
+ * An image is recovered as clients and the daemon would do it, and everything that can be seen of
+ * it on the way is written into a transcript: contents, holdings, what the killed operation gives
+ * when it is repeated, what comes next. It must be, letter by letter, that of the start state or
+ * that of the state after the operation: so the operation happened or it did not, for every program
+ * and from then on.
  */
 #ifndef TESTS_CRASH_JUDGE_H
 #define TESTS_CRASH_JUDGE_H
@@ -22,6 +23,7 @@ enum oracle {
     ORACLE_READER, /* a reader saw what was undone then, or two states under one sequence number */
     ORACLE_AUDIT,  /* the structure is damaged, or something is lost */
     ORACLE_WORK,   /* recovery, reaping or an audit could not be carried out */
+    ORACLE_CRASH,  /* the library crashed in one of them */
     ORACLE_KERNEL, /* a real death left something else than the simulated one */
     N_ORACLES,
 };
@@ -32,7 +34,8 @@ enum order { REAP_FIRST, WORK_FIRST, N_ORDERS };
 
 enum outcome { BEFORE, AFTER, REDELIVERED, BAD, N_OUTCOMES };
 
-/* The even sequence numbers that a subject has shown while the victim worked, and what readers saw under them. */
+/* The even sequence numbers that a subject has shown while the victim worked, and what readers saw
+ * under them. */
 struct sight {
     struct subject subject;
     uint64_t seq, seen;
@@ -46,7 +49,8 @@ struct judge {
     struct world readers; /* the caller's image, as a client sees it that may only read */
     struct text references[N_OUTCOMES - 1][N_ORDERS]; /* empty: that outcome is not possible */
     struct text transcript, scratch;
-    unsigned matches; /* bits: the outcomes that the last transcript fits */
+    unsigned fits; /* bits: the outcomes that the last transcript fits; before and after may look
+                      the same */
     struct subject subjects[MAX_SUBJECTS];
     unsigned n_subjects;
     struct sight sights[MAX_SIGHTS];
@@ -55,16 +59,18 @@ struct judge {
     char message[768]; /* of the last fault */
 };
 
-/* @seen is the image of the live world that its owner keeps up to date. Both live as long as the judge. */
+/* @seen is the image of the live world that its owner keeps up to date. Both live as long as the
+ * judge. */
 void judge_init(struct judge *j, uint8_t *seen);
 void judge_fini(struct judge *j);
 
 /*
- * Begins with another case. @before and @after are images of the live world in which the victim has died at the start
- * and at the end of its operation. False, and a message, if they are not sound themselves, or cannot be told apart.
+ * Begins with another case. @before and @after are images of the live world in which the victim has
+ * died at the start and at the end of its operation. False, and a message, if they are not sound
+ * themselves, or cannot be told apart.
  */
-bool judge_begin(struct judge *j, const struct crash_operation *operation, const struct world *live, uint8_t *before,
-    uint8_t *after);
+bool judge_begin(struct judge *j, const struct crash_operation *operation, const struct world *live,
+    uint8_t *before, uint8_t *after);
 
 /* Forgets what readers saw: the victim starts anew. */
 void judge_forget(struct judge *j);
@@ -73,20 +79,14 @@ void judge_forget(struct judge *j);
 bool judge_look(struct judge *j);
 
 /*
- * Judges an image in which somebody dies, after readers have seen what judge_look() met. @pages are those that count in
- * it, @order says who comes first.
+ * Judges an image in which somebody dies, after readers have seen what judge_look() met. @pages are
+ * those that count in it, @order says who comes first.
  */
 enum outcome judge_image(struct judge *j, const uint8_t *image, const struct world_pages *pages,
     const struct tracer_death *death, enum order order);
 
 /* The same for the live world, in which the victim really died; its contents are spent then. */
 enum outcome judge_world(struct judge *j, struct world *w, enum order order);
-
-/* Judged otherwise, the last image fits @outcome as well: not all operations can be told apart in every order. */
-static inline bool judge_fits(const struct judge *j, enum outcome outcome)
-{
-    return (j->matches >> outcome & 1) != 0;
-}
 
 /* Notes a fault that the caller found. Gives BAD. */
 enum outcome judge_fault(struct judge *j, enum oracle oracle, const char *format, ...)

@@ -1,14 +1,14 @@
 /*
  * crash_sweep - kills every changing operation at every machine instruction; see sweep.h
  *
- *     crash_sweep [--list] [--case OPERATION[/STATE]] [--step N] [--seed N] [--real N] [--double N] [--all]
+ *     crash_sweep [--list] [--case OPERATION[/STATE]] [--step N] [--seed N] [--real N] [--double N]
+ * [--all]
  *                 [--stop-after N] [--expect-bad ORACLE[,ORACLE...]]
  *
- * Prints a line for each operation and a total. Ends with 1 if anything is bad; with --expect-bad, for mutants, if
- * nothing is, or not by the oracles that are named.
+ * Prints a line for each operation and a total. Ends with 1 if anything is bad; with --expect-bad,
+ * for mutants, if nothing is, or not by the oracles that are named.
  */
 #include <getopt.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,22 +26,9 @@ struct options {
 
 static struct sweep sweep;
 
-/* A check that crashes has found something too; where, is what matters. */
-static void on_crash(int signal_number)
-{
-    char text[256];
-    int n = snprintf(text, sizeof(text), "BAD  %s/%s, --step %llu: checking crashed with signal %d\n",
-        sweep.operation != NULL ? sweep.operation->name : "", sweep.state != NULL ? sweep.state->name : "",
-        (unsigned long long)sweep.tracer.n_steps, signal_number);
-
-    if (n > 0)
-        (void)!write(STDOUT_FILENO, text, (size_t)n);
-    _exit(2);
-}
-
 /*
- * Has the C library copy large blocks by vector instructions, some hundred of them, and not by one that is a step for
- * every byte. It reads this at its start only.
+ * Has the C library copy large blocks by vector instructions, some hundred of them, and not by one
+ * that is a step for every byte. It reads this at its start only.
  */
 static void tame_copies(char **argv)
 {
@@ -49,7 +36,9 @@ static void tame_copies(char **argv)
 
     if (getenv(name) != NULL)
         return;
-    (void)setenv(name, "glibc.cpu.x86_rep_movsb_threshold=100000000:glibc.cpu.x86_rep_stosb_threshold=100000000", 1);
+    (void)setenv(name,
+        "glibc.cpu.x86_rep_movsb_threshold=100000000:glibc.cpu.x86_rep_stosb_threshold=100000000",
+        1);
     (void)execv("/proc/self/exe", argv);
 }
 
@@ -89,17 +78,18 @@ static void set_case(struct options *o, char *text)
 
 static void set_all(struct options *o)
 {
-    o->sweep.n_real = o->sweep.n_double = UINT32_MAX;
+    o->sweep.n_killed = UINT32_MAX;
     o->sweep.work_first = 1;
+    o->sweep.reaping = true;
     o->sweep.reserved = true;
     o->all = true;
 }
 
 static void parse(int argc, char **argv, struct options *o)
 {
-    static const struct option names[] = {{"list", no_argument, NULL, 'l'}, {"case", required_argument, NULL, 'c'},
-        {"step", required_argument, NULL, 's'}, {"seed", required_argument, NULL, 'r'},
-        {"real", required_argument, NULL, 'k'}, {"double", required_argument, NULL, 'd'},
+    static const struct option names[] = {{"list", no_argument, NULL, 'l'},
+        {"case", required_argument, NULL, 'c'}, {"step", required_argument, NULL, 's'},
+        {"seed", required_argument, NULL, 'r'}, {"killed", required_argument, NULL, 'k'},
         {"all", no_argument, NULL, 'a'}, {"stop-after", required_argument, NULL, 'n'},
         {"expect-bad", required_argument, NULL, 'x'}, {0}};
     int c;
@@ -119,10 +109,7 @@ static void parse(int argc, char **argv, struct options *o)
             o->sweep.seed = number(optarg);
             break;
         case 'k':
-            o->sweep.n_real = number(optarg);
-            break;
-        case 'd':
-            o->sweep.n_double = number(optarg);
+            o->sweep.n_killed = number(optarg);
             break;
         case 'a':
             set_all(o);
@@ -149,12 +136,14 @@ static uint64_t all_bad(const struct sweep_counts *c)
 
 static void say(const char *name, const struct sweep_counts *c)
 {
-    (void)printf("%-28s %3llu states %8llu points %7llu distinct %7llu before %7llu after %5llu again  %4llu killed "
+    (void)printf("%-28s %3llu states %8llu points %7llu distinct %7llu before %7llu after %5llu "
+                 "again  %4llu killed "
                  "%8llu in recovery  %llu bad\n",
-        name, (unsigned long long)c->n_cases, (unsigned long long)c->n_points, (unsigned long long)c->n_states,
-        (unsigned long long)c->n_outcomes[BEFORE], (unsigned long long)c->n_outcomes[AFTER],
-        (unsigned long long)c->n_outcomes[REDELIVERED], (unsigned long long)c->n_real,
-        (unsigned long long)c->n_double, (unsigned long long)all_bad(c));
+        name, (unsigned long long)c->n_cases, (unsigned long long)c->n_points,
+        (unsigned long long)c->n_states, (unsigned long long)c->n_outcomes[BEFORE],
+        (unsigned long long)c->n_outcomes[AFTER], (unsigned long long)c->n_outcomes[REDELIVERED],
+        (unsigned long long)c->n_real, (unsigned long long)c->n_double,
+        (unsigned long long)all_bad(c));
 }
 
 static void add(struct sweep_counts *total, const struct sweep_counts *c)
@@ -170,7 +159,8 @@ static void add(struct sweep_counts *total, const struct sweep_counts *c)
         total->n_bad[i] += c->n_bad[i];
 }
 
-static void sweep_operation(const struct crash_operation *operation, const char *state, struct sweep_counts *total)
+static void sweep_operation(
+    const struct crash_operation *operation, const char *state, struct sweep_counts *total)
 {
     sweep.counts = (struct sweep_counts){0};
     for (uint32_t i = 0; i < operation->n_states; i++)
@@ -206,24 +196,25 @@ static bool found(const struct sweep_counts *total, const char *expected)
 
 int main(int argc, char **argv)
 {
-    struct options o = {.sweep = {.seed = 1, .work_first = 4, .only_step = UINT64_MAX, .stop_after = 20}};
+    struct options o = {
+        .sweep = {.seed = 1, .work_first = 4, .only_step = UINT64_MAX, .stop_after = 20}};
     struct sweep_counts total = {0};
     const char *campaign = getenv("BROKER_CAMPAIGN");
     struct timespec start, end;
 
+    tame_copies(argv);
     if (campaign != NULL && strcmp(campaign, "1") == 0)
         set_all(&o);
     parse(argc, argv, &o);
-    tame_copies(argv);
-    (void)signal(SIGSEGV, on_crash);
-    (void)signal(SIGBUS, on_crash);
     tracer_pin();
     (void)clock_gettime(CLOCK_MONOTONIC, &start);
+    crash_make_arguments();
     sweep_init(&sweep, &o.sweep);
     for (unsigned i = 0; i < n_crash_operations; i++)
         if (is_wanted(&o, &crash_operations[i]))
             sweep_operation(&crash_operations[i], o.state, &total);
     sweep_fini(&sweep);
+    crash_free_arguments();
     (void)clock_gettime(CLOCK_MONOTONIC, &end);
     say("total", &total);
     (void)printf("%.1f s, seed %llu\n",

@@ -1,12 +1,14 @@
 /*
  * picture.c - see picture.h
  */
+#define XXH_INLINE_ALL
 #include "picture.h"
 
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
 #include "core/registry.h"
 #include "core/session.h"
@@ -61,12 +63,17 @@ void text_add(struct text *x, const char *format, ...)
     x->size += (size_t)n;
 }
 
-void text_value(struct text *x, const struct bri_arena *a, const void *bytes, size_t size)
+uint64_t text_hash(const void *bytes, size_t size)
+{
+    return XXH3_64bits(bytes, size);
+}
+
+void text_value(struct text *x, const void *bytes, size_t size)
 {
     const unsigned char *p = bytes;
 
     if (size > MAX_SHOWN) {
-        text_add(x, "<%zu bytes, %016llx>", size, (unsigned long long)bri_hash(a, bytes, size));
+        text_add(x, "<%zu bytes, %016llx>", size, (unsigned long long)text_hash(bytes, size));
         return;
     }
     reserve(x, 4 * size + 1);
@@ -91,9 +98,11 @@ unsigned picture_subjects(struct bri_arena *a, struct subject subjects[MAX_SUBJE
         if (bri_object_bind(a, slot, &o) == 0)
             subjects[n++] = (struct subject){.slot = slot, .generation = o.generation};
     found = bri_registry_list(a, &cursor, entries, MAX_SUBJECTS - n);
-    must(found >= 0 && cursor != 0 ? BROKER_TOOBIG : 0, "more objects than the harness has room for");
+    must(found >= 0 && cursor != 0 ? BROKER_TOOBIG : 0,
+        "more objects than the harness has room for");
     for (int i = 0; i < found; i++)
-        subjects[n++] = (struct subject){.slot = entries[i].slot, .generation = entries[i].generation};
+        subjects[n++] =
+            (struct subject){.slot = entries[i].slot, .generation = entries[i].generation};
     return n;
 }
 
@@ -117,9 +126,11 @@ static void show_session(struct text *x, const struct bri_object *session)
     const struct bri_attachment_shm *att;
     uint32_t left = MAX_SUBJECTS;
 
-    text_add(x, "session %u: status %u, %u attachments:", session->id - session->arena->first_slot - 1,
+    text_add(x,
+        "session %u: status %u, %u attachments:", session->id - session->arena->first_slot - 1,
         atomic_load(&s->status), s->n_attachments);
-    for (uint64_t off = session->root != NULL ? s->first_attachment : 0; off != 0 && left-- > 0; off = att->next_off) {
+    for (uint64_t off = session->root != NULL ? s->first_attachment : 0; off != 0 && left-- > 0;
+         off = att->next_off) {
         att = bri_attachment_at(session, off);
         if (att == NULL) {
             text_add(x, " broken");
@@ -142,11 +153,11 @@ static void show_dict(struct text *x, const struct bri_object *o)
         return;
     }
     if (buffer.size > 256) {
-        text_value(x, o->arena, buffer.data, buffer.size);
+        text_value(x, buffer.data, buffer.size);
         return;
     }
     for (size_t at = 0; at < buffer.size; at += MAX_SHOWN)
-        text_value(x, o->arena, (const char *)buffer.data + at,
+        text_value(x, (const char *)buffer.data + at,
             buffer.size - at < MAX_SHOWN ? buffer.size - at : MAX_SHOWN);
 }
 
@@ -161,7 +172,7 @@ static void show_queue(struct text *x, const struct bri_object *o)
     while (left-- > 0 && (r = bri_items_next(o, q, &c)) == 0) {
         text_add(x, " %llu%s*%u=", (unsigned long long)c.item->number,
             (c.item->flags & BRI_ITEM_REDELIVERED) != 0 ? "r" : "", c.item->deliveries);
-        text_value(x, o->arena, c.bytes, c.size);
+        text_value(x, c.bytes, c.size);
     }
     text_add(x, " then %s", r < 0 ? broker_error_name(r) : "no end");
 }
@@ -230,11 +241,11 @@ static const struct bri_attachment_shm *next_attachment(
 
     if (bri_session_object(a, number, &session) < 0 || session.root == NULL)
         return NULL;
-    return bri_attachment_at(
-        &session, before != NULL ? before->next_off : bri_session_state(&session)->first_attachment);
+    return bri_attachment_at(&session,
+        before != NULL ? before->next_off : bri_session_state(&session)->first_attachment);
 }
 
-static void show_holdings(struct text *x, const struct bri_object *o)
+static void show_holdings(struct text *x, const struct bri_object *o, uint32_t dead)
 {
     const struct bri_attachment_shm *att = NULL;
 
@@ -242,8 +253,9 @@ static void show_holdings(struct text *x, const struct bri_object *o)
         text_add(x, " %u", o->slot->n_waiters[i]);
     text_add(x, " sleep\n");
     for (uint32_t i = 0; i < o->arena->n_sessions; i++)
-        for (uint32_t left = MAX_SUBJECTS; left > 0 && (att = next_attachment(o->arena, i, att)) != NULL; left--)
-            if (att->object == o->id && att->generation == o->generation)
+        for (uint32_t left = MAX_SUBJECTS;
+             left > 0 && (att = next_attachment(o->arena, i, att)) != NULL; left--)
+            if (i != dead && att->object == o->id && att->generation == o->generation)
                 text_add(x, "  session %u: %u leases\n", i, att->n_leases);
 }
 
@@ -252,12 +264,14 @@ void picture_reserved(struct text *x, struct bri_arena *a)
     const struct bri_attachment_shm *att = NULL;
 
     for (uint32_t i = 0; i < a->n_sessions; i++)
-        for (uint32_t left = MAX_SUBJECTS; left > 0 && (att = next_attachment(a, i, att)) != NULL; left--)
+        for (uint32_t left = MAX_SUBJECTS; left > 0 && (att = next_attachment(a, i, att)) != NULL;
+             left--)
             if (att->n_reserved != 0)
-                text_add(x, "session %u: %u pages of %u reserved\n", i, att->n_reserved, att->object);
+                text_add(
+                    x, "session %u: %u pages of %u reserved\n", i, att->n_reserved, att->object);
 }
 
-void picture_arena(struct text *x, struct bri_arena *a)
+void picture_arena(struct text *x, struct bri_arena *a, uint32_t dead)
 {
     struct subject subjects[MAX_SUBJECTS];
     unsigned n = picture_subjects(a, subjects);
@@ -265,11 +279,12 @@ void picture_arena(struct text *x, struct bri_arena *a)
     for (unsigned i = 0; i < n; i++) {
         struct bri_object o;
 
-        picture_reader(x, a, &subjects[i]);
+        if (subjects[i].slot != a->first_slot + 1 + dead)
+            picture_reader(x, a, &subjects[i]);
         if (i <= a->n_sessions || bri_object_bind(a, subjects[i].slot, &o) < 0)
             continue;
         if (o.type == BRI_TYPE_LOCK)
             show_lock(x, &o);
-        show_holdings(x, &o);
+        show_holdings(x, &o, dead);
     }
 }

@@ -97,7 +97,7 @@ static void start(struct sweep *s, void (*fn)(void *))
     world_pages(s->live.arena, s->options.reserved, &s->pages);
     world_copy_pages(&s->pages, world_bytes(&s->live), s->seen);
     s->death = (struct tracer_death){0};
-    tracer_start(&s->tracer, fn, s);
+    tracer_start(&s->tracer, NULL, fn, s);
     if (!judge_look(&s->judge))
         say_fault(s, "at the start");
 }
@@ -105,13 +105,17 @@ static void start(struct sweep *s, void (*fn)(void *))
 /* One instruction. False at the end. Tells whether it made another state. */
 static bool step(struct sweep *s, bool *out_changed)
 {
-    struct tracer_death death;
+    struct tracer_death death = {0};
+    bool changed;
 
     if (!tracer_step(&s->tracer))
         return false;
-    death = tracer_death(&s->tracer, world_bytes(&s->live), SIZE);
-    *out_changed = world_follow(s->live.arena, s->seen, s->options.reserved, &s->pages) |
-                   !tracer_same_death(&death, &s->death);
+    changed = world_follow(s->live.arena, s->seen, s->options.reserved, &s->pages);
+    /* Without a change of memory a death can come to leave something else only while it leaves a
+     * mark. */
+    if (changed || s->death.marks)
+        death = tracer_death(&s->tracer, world_bytes(&s->live), SIZE);
+    *out_changed = changed || !tracer_same_death(&death, &s->death);
     s->death = death;
     if (*out_changed && !judge_look(&s->judge))
         say_fault(s, "to a reader");
@@ -152,6 +156,7 @@ static void judge_state(struct sweep *s, uint32_t n)
     bool both = (s->operation->flags & CRASH_STEPS) == 0 && s->options.work_first != 0 &&
                 random_below(s, (uint32_t)s->options.work_first) == 0;
     enum outcome outcome = judge_now(s, REAP_FIRST), other;
+    unsigned fits = s->judge.fits;
 
     if (outcome == BAD)
         say_fault(s, "dead");
@@ -160,7 +165,7 @@ static void judge_state(struct sweep *s, uint32_t n)
     if (!both || outcome == BAD)
         return;
     other = judge_now(s, WORK_FIRST);
-    if (other != BAD && !judge_fits(&s->judge, outcome))
+    if (other != BAD && (s->judge.fits & fits) == 0)
         other = judge_fault(&s->judge, ORACLE_STATE, "the outcome depends on who comes first");
     if (other == BAD)
         say_fault(s, "dead, not reaped yet");
@@ -205,46 +210,43 @@ static void sweep_one(struct sweep *s)
         s->counts.n_outcomes[outcome]++;
         if (outcome == BAD)
             say_fault(s, "dead");
-        (void)printf("--- %s, outcome %d\n%.*s", order == REAP_FIRST ? "reaped first" : "worked first", (int)outcome,
-            (int)x->size, x->data);
+        (void)printf("--- %s, outcome %d\n%.*s",
+            order == REAP_FIRST ? "reaped first" : "worked first", (int)outcome, (int)x->size,
+            x->data);
     }
     tracer_kill(&s->tracer);
     load_live(s, s->before);
 }
 
-/* ---- real ---- */
+/* ---- real and double ---- */
 
-static void sweep_real(struct sweep *s, uint32_t n)
+/* Kills the child really. The kernel must leave what was simulated. */
+static void kill_really(struct sweep *s)
 {
-    enum outcome expected, outcome;
-
-    judge_forget(&s->judge);
-    start(s, run_operation);
-    if (go_to(s, n)) {
-        world_copy_pages(&s->pages, s->seen, s->died);
-        tracer_apply(&s->death, s->died);
-        expected = judge_now(s, REAP_FIRST);
-        tracer_kill(&s->tracer);
-        s->counts.n_real++;
-        s->counts.n_points++;
-        if (world_follow(s->live.arena, s->died, s->options.reserved, &s->pages)) {
-            (void)judge_fault(&s->judge, ORACLE_KERNEL, "what the kernel left is not what was simulated");
-            say_fault(s, "killed");
-        }
-        outcome = judge_world(&s->judge, &s->live, REAP_FIRST);
-        if (outcome != BAD && !judge_fits(&s->judge, expected))
-            outcome = judge_fault(&s->judge, ORACLE_KERNEL, "the verdict is not that of the simulated death");
-        if (outcome == BAD)
-            say_fault(s, "killed");
-    } else {
-        tracer_kill(&s->tracer);
+    world_copy_pages(&s->pages, s->seen, s->died);
+    tracer_apply(&s->death, s->died);
+    s->guard_off = s->death.marks ? s->death.off : 0;
+    tracer_kill(&s->tracer);
+    s->counts.n_real++;
+    s->counts.n_points++;
+    if (world_follow(s->live.arena, s->died, s->options.reserved, &s->pages)) {
+        (void)judge_fault(
+            &s->judge, ORACLE_KERNEL, "what the kernel left is not what was simulated");
+        say_fault(s, "killed");
     }
-    load_live(s, s->before);
 }
 
-/* ---- double ---- */
+/* Judged otherwise, it must fit what was found when it was judged first. */
+static void agree(struct sweep *s, enum outcome outcome, unsigned fits, const char *how)
+{
+    if (outcome != BAD && (s->judge.fits & fits) == 0)
+        outcome =
+            judge_fault(&s->judge, ORACLE_STATE, "the outcome is not that of the simulated death");
+    if (outcome == BAD)
+        say_fault(s, how);
+}
 
-/* What the daemon does about a death, as it stands in judge.c in pieces. */
+/* Whoever comes next locks the guard, and the daemon gives back what the dead had. */
 static void run_recovery(void *arg)
 {
     struct sweep *s = arg;
@@ -252,69 +254,70 @@ static void run_recovery(void *arg)
     struct bri_object o;
     struct bri_txn t;
 
-    if (s->guard_off != 0 && bri_object_bind(a, (uint32_t)(s->guard_off >> BRI_SLOT_SHIFT), &o) == 0 &&
+    if (s->guard_off != 0 &&
+        bri_object_bind(a, (uint32_t)(s->guard_off >> BRI_SLOT_SHIFT), &o) == 0 &&
         bri_begin(&t, &o, BRI_PATIENCE) == 0)
         bri_abort(&t);
+    if (!s->options.reaping)
+        return;
     *s->result = bri_session_reap(a, VICTIM, true, BRI_PATIENCE);
     if (s->operation->finish != NULL)
         (void)s->operation->finish(&s->live.actors[PEER]);
     (void)bri_registry_bury(a);
 }
 
-static void judge_recoverer(struct sweep *s, enum outcome expected)
+static void kill_recovery(struct sweep *s, unsigned fits)
 {
-    enum outcome outcome = judge_now(s, REAP_FIRST);
-
-    if (outcome != BAD && !judge_fits(&s->judge, expected))
-        outcome = judge_fault(&s->judge, ORACLE_STATE, "the second death changed the outcome of the first");
-    if (outcome == BAD)
-        say_fault(s, "dead in recovery");
-}
-
-static void sweep_double(struct sweep *s, uint32_t n)
-{
-    enum outcome expected;
     bool changed;
 
-    judge_forget(&s->judge);
-    start(s, run_operation);
-    if (!go_to(s, n)) {
-        tracer_kill(&s->tracer);
-        load_live(s, s->before);
-        return;
-    }
-    expected = judge_now(s, REAP_FIRST);
-    s->guard_off = s->death.marks ? s->death.off : 0;
-    tracer_kill(&s->tracer);
     start(s, run_recovery);
     while (!enough(s) && step(s, &changed)) {
         s->counts.n_points++;
         s->counts.n_double++;
         if (changed)
-            judge_recoverer(s, expected);
+            agree(s, judge_now(s, REAP_FIRST), fits, "dead in recovery");
     }
     tracer_kill(&s->tracer);
+}
+
+/* Kills a child in the @n-th state, and whoever recovers that; then recovers what is left. */
+static void sweep_killed(struct sweep *s, uint32_t n)
+{
+    unsigned fits;
+
+    judge_forget(&s->judge);
+    start(s, run_operation);
+    if (go_to(s, n)) {
+        (void)judge_now(s, REAP_FIRST);
+        fits = s->judge.fits;
+        kill_really(s);
+        kill_recovery(s, fits);
+        agree(s, judge_world(&s->judge, &s->live, REAP_FIRST), fits, "killed");
+    } else {
+        tracer_kill(&s->tracer);
+    }
     load_live(s, s->before);
 }
 
 /* ---- a case ---- */
 
-/* The live world as @state makes it, and the images of the operation's start and end. False: it is not as it should be. */
+/* The live world as @state makes it, and the images of the operation's start and end. False: it is
+ * not as it should be. */
 static bool begin_case(struct sweep *s)
 {
     bool good;
 
     s->state->prepare(&s->live);
     save_live(s, s->before);
-    tracer_start(&s->tracer, run_operation, s);
+    tracer_start(&s->tracer, NULL, run_operation, s);
     tracer_finish(&s->tracer);
     save_live(s, s->after);
     tracer_kill(&s->tracer);
     load_live(s, s->before);
     good = judge_begin(&s->judge, s->operation, &s->live, s->before, s->after);
-    if (good && *s->result != s->operation->result) {
-        (void)judge_fault(&s->judge, ORACLE_WORK, "without any death it gives %d, not %d", *s->result,
-            s->operation->result);
+    if (good && (*s->result < 0 ? *s->result : 0) != s->operation->result) {
+        (void)judge_fault(&s->judge, ORACLE_WORK, "without any death it gives %d, not %d",
+            *s->result, s->operation->result);
         good = false;
     }
     if (!good)
@@ -322,17 +325,23 @@ static bool begin_case(struct sweep *s)
     return good;
 }
 
+/* In all states, or in some that are chosen at random, if there are any with a guard held, among
+ * those. */
 static void sweep_states(struct sweep *s, uint32_t n_states)
 {
-    for (uint64_t i = 0; i < s->options.n_real && i <= n_states && !enough(s); i++)
-        sweep_real(s, s->options.n_real > n_states ? (uint32_t)i : random_below(s, n_states + 1));
-    for (uint64_t i = 0; i < s->options.n_double && i <= n_states && !enough(s); i++)
-        sweep_double(s, s->options.n_double > n_states ? (uint32_t)i
-                        : s->n_marked > 0              ? s->marked[random_below(s, s->n_marked)]
-                                                       : random_below(s, n_states + 1));
+    uint64_t n = s->options.n_killed;
+
+    if (n > n_states)
+        for (uint32_t i = 0; i <= n_states && !enough(s); i++)
+            sweep_killed(s, i);
+    else
+        for (uint64_t i = 0; i < n && !enough(s); i++)
+            sweep_killed(s, s->n_marked > 0 ? s->marked[random_below(s, s->n_marked)]
+                                            : random_below(s, n_states + 1));
 }
 
-void sweep_case(struct sweep *s, const struct crash_operation *operation, const struct crash_state *state)
+void sweep_case(
+    struct sweep *s, const struct crash_operation *operation, const struct crash_state *state)
 {
     s->operation = operation;
     s->state = state;

@@ -1,15 +1,16 @@
 /*
  * sweep.h - killing one case at every instruction, in three ways
  *
- * Linear: a child goes through the operation once, instruction by instruction; after each, what the kernel does at a
- * death is done to a copy of the shared memory, and the copy is judged. Instructions that change neither the memory nor
- * what the kernel would do to it leave the same copy, which is not judged again: a state.
+ * Linear: a child goes through the operation once, instruction by instruction; after each, what the
+ * kernel does at a death is done to a copy of the shared memory, and the copy is judged.
+ * Instructions that change neither the memory nor what the kernel would do to it leave the same
+ * copy, which is not judged again: a state.
  *
- * Real: a child is really killed in one of those states. What the kernel leaves must be, byte by byte, what was
- * simulated; then the live arena is recovered, and the verdict must be the same.
+ * Real: a child is really killed in one of those states. What the kernel leaves must be, byte by
+ * byte, what was simulated; and the live arena, when it is recovered, must give the same verdict.
  *
- * Double: a child recovers one of those states, as the daemon does, and is killed at every instruction of that. The
- * verdict must be that of the first death.
+ * Double: before that, a child recovers that state, and dies at every instruction of it, as in the
+ * linear way.
  */
 #ifndef TESTS_CRASH_SWEEP_H
 #define TESTS_CRASH_SWEEP_H
@@ -23,11 +24,12 @@
 
 struct sweep_options {
     uint64_t seed;
-    uint64_t n_real;     /* states a case in which a child is really killed; */
-    uint64_t n_double;   /* whose recovery is killed */
-    uint64_t work_first; /* one in so many states is also judged with work before the reaping; 0: none */
-    bool reserved;       /* what a session fills outside the guard makes states too */
-    uint64_t only_step;  /* judges what this instruction leaves, and nothing else; UINT64_MAX: all */
+    uint64_t n_killed; /* states a case in which a child is really killed, and then its recoverer */
+    uint64_t
+        work_first; /* one in so many states is also judged with work before the reaping; 0: none */
+    bool reaping;   /* kill the reaping too, not only the recovery of a guard */
+    bool reserved;  /* what a session fills outside the guard makes states too */
+    uint64_t only_step; /* judges what this instruction leaves, and nothing else; UINT64_MAX: all */
     uint64_t stop_after; /* faults in a case */
 };
 
@@ -37,7 +39,7 @@ struct sweep_counts {
     uint64_t n_states;
     uint64_t n_outcomes[N_OUTCOMES]; /* of the states of the linear pass */
     uint64_t n_real;                 /* real deaths */
-    uint64_t n_double;               /* instructions of recoveries after which the recoverer was killed */
+    uint64_t n_double; /* instructions of recoveries after which the recoverer was killed */
     uint64_t n_bad[N_ORACLES];
 };
 
@@ -46,10 +48,10 @@ struct sweep {
     struct sweep_counts counts;
     struct judge judge;
     struct world live;
-    uint8_t *before; /* images of the live world: at the start, ... */
-    uint8_t *after;  /* ... at the end, ... */
-    uint8_t *seen;   /* ... now, ... */
-    uint8_t *died;   /* ... and with somebody dead */
+    uint8_t *before;          /* images of the live world: at the start, ... */
+    uint8_t *after;           /* ... at the end, ... */
+    uint8_t *seen;            /* ... now, ... */
+    uint8_t *died;            /* ... and with somebody dead */
     struct world_pages pages; /* that count in `seen` */
     struct tracer tracer;
     struct tracer_death death; /* if the child died now */
@@ -57,7 +59,8 @@ struct sweep {
     int *result;               /* of the operation, from the child */
     const struct crash_operation *operation;
     const struct crash_state *state;
-    uint32_t *marked; /* states of the linear pass in which a death leaves a guard to be recovered */
+    uint32_t
+        *marked; /* states of the linear pass in which a death leaves a guard to be recovered */
     uint32_t n_marked, max_marked;
     uint64_t random;
     uint64_t n_faults; /* in this case */
@@ -67,6 +70,7 @@ void sweep_init(struct sweep *s, const struct sweep_options *options);
 void sweep_fini(struct sweep *s);
 
 /* One case; adds to the counts, and says what is wrong on standard output. */
-void sweep_case(struct sweep *s, const struct crash_operation *operation, const struct crash_state *state);
+void sweep_case(
+    struct sweep *s, const struct crash_operation *operation, const struct crash_state *state);
 
 #endif

@@ -1,11 +1,12 @@
 /*
  * tracer.c - see tracer.h
  *
- * The child marks the start and the end of its function by a signal to itself, which only we see. Nothing in here
- * depends on the processor but PTRACE_SINGLESTEP.
+ * The child marks the start and the end of its function by a signal to itself, which only we see.
+ * Nothing in here depends on the processor but PTRACE_SINGLESTEP.
  */
 #include "tracer.h"
 
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
@@ -35,11 +36,13 @@ static bool take_processor(int cpu)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    int n = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "broker-crash-processor-%d", cpu);
+    int n =
+        snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "broker-crash-processor-%d", cpu);
 
     if (fd < 0)
         fail("socket");
-    if (bind(fd, (struct sockaddr *)&name, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) == 0)
+    if (bind(fd, (struct sockaddr *)&name,
+            (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) == 0)
         return true; /* stays open as long as we run */
     (void)close(fd);
     return false;
@@ -63,30 +66,40 @@ void tracer_pin(void)
         fail("sched_setaffinity");
 }
 
-static _Noreturn void run_child(void (*fn)(void *), void *arg)
+static _Noreturn void run_child(void (*before)(void *), void (*fn)(void *), void *arg)
 {
     pid_t me = getpid();
 
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
         _exit(EXIT_FAILURE);
+    if (before != NULL)
+        before(arg);
     (void)kill(me, BEGIN);
     fn(arg);
     (void)kill(me, END);
     _exit(EXIT_SUCCESS);
 }
 
-/* Waits until it stops, and gives the signal by which it did. */
-static int wait_stop(struct tracer *t)
+/* The signal by which it stopped, 0 if it has not. */
+static int stopped(struct tracer *t, int options)
 {
     int status;
+    pid_t pid = waitpid(t->pid, &status, __WALL | options);
 
-    if (waitpid(t->pid, &status, __WALL) != t->pid)
+    if (pid == 0)
+        return 0;
+    if (pid != t->pid)
         fail("waitpid");
     if (WIFSTOPPED(status))
         return WSTOPSIG(status);
-    (void)fprintf(stderr, "tracer: the child ended by itself, status %#x, at step %llu\n", (unsigned)status,
-        (unsigned long long)t->n_steps);
+    (void)fprintf(stderr, "tracer: the child ended by itself, status %#x, at step %llu\n",
+        (unsigned)status, (unsigned long long)t->n_steps);
     exit(EXIT_FAILURE);
+}
+
+static int wait_stop(struct tracer *t)
+{
+    return stopped(t, 0);
 }
 
 static void expect(struct tracer *t, int signal_number, int wanted)
@@ -98,7 +111,7 @@ static void expect(struct tracer *t, int signal_number, int wanted)
     exit(EXIT_FAILURE);
 }
 
-void tracer_start(struct tracer *t, void (*fn)(void *), void *arg)
+void tracer_start(struct tracer *t, void (*before)(void *), void (*fn)(void *), void *arg)
 {
     struct robust_list_head *head;
     size_t size;
@@ -108,7 +121,7 @@ void tracer_start(struct tracer *t, void (*fn)(void *), void *arg)
     if (t->pid < 0)
         fail("fork");
     if (t->pid == 0)
-        run_child(fn, arg);
+        run_child(before, fn, arg);
     expect(t, wait_stop(t), BEGIN);
     if (ptrace(PTRACE_SETOPTIONS, t->pid, NULL, PTRACE_O_EXITKILL) != 0)
         fail("ptrace");
@@ -117,18 +130,59 @@ void tracer_start(struct tracer *t, void (*fn)(void *), void *arg)
     t->head = (uint64_t)(uintptr_t)head;
 }
 
-bool tracer_step(struct tracer *t)
+static void begin_step(const struct tracer *t)
 {
-    int signal_number;
-
     if (ptrace(PTRACE_SINGLESTEP, t->pid, NULL, NULL) != 0)
         fail("ptrace");
-    signal_number = wait_stop(t);
+}
+
+static bool end_step(struct tracer *t, int signal_number)
+{
     if (signal_number == END)
         return false;
     expect(t, signal_number, SIGTRAP);
     t->n_steps++;
     return true;
+}
+
+bool tracer_step(struct tracer *t)
+{
+    begin_step(t);
+    return end_step(t, wait_stop(t));
+}
+
+bool tracer_sleeps(pid_t pid)
+{
+    char path[40], line[512];
+    const char *after;
+    ssize_t n;
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    n = read(fd, line, sizeof(line) - 1);
+    (void)close(fd);
+    line[n > 0 ? n : 0] = '\0';
+    after = strrchr(line, ')');
+    return after != NULL && after[1] == ' ' && after[2] == 'S';
+}
+
+enum tracer_event tracer_step_or_sleep(struct tracer *t)
+{
+    int signal_number;
+
+    if (!t->under_way)
+        begin_step(t);
+    t->under_way = true;
+    while ((signal_number = stopped(t, WNOHANG)) == 0) {
+        if (tracer_sleeps(t->pid))
+            return TRACER_ASLEEP;
+        (void)sched_yield();
+    }
+    t->under_way = false;
+    return end_step(t, signal_number) ? TRACER_STEPPED : TRACER_ENDED;
 }
 
 void tracer_finish(struct tracer *t)
@@ -169,7 +223,8 @@ struct tracer_death tracer_death(const struct tracer *t, const void *mapping, ui
 
     read_child(t, t->head, &head, sizeof(head));
     at = (uint64_t)(uintptr_t)head.list_op_pending;
-    /* The lock has no lists and no priority inheritance: whoever brings them in must have them simulated. */
+    /* The lock has no lists and no priority inheritance: whoever brings them in must have them
+     * simulated. */
     if ((uint64_t)(uintptr_t)head.list.next != t->head || (at & 1) != 0) {
         (void)fprintf(stderr, "tracer: the child has a robust list, which is not simulated\n");
         exit(EXIT_FAILURE);

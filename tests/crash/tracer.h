@@ -1,8 +1,10 @@
 /*
- * tracer.h - a child process that stops after every machine instruction, and what its death would leave
+ * tracer.h - a child process that stops after every machine instruction, and what its death would
+ * leave
  *
- * The child runs one function. It stands still between any two calls in here, so its memory, its robust-list head
- * and the arena that it shares with us can be looked at as they are at that instruction.
+ * The child runs one function. It stands still between any two calls in here, so its memory, its
+ * robust-list head and the arena that it shares with us can be looked at as they are at that
+ * instruction.
  */
 #ifndef TESTS_TRACER_H
 #define TESTS_TRACER_H
@@ -12,7 +14,8 @@
 #include <string.h>
 #include <sys/types.h>
 
-/* What the kernel does to the shared memory of a thread that dies: one robust futex is marked, or none. */
+/* What the kernel does to the shared memory of a thread that dies: one robust futex is marked, or
+ * none. */
 struct tracer_death {
     bool marks;
     uint64_t off; /* of the word in the mapping */
@@ -23,19 +26,35 @@ struct tracer {
     pid_t pid;     /* 0 once it is gone */
     uint64_t head; /* of its robust list, in its memory */
     uint64_t n_steps;
+    bool under_way; /* an instruction that has not come to its end: a system call that sleeps */
 };
 
 /*
- * Keeps this process, and the children it makes from now on, on one processor that no other sweep of this machine has
- * chosen: a step then is two switches on the spot, four times as fast as between processors.
+ * Keeps this process, and the children it makes from now on, on one processor that no other sweep
+ * of this machine has chosen: a step then is two switches on the spot, four times as fast as
+ * between processors.
  */
 void tracer_pin(void);
 
-/* Starts a child, which stands before the first instruction of @fn. It ends with us, however we end. */
-void tracer_start(struct tracer *t, void (*fn)(void *), void *arg);
+/*
+ * Starts a child. It stands before the first instruction of @fn, having run @before (may be NULL).
+ * It ends with us, however we end.
+ */
+void tracer_start(struct tracer *t, void (*before)(void *), void (*fn)(void *), void *arg);
 
-/* Lets it carry out one instruction (a system call is one). False when @fn has returned; it stands behind it then. */
+/* Lets it carry out one instruction (a system call is one). False when @fn has returned; it stands
+ * behind it then. */
 bool tracer_step(struct tracer *t);
+
+/*
+ * The same for functions that wait for others: tells also when it sleeps, in the middle of an
+ * instruction. Another call then goes on waiting for the end of that instruction.
+ */
+enum tracer_event { TRACER_STEPPED, TRACER_ENDED, TRACER_ASLEEP };
+enum tracer_event tracer_step_or_sleep(struct tracer *t);
+
+/* Whether a process, which we do not trace or have let run, sleeps. */
+bool tracer_sleeps(pid_t pid);
 
 /* Lets it run until @fn has returned. */
 void tracer_finish(struct tracer *t);
@@ -44,8 +63,8 @@ void tracer_finish(struct tracer *t);
 void tracer_kill(struct tracer *t);
 
 /*
- * What the kernel would do to the @size bytes that the child has mapped at @mapping, as we have, if the child died now
- * (kernel/futex/core.c, exit_robust_list). It does nothing else to memory.
+ * What the kernel would do to the @size bytes that the child has mapped at @mapping, as we have, if
+ * the child died now (kernel/futex/core.c, exit_robust_list). It does nothing else to memory.
  */
 struct tracer_death tracer_death(const struct tracer *t, const void *mapping, uint64_t size);
 

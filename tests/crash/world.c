@@ -30,6 +30,9 @@ void world_new(struct world *w, uint64_t seed)
 {
     *w = (struct world){.arena = shm_arena_new(WORLD_PAGES, WORLD_SESSIONS)};
     shm_arena_set_secret(w->arena, seed);
+    /* We are the daemon too, and never silent. */
+    atomic_store(&w->arena->shm->daemon_pid, (uint32_t)getpid());
+    atomic_store(&w->arena->shm->daemon_beat_ns, (uint64_t)BRI_NEVER);
     for (int i = 0; i < N_ACTORS; i++)
         w->actors[i].broker = shm_broker_new(w->arena, getpid());
 }
@@ -42,7 +45,8 @@ void world_free(struct world *w)
 }
 
 /*
- * The handle becomes the actor's own, and the broker forgets it: what opens the object again then attaches again.
+ * The handle becomes the actor's own, and the broker forgets it: what opens the object again then
+ * attaches again.
  */
 static void keep_handle(struct actor *actor, enum what what, struct bri_handle *h)
 {
@@ -174,7 +178,8 @@ void world_pages(const struct bri_arena *a, bool reserved, struct world_pages *o
     for (uint32_t page = 0; page < a->n_pages; page++) {
         uint64_t tag = bri_page_tag(a, page);
 
-        if (page < a->first_page || (bri_tag_owner(tag) != 0 && (reserved || !is_reserved(a, page, tag))))
+        if (page < a->first_page ||
+            (bri_tag_owner(tag) != 0 && (reserved || !is_reserved(a, page, tag))))
             out->pages[n++] = (uint16_t)page;
     }
     out->n = n;
@@ -199,7 +204,8 @@ static bool follow_page(const uint8_t *now, uint8_t *seen, uint32_t page)
     return true;
 }
 
-bool world_follow(const struct bri_arena *now, uint8_t *seen, bool reserved, struct world_pages *pages)
+bool world_follow(
+    const struct bri_arena *now, uint8_t *seen, bool reserved, struct world_pages *pages)
 {
     bool changed = false;
 

@@ -1,9 +1,10 @@
 /*
  * world.h - the arena that operations are killed in, and copies of it
  *
- * A world is an arena and three sessions in it: of the victim, who is killed; of a peer, who goes on; and of a third,
- * who has holdings of its own in some start states. The live world is shared memory. Copies of it are private memory,
- * seen through bri_arena_view(), in which the same actors stand at the same offsets.
+ * A world is an arena and three sessions in it: of the victim, who is killed; of a peer, who goes
+ * on; and of a third, who has holdings of its own in some start states. The live world is shared
+ * memory. Copies of it are private memory, seen through bri_arena_view(), in which the same actors
+ * stand at the same offsets.
  */
 #ifndef TESTS_CRASH_WORLD_H
 #define TESTS_CRASH_WORLD_H
@@ -23,8 +24,10 @@ enum what { DICT, QUEUE, LOCK, N_HANDLES };
 
 struct actor {
     broker *broker;
-    struct bri_handle handles[N_HANDLES]; /* of the objects "dict", "queue" and "lock"; zero if it has none */
-    int64_t answer;                       /* what its last operation gave besides its result, as a number */
+    struct bri_handle
+        handles[N_HANDLES];   /* of the objects "dict", "queue" and "lock"; zero if it has none */
+    int64_t answer;           /* what its last operation gave besides its result: a number, ... */
+    const broker_buffer *out; /* ... or bytes */
 };
 
 struct world {
@@ -56,8 +59,9 @@ static inline uint8_t *world_bytes(const struct world *w)
 }
 
 /*
- * The pages of an arena that count: the fixed tables and those that somebody has. Not the ones that a session fills
- * outside the guard, unless @reserved: until they are linked in, nobody else may read a byte of them.
+ * The pages of an arena that count: the fixed tables and those that somebody has. Not the ones that
+ * a session fills outside the guard, unless @reserved: until they are linked in, nobody else may
+ * read a byte of them.
  */
 struct world_pages {
     uint32_t n;
@@ -69,10 +73,11 @@ void world_pages(const struct bri_arena *a, bool reserved, struct world_pages *o
 void world_copy_pages(const struct world_pages *pages, const uint8_t *from, uint8_t *to);
 
 /*
- * Brings the pages of @seen up to what @now has. True if something was different. @out_pages are the pages that count
- * in it then; they must be those of @seen before.
+ * Brings the pages of @seen up to what @now has. True if something was different. @out_pages are
+ * the pages that count in it then; they must be those of @seen before.
  */
-bool world_follow(const struct bri_arena *now, uint8_t *seen, bool reserved, struct world_pages *pages);
+bool world_follow(
+    const struct bri_arena *now, uint8_t *seen, bool reserved, struct world_pages *pages);
 
 /* Ends the program, with a message, unless @r is 0 or a notice. */
 void must(int r, const char *what);

@@ -28,10 +28,11 @@ struct tally {
 };
 
 struct life {
-    _Atomic uint32_t is_doomed; /* it leaves, or is about to be killed: what it holds may be others' */
+    _Atomic uint32_t
+        is_doomed; /* it leaves, or is about to be killed: what it holds may be others' */
     _Atomic uint32_t was_killed;
     _Atomic uint64_t n_steps; /* moves as long as it lives */
-    const char *_Atomic step;  /* what it does now */
+    const char *_Atomic step; /* what it does now */
     struct tally added[N_THREADS][N_COUNTERS];
     struct tally added_many;
     struct tally locked[N_LOCKS];
@@ -53,6 +54,7 @@ enum item_flag {
 struct item {
     _Atomic uint32_t flags;
     _Atomic uint32_t holder; /* life that has it leased, plus one; 0: nobody */
+    uint32_t batch;          /* first of those that were put by the same call */
 };
 
 /* What a lock protects: plain words, so that two at a time show. */
@@ -64,13 +66,14 @@ struct guarded {
 
 struct ledger {
     uint64_t seed;
+    bool kills_daemon; /* so it may be gone when somebody wants to attach */
     _Atomic uint32_t must_stop;
     _Atomic uint32_t has_failed;
     char failure[512]; /* the first one's */
     _Atomic uint32_t n_lives;
     _Atomic uint32_t n_items;
     _Atomic uint64_t n_redelivered;
-    _Atomic uint64_t n_out_of_order; /* items of the joinable queue */
+    _Atomic uint64_t n_out_of_order; /* items that came after a later one of the same producer */
     _Atomic uint64_t n_notices;      /* of owners that died */
     struct guarded guarded[N_LOCKS];
     struct life lives[MAX_LIVES];

@@ -7,7 +7,7 @@
  */
 #include "worker.h"
 
-#define LONG_WORK 20000u
+#define LONG_WORK 300000u
 
 /* Who is found inside must be dead, and we must have been told. */
 static void check_entry(struct worker *w, uint32_t n, int r)
@@ -39,13 +39,14 @@ static void work_inside(struct worker *w, uint32_t n)
     g->first = g->first + 1;
     switch (worker_pick(w, 16)) {
     case 0: /* long enough to be killed or stopped here */
-        for (volatile uint32_t i = 0; i < LONG_WORK; i = i + 1)
+    case 1:
+        for (volatile uint32_t i = worker_pick(w, LONG_WORK); i > 0; i = i - 1)
             continue;
         break;
-    case 1:
+    case 2:
         dict_count(w, 0);
         break;
-    case 2:
+    case 3:
         if (broker_lock_acquire(w->locks[n], BROKER_FOREVER, NULL) != BROKER_DEADLOCK)
             ledger_fail(w->ledger, "lock %u: taken twice by life %u", n, w->number);
         break;

@@ -100,7 +100,7 @@ static void do_something(struct worker *w)
         lock_use(w);
     else if (pick < 998)
         object_use_any(w);
-    else
+    else if (!w->ledger->kills_daemon) /* the child attaches in its first operation */
         fork_child(w);
 }
 
@@ -116,6 +116,18 @@ static void leave(struct worker *w, bool all_done)
     worker_step(w, "gone");
 }
 
+/* The daemon may be gone at the moment, where it is killed as well. */
+static void attach(struct worker *w, const char *address)
+{
+    int r;
+
+    worker_step(w, "attach");
+    do
+        r = broker_open(address, &w->b);
+    while (r == BROKER_NODAEMON && w->ledger->kills_daemon);
+    worker_expect(w, r, "broker_open", 0);
+}
+
 void worker_run(struct ledger *ledger, uint32_t number, const char *address)
 {
     static struct worker w;
@@ -124,10 +136,12 @@ void worker_run(struct ledger *ledger, uint32_t number, const char *address)
 
     w = (struct worker){.ledger = ledger, .life = &ledger->lives[number], .number = number};
     w.random = ledger->seed + number;
-    w.last_seen = mmap(NULL, MAX_LIVES * sizeof(uint32_t), PROT_READ | PROT_WRITE,
+    w.last_seen[0] = mmap(NULL, 2 * MAX_LIVES * sizeof(uint32_t), PROT_READ | PROT_WRITE,
         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    worker_step(&w, "attach");
-    worker_expect(&w, broker_open(address, &w.b), "broker_open", 0);
+    if (w.last_seen[0] == MAP_FAILED)
+        ledger_fail(ledger, "no memory");
+    w.last_seen[1] = w.last_seen[0] + MAX_LIVES;
+    attach(&w, address);
     worker_step(&w, "open");
     open_all(&w);
     has_side = worker_pick(&w, 8) == 0 && pthread_create(&side, NULL, run_beside, &w) == 0;

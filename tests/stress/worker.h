@@ -19,10 +19,11 @@ struct worker {
     broker_dict *counters, *sums, *records, *groups;
     broker_queue *plain, *tasks;
     broker_lock *locks[N_LOCKS];
-    broker_buffer in, out; /* for arguments and for results */
+    broker_buffer in, out;       /* for arguments and for results */
     uint32_t leases[MAX_LEASES]; /* items of the joinable queue, oldest first */
     uint32_t n_leases;
-    uint32_t *last_seen; /* by life: the last item of it that came, plus one */
+    uint32_t
+        *last_seen[2]; /* plain and joinable queue, by life: its last item that came, plus one */
 };
 
 /* Sets of answers, for worker_expect(). */

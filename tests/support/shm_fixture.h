@@ -1,9 +1,9 @@
 /*
  * shm_fixture.h - an arena and brokers for tests that need no daemon
  *
- * The arena lies in a memfd. A broker made here is what broker_open() would give, except that no daemon stands behind
- * it: the session belongs to whichever process the test names, and nobody reaps it but the test. With it the engine
- * functions of engine_ops.h work as they are:
+ * The arena lies in a memfd. A broker made here is what broker_open() would give, except that no
+ * daemon stands behind it: the session belongs to whichever process the test names, and nobody
+ * reaps it but the test. With it the engine functions of engine_ops.h work as they are:
  *
  *     struct bri_arena *a = shm_arena_new(256, 4);
  *     broker *b = shm_broker_new(a, getpid());
@@ -27,8 +27,8 @@
 struct bri_arena *shm_arena_new(uint32_t n_pages, uint32_t n_sessions);
 
 /*
- * Replaces the random secret of an arena that holds no names yet by one made from @seed, so that every run of a test
- * puts the same keys into the same buckets.
+ * Replaces the random secret of an arena that holds no names yet by one made from @seed, so that
+ * every run of a test puts the same keys into the same buckets.
  */
 void shm_arena_set_secret(struct bri_arena *a, uint64_t seed);
 
@@ -37,7 +37,8 @@ void shm_arena_free(struct bri_arena *a);
 /* A broker with a session of its own for the process @pid, which must live. */
 broker *shm_broker_new(struct bri_arena *a, pid_t pid);
 
-/* Frees the broker and its handles; what the session holds stays, for the test to reap. NULL is allowed. */
+/* Frees the broker and its handles; what the session holds stays, for the test to reap. NULL is
+ * allowed. */
 void shm_broker_drop(broker *b);
 
 /* Ends the session in good order, and frees the broker and its handles. NULL is allowed. */

@@ -1,0 +1,294 @@
+/*
+ * test_session.c - sessions: made, told, tied to objects, taken back
+ */
+#include "lab.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <broker/errors.h>
+#include <criterion/criterion.h>
+
+#include "core/pages.h"
+#include "core/session.h"
+#include "engine_ops.h"
+
+static struct bri_arena *arena;
+
+static void start(void)
+{
+    arena = lab_arena(16 * MIB);
+}
+
+static void stop(void)
+{
+    bri_arena_unmap(arena);
+}
+
+TestSuite(session, .init = start, .fini = stop, .timeout = 60);
+
+static const struct bri_peer *me(void)
+{
+    static struct bri_peer peer;
+
+    peer = (struct bri_peer){.pid = getpid(), .uid = 12, .gid = 34, .may_write = true};
+    return &peer;
+}
+
+/* A child that lives until it is killed. */
+static pid_t live_child(void)
+{
+    pid_t parent = getpid(), pid = fork();
+
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        while (getppid() == parent)
+            (void)pause();
+        _exit(99);
+    }
+    return pid;
+}
+
+static void kill_child(pid_t pid)
+{
+    cr_assert_eq(kill(pid, SIGKILL), 0);
+    cr_assert_eq(waitpid(pid, NULL, 0), pid);
+}
+
+Test(session, a_session_tells_whose_it_is)
+{
+    struct bri_session_info info;
+    uint64_t start_time;
+    uint32_t number;
+
+    cr_assert_eq(bri_session_create(arena, me(), &number), 0);
+    cr_assert_eq(bri_session_info(arena, number, &info), 0);
+    cr_assert_eq(bri_process_start_time(getpid(), &start_time), 0);
+    cr_assert_eq(info.status, BRI_SESSION_LIVE);
+    cr_assert_eq(info.pid, (uint32_t)getpid());
+    cr_assert_eq(info.start_time, start_time);
+    cr_assert_eq(info.uid, 12);
+    cr_assert_eq(info.gid, 34);
+    cr_assert(info.may_write);
+    cr_assert_eq(info.n_attachments, 0);
+    cr_assert_gt(strlen(info.comm), 0);
+    cr_assert_not(bri_session_is_dead(arena, number));
+    cr_assert_eq(bri_session_info(arena, arena->n_sessions, &info), BROKER_INVALID);
+    lab_audit(arena);
+}
+
+Test(session, a_full_table_is_limit_and_a_place_that_is_free_is_used_again)
+{
+    uint64_t generations[8];
+    struct bri_object session;
+    uint32_t number, used;
+
+    cr_assert_eq(arena->n_sessions, 8);
+    for (uint32_t i = 0; i < 8; i++) {
+        cr_assert_eq(bri_session_create(arena, me(), &number), 0);
+        cr_assert_eq(number, i);
+        cr_assert_eq(bri_session_object(arena, i, &session), 0);
+        generations[i] = session.generation;
+    }
+    used = lab_used(arena);
+    number = 77;
+    cr_assert_eq(bri_session_create(arena, me(), &number), BROKER_LIMIT);
+    cr_assert_eq(number, 77);
+    cr_assert_eq(lab_used(arena), used);
+    cr_assert_eq(bri_session_reap(arena, 3, false, BRI_PATIENCE), 0);
+    cr_assert_eq(lab_used(arena), used - 1);
+    cr_assert_eq(bri_session_create(arena, me(), &number), 0);
+    cr_assert_eq(number, 3);
+    cr_assert_eq(bri_session_object(arena, 3, &session), 0);
+    cr_assert_gt(session.generation, generations[3], "another use of the place");
+    lab_audit(arena);
+}
+
+Test(session, who_is_gone_gets_no_session)
+{
+    struct bri_peer gone = *me();
+    uint32_t number, used = lab_used(arena);
+    uint64_t start_time = 77;
+
+    gone.pid = live_child();
+    kill_child(gone.pid);
+    cr_assert_eq(bri_session_create(arena, &gone, &number), BROKER_NOTFOUND);
+    cr_assert_eq(bri_process_start_time(gone.pid, &start_time), BROKER_NOTFOUND);
+    cr_assert_eq(start_time, 77);
+    cr_assert_eq(lab_used(arena), used);
+}
+
+Test(session, a_full_arena_is_nomem)
+{
+    struct bri_arena *small = lab_arena(MIB);
+    uint32_t page, number;
+
+    do
+        while (bri_pages_find(small, 1, &page) == 0)
+            cr_assert(bri_pages_take(small, page, 1, small->first_slot, BRI_PAGE_RUN));
+    while (bri_pages_grow(small, 1) == 0);
+    cr_assert_eq(bri_session_create(small, me(), &number), BROKER_NOMEM);
+    bri_pages_give(small, page, 1, small->first_slot);
+    cr_assert_eq(bri_session_create(small, me(), &number), 0);
+    bri_arena_unmap(small);
+}
+
+/* ---- the dead ---- */
+
+Test(session, only_a_process_that_is_gone_is_dead)
+{
+    struct bri_peer child = *me();
+    struct bri_session_info info;
+    siginfo_t si;
+    uint32_t number;
+
+    child.pid = live_child();
+    cr_assert_eq(bri_session_create(arena, &child, &number), 0);
+    cr_assert_not(bri_session_is_dead(arena, number));
+    cr_assert_eq(kill(child.pid, SIGSTOP), 0);
+    cr_assert_eq(waitid(P_PID, (id_t)child.pid, &si, WSTOPPED | WNOWAIT), 0);
+    cr_assert_not(bri_session_is_dead(arena, number), "stopped is not dead");
+    cr_assert_eq(kill(child.pid, SIGKILL), 0);
+    cr_assert_eq(waitid(P_PID, (id_t)child.pid, &si, WEXITED | WNOWAIT), 0);
+    cr_assert(bri_session_is_dead(arena, number), "a zombie does nothing any more");
+    cr_assert_eq(waitpid(child.pid, NULL, 0), child.pid);
+    cr_assert(bri_session_is_dead(arena, number));
+    cr_assert_eq(bri_session_reap(arena, number, true, BRI_PATIENCE), 0);
+    cr_assert_not(bri_session_is_dead(arena, number), "nobody is there");
+    cr_assert_eq(bri_session_info(arena, number, &info), 0);
+    cr_assert_eq(info.status, BRI_SESSION_FREE);
+    cr_assert_not(bri_session_is_dead(arena, UINT32_MAX));
+}
+
+/* The number of a process can be used again: the start time tells. */
+Test(session, another_process_under_the_same_number_is_another)
+{
+    struct bri_object session;
+    uint32_t number;
+
+    cr_assert_eq(bri_session_create(arena, me(), &number), 0);
+    cr_assert_eq(bri_session_object(arena, number, &session), 0);
+    bri_session_state(&session)->start_time -= 1;
+    cr_assert(bri_session_is_dead(arena, number));
+}
+
+Test(session, reaping_can_be_repeated_and_leaves_nothing)
+{
+    uint32_t number, used, other;
+    struct bri_object session, o[40];
+    char name[16];
+
+    cr_assert_eq(bri_session_create(arena, me(), &other), 0);
+    for (int i = 0; i < 40; i++) {
+        (void)snprintf(name, sizeof(name), "object %d", i);
+        o[i] = lab_object(arena, name, i % 2 == 0 ? BRI_TYPE_DICT : BRI_TYPE_LOCK, 0);
+    }
+    used = lab_used(arena);
+    session = lab_session(arena, &number);
+    for (int i = 0; i < 40; i++)
+        cr_assert_eq(bri_attach(&session, &o[i], &o[i].att), 0);
+    cr_assert_eq(bri_session_state(&session)->n_attachments, 40);
+    lab_audit(arena);
+    cr_assert_eq(bri_registry_destroy(arena, "object 5"), 0);
+    cr_assert_eq(bri_session_reap(arena, number, true, BRI_PATIENCE), 0);
+    cr_assert_eq(bri_session_reap(arena, number, true, BRI_PATIENCE), 0);
+    cr_assert_eq(lab_used(arena), used);
+    cr_assert_not(bri_session_is_dead(arena, other));
+    cr_assert_eq(bri_session_reap(arena, arena->n_sessions, true, BRI_PATIENCE), BROKER_INVALID);
+    lab_audit(arena);
+}
+
+/* ---- attachments ---- */
+
+Test(session, attachments_come_and_go_in_any_order)
+{
+    struct bri_object session, o[5];
+    uint32_t number;
+    char name[16];
+
+    session = lab_session(arena, &number);
+    for (int i = 0; i < 5; i++) {
+        (void)snprintf(name, sizeof(name), "object %d", i);
+        o[i] = lab_object(arena, name, BRI_TYPE_DICT, 0);
+        cr_assert_eq(bri_attach(&session, &o[i], &o[i].att), 0);
+        cr_assert_eq(o[i].att->object, o[i].id);
+        cr_assert_eq(o[i].att->generation, o[i].generation);
+        cr_assert_eq(bri_attachment_at(&session, bri_off(arena, o[i].att)), o[i].att);
+    }
+    cr_assert_null(bri_attachment_at(&session, 0));
+    cr_assert_null(bri_attachment_at(&session, bri_off(arena, o[0].att) + 16));
+    for (int i = 0; i < 5; i++) {
+        cr_assert_eq(bri_detach(&session, &o[(i * 2 + 1) % 5]), 0);
+        lab_audit(arena);
+    }
+    cr_assert_eq(bri_session_state(&session)->n_attachments, 0);
+    cr_assert_eq(bri_session_state(&session)->first_attachment, 0);
+}
+
+Test(session, who_is_reaped_can_not_attach)
+{
+    struct bri_object session, o = lab_object(arena, "o", BRI_TYPE_DICT, 0);
+    struct bri_attachment_shm *att = NULL;
+    uint32_t number;
+
+    session = lab_session(arena, &number);
+    cr_assert_eq(bri_session_reap(arena, number, true, BRI_PATIENCE), 0);
+    cr_assert_eq(bri_attach(&session, &o, &att), BROKER_GONE);
+    cr_assert_null(att);
+}
+
+/* ---- a guard that is held ---- */
+
+struct holder {
+    pthread_t thread;
+    pthread_barrier_t inside, leave;
+    struct bri_object o;
+};
+
+static void *hold(void *arg)
+{
+    struct holder *h = arg;
+    struct bri_txn t;
+    int r = bri_begin(&t, &h->o, BRI_PATIENCE);
+
+    (void)pthread_barrier_wait(&h->inside);
+    (void)pthread_barrier_wait(&h->leave);
+    if (r == 0)
+        bri_abort(&t);
+    return NULL;
+}
+
+/* A stopped process in one object holds up nothing but that: the rest comes back, and the session
+ * stays to be tried again. */
+Test(session, what_is_stuck_waits_and_the_rest_does_not)
+{
+    struct holder h = {.o = lab_object(arena, "stuck", BRI_TYPE_DICT, 0)};
+    struct bri_object session, free_one = lab_object(arena, "free", BRI_TYPE_DICT, 0);
+    struct bri_session_info info;
+    uint32_t number;
+
+    session = lab_session(arena, &number);
+    cr_assert_eq(bri_attach(&session, &free_one, &free_one.att), 0);
+    cr_assert_eq(bri_attach(&session, &h.o, &h.o.att), 0);
+    cr_assert_eq(pthread_barrier_init(&h.inside, NULL, 2), 0);
+    cr_assert_eq(pthread_barrier_init(&h.leave, NULL, 2), 0);
+    cr_assert_eq(pthread_create(&h.thread, NULL, hold, &h), 0);
+    (void)pthread_barrier_wait(&h.inside);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(bri_session_reap(arena, number, true, -5 * BRI_MILLISECOND), BROKER_TIMEDOUT);
+        cr_assert_eq(bri_session_info(arena, number, &info), 0);
+        cr_assert_eq(info.status, BRI_SESSION_DEAD);
+        cr_assert_eq(info.n_attachments, 1);
+    }
+    (void)pthread_barrier_wait(&h.leave);
+    cr_assert_eq(pthread_join(h.thread, NULL), 0);
+    cr_assert_eq(bri_session_reap(arena, number, true, -5 * BRI_MILLISECOND), 0);
+    cr_assert_eq(bri_session_info(arena, number, &info), 0);
+    cr_assert_eq(info.status, BRI_SESSION_FREE);
+    lab_audit(arena);
+}
