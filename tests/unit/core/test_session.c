@@ -181,7 +181,7 @@ Test(session, reaping_can_be_repeated_and_leaves_nothing)
 {
     uint32_t number, used, other;
     struct bri_object session, o[40];
-    char name[16];
+    char name[32];
 
     cr_assert_eq(bri_session_create(arena, me(), &other), 0);
     for (int i = 0; i < 40; i++) {
@@ -209,7 +209,7 @@ Test(session, attachments_come_and_go_in_any_order)
 {
     struct bri_object session, o[5];
     uint32_t number;
-    char name[16];
+    char name[32];
 
     session = lab_session(arena, &number);
     for (int i = 0; i < 5; i++) {
