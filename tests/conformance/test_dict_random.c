@@ -183,7 +183,7 @@ static void try_pop(broker_dict *d, int key)
 static void try_popitem(broker_dict *d)
 {
     broker_value k, v;
-    struct entry *last = &model.entries[model.n - 1];
+    struct entry *last = &model.entries[model.n > 0 ? model.n - 1 : 0];
 
     same_result(
         "popitem", broker_dict_popitem(d, &kit_buffer, &k, &v), model.n == 0 ? BROKER_EMPTY : 0);

@@ -28,7 +28,7 @@ static _Noreturn void die(const char *what, const char *text)
 
 void *words_keep(size_t size)
 {
-    struct kept *k = calloc(1, sizeof(*k) + size);
+    struct kept *k = calloc(1, sizeof(*k) + size + 1); /* text ends with a NUL */
 
     if (k == NULL)
         die("no memory", "");
