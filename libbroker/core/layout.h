@@ -163,7 +163,8 @@ struct bri_attachment_shm {
     uint32_t
         reserved; /* [guard of the object] page runs that this session fills outside the guard */
     uint32_t n_reserved; /* [guard of the object] their pages */
-    uint64_t spare[7];
+    uint64_t held[2];    /* [guard of the object] what else the type counts of this session */
+    uint64_t spare[5];
 };
 
 _Static_assert(sizeof(struct bri_attachment_shm) == 128, "attachment size");

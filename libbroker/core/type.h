@@ -46,7 +46,8 @@ struct bri_type_ops {
     void (*stat)(const struct bri_object *o, struct bri_stat *stat);
 };
 
-/* The type with this number, NULL if there is none. Defined by the objects layer. */
+/* The type with this number, NULL if there is none. Generated from the
+ * schema: objects/ defines bri_<type>_type. */
 const struct bri_type_ops *bri_type_ops(uint32_t number);
 
 /* A statistic under way: named numbers, in the order in which they were added. Defined by the

@@ -645,9 +645,3 @@ const struct bri_type_ops bri_dict_type = {
     .audit = dict_audit,
     .stat = dict_stat,
 };
-
-int bri_dict_open(
-    broker *b, const char *name, const broker_dict_options *options, struct bri_handle **out_handle)
-{
-    return bri_open_object(b, name, &bri_dict_type, options, out_handle);
-}

@@ -403,9 +403,3 @@ const struct bri_type_ops bri_lock_type = {
     .audit = lock_audit,
     .stat = lock_stat,
 };
-
-int bri_lock_open(
-    broker *b, const char *name, const broker_lock_options *options, struct bri_handle **out_handle)
-{
-    return bri_open_object(b, name, &bri_lock_type, options, out_handle);
-}

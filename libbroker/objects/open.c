@@ -8,17 +8,6 @@
 #include "client/open.h"
 #include "core/registry.h"
 
-const struct bri_type_ops *bri_type_ops(uint32_t number)
-{
-    static const struct bri_type_ops *const types[] = {
-        &bri_dict_type, &bri_queue_type, &bri_lock_type};
-
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
-        if (types[i]->number == number)
-            return types[i];
-    return NULL;
-}
-
 int bri_open_object(broker *b, const char *name, const struct bri_type_ops *type,
     const void *options, struct bri_handle **out_handle)
 {

@@ -1,5 +1,5 @@
 /*
- * open.h - what all types share: opening by options, and the table of types
+ * open.h - what all types share: opening by options
  */
 #ifndef BRI_OBJECTS_OPEN_H
 #define BRI_OBJECTS_OPEN_H
@@ -8,8 +8,6 @@
 
 #include "client/handle.h"
 #include "core/type.h"
-
-extern const struct bri_type_ops bri_dict_type, bri_queue_type, bri_lock_type;
 
 /* Every options struct begins with these fields, generated from the schema's common options. */
 struct bri_common_options {

@@ -603,9 +603,3 @@ const struct bri_type_ops bri_queue_type = {
     .audit = queue_audit,
     .stat = queue_stat,
 };
-
-int bri_queue_open(broker *b, const char *name, const broker_queue_options *options,
-    struct bri_handle **out_handle)
-{
-    return bri_open_object(b, name, &bri_queue_type, options, out_handle);
-}

@@ -101,8 +101,19 @@ def op_info(constant, kind, name, blocks, changes):
 
 
 def engine_shm_c(schema):
-    out = banner("The shm engine: each operation as objects/ carries it out.")
-    out += '#include "engine_ops.h"\n\nconst struct bri_engine_ops bri_engine_shm = {\n'
+    out = banner("The shm engine: each operation as objects/ carries it out, and the table of types.")
+    out += '#include <stddef.h>\n\n#include "engine_ops.h"\n#include "objects/open.h"\n\n'
+    for kind in schema.objects:
+        out += "extern const struct bri_type_ops bri_%s_type;\n" % kind.name
+    out += "\nconst struct bri_type_ops *bri_type_ops(uint32_t number)\n{\n    switch (number) {\n"
+    for kind in schema.objects:
+        out += "    case %s:\n        return &bri_%s_type;\n" % (kind.constant, kind.name)
+    out += "    default:\n        return NULL;\n    }\n}\n"
+    for kind in schema.objects:
+        params = declare.open_parameters(kind, "struct bri_handle **out")
+        out += "\n" + listed("int bri_%s_open(" % kind.name, params, ")")
+        out += "\n{\n    return bri_open_object(b, name, &bri_%s_type, options, out);\n}\n" % kind.name
+    out += "\nconst struct bri_engine_ops bri_engine_shm = {\n"
     for kind in schema.types:
         slots = ["%s_open" % kind.name] if kind.is_object else []
         for slot in slots + [operation.slot for operation in kind.operations]:
