@@ -138,8 +138,11 @@ void brokerd_client_end_session(struct brokerd_client *c, bool died)
         brokerd_retry_soon(c->daemon);
 }
 
-/* After exec. Whoever has no part of the arena in its memory cannot be in the middle of anything
- * there. */
+/*
+ * After exec. Whoever has no part of the arena in its memory cannot be in the middle of anything
+ * there, unless it is only about to map it: so this is asked when a connection ends, and for those
+ * without one (of ours) when they have had the mapping.
+ */
 static bool is_another_program(const struct brokerd_client *c, bool thoroughly)
 {
     const struct bri_arena *map = c->arena->map;
@@ -160,7 +163,7 @@ void brokerd_client_check_session(struct brokerd_client *c, bool thoroughly)
         forget_session(c);
     else if (l.info.status == BRI_SESSION_DEAD) /* it began to leave, and could not finish */
         brokerd_client_end_session(c, false);
-    else if (is_another_program(c, thoroughly))
+    else if ((l.info.mapped || c->sock >= 0) && is_another_program(c, thoroughly))
         brokerd_client_end_session(c, true);
 }
 

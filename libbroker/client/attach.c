@@ -213,6 +213,8 @@ static int map_attached(
         bri_arena_unmap(out->arena);
         return bri_fail_text(r, "the broker gave a session that is none");
     }
+    /* From here on a process without this mapping is another program: see is_another_program(). */
+    atomic_store(&bri_session_state(&out->session)->mapped, 1);
     return 0;
 }
 

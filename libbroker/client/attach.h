@@ -18,8 +18,9 @@
  *
  * The daemon learns from the kernel who asks. The session lives as long as its process runs the
  * program that attached, or until the process itself gives it back in the arena. That a connection
- * ends means nothing by itself; but a client maps the arena before it lets go of its connection: a
- * process without both is taken for one that has become another program (exec).
+ * ends means nothing by itself; but a client notes in its session that it has mapped the arena: a
+ * process that has done so, and has neither the mapping nor a connection now, is taken for one that
+ * has become another program (exec). A daemon that came after the attach knows no other way.
  */
 #ifndef BRI_ATTACH_H
 #define BRI_ATTACH_H

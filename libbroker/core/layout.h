@@ -183,7 +183,7 @@ struct bri_session_shm {
     uint64_t attached_ns;      /* [const while it lives] CLOCK_REALTIME */
     char comm[16];             /* [const while it lives] */
     _Atomic uint32_t spinning; /* [hint] threads that spin now */
-    uint32_t spare;
+    _Atomic uint32_t mapped;   /* [owner] the process has had the arena in its memory */
     uint64_t spare2[6];
 };
 

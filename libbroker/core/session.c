@@ -98,6 +98,7 @@ static int fill_session(struct bri_txn *t, const struct create *c)
     s->n_attachments = 0;
     s->first_attachment = 0;
     s->attached_ns = (uint64_t)bri_clock(CLOCK_REALTIME);
+    atomic_store(&s->mapped, 0);
     memcpy(s->comm, c->process.comm, sizeof(s->comm));
     bri_set32(t, &s->pid, (uint32_t)c->peer->pid);
     bri_set_atomic32(t, &o->slot->root_page, page);
@@ -118,7 +119,8 @@ static int try_create(struct bri_arena *a, uint32_t number, const struct create 
             return r;
         if (atomic_load(&bri_session_state(&o)->status) != BRI_SESSION_FREE)
             return BROKER_EXISTS;
-        r = bri_begin(&t, &o, BRI_PATIENCE);
+        r = bri_begin(
+            &t, &o, -BRI_MILLISECOND); /* held by a stopped process: the next one will do */
         if (r < 0)
             return r;
         if (atomic_load(&bri_session_state(&o)->status) == BRI_SESSION_FREE)
@@ -168,6 +170,7 @@ int bri_session_info(struct bri_arena *a, uint32_t number, struct bri_session_in
         .attached_ns = s.attached_ns,
         .n_attachments = s.n_attachments,
         .may_write = s.access == 2,
+        .mapped = atomic_load(&s.mapped) != 0,
     };
     memcpy(out_info->comm, s.comm, sizeof(out_info->comm));
     out_info->comm[sizeof(out_info->comm) - 1] = '\0';

@@ -31,6 +31,7 @@ struct bri_session_info {
     uint64_t attached_ns; /* CLOCK_REALTIME */
     uint32_t n_attachments;
     bool may_write;
+    bool mapped; /* its process has had the arena in its memory */
     char comm[16];
 };
 

@@ -254,6 +254,29 @@ Test(life, exec_while_no_daemon_runs_is_found_by_the_next)
     broker_close(b);
 }
 
+/* Between the daemon's answer and the mapping of the arena there is a moment in which only the
+ * client knows that it is going to use its session. */
+Test(life, a_session_is_kept_for_a_client_that_is_about_to_map_the_arena)
+{
+    struct bri_attach_hello hello = raw_hello(BRI_ATTACH_WRITE);
+    struct bri_attach_reply reply;
+    struct bri_session_info info;
+    struct bri_arena *arena;
+    int fd, sock = raw_connect(instance);
+
+    raw_send(sock, &hello, sizeof(hello));
+    cr_assert_eq(raw_receive(sock, &reply, &fd), sizeof(reply));
+    cr_assert_eq(reply.status, 0);
+    instance_kill(instance);
+    instance_restart(instance);
+    cr_assert_eq(raw_status(instance).n_sessions, 1);
+    cr_assert_eq(bri_arena_map(fd, false, &arena, (uint32_t[2]){0}), 0);
+    cr_assert_eq(bri_session_info(arena, reply.session, &info), 0);
+    cr_assert_eq(info.pid, getpid());
+    bri_arena_unmap(arena);
+    (void)close(sock);
+}
+
 static void *go_on_without_a_first_thread(void *arg)
 {
     while (pause() < 0)
