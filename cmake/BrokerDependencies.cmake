@@ -17,9 +17,6 @@ if(BROKER_TOOLS)
     pkg_check_modules(JSONC REQUIRED IMPORTED_TARGET json-c)
     pkg_check_modules(SMARTCOLS REQUIRED IMPORTED_TARGET smartcols)
 endif()
-if(BROKER_TESTS)
-    pkg_check_modules(CRITERION REQUIRED IMPORTED_TARGET criterion)
-endif()
 
 # xxHash is compiled in (XXH_INLINE_ALL): its headers are needed, its library is not.
 add_library(broker_xxhash INTERFACE)

@@ -19,7 +19,7 @@ set(BROKER_TEST_ENVIRONMENT
     "ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1"
     "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1"
     "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1"
-    "BROKERD=$<$<TARGET_EXISTS:brokerd>:$<TARGET_FILE:brokerd>>"
+    "BROKERD=$<TARGET_FILE:brokerd>"
     "BROKERCTL=$<$<TARGET_EXISTS:brokerctl>:$<TARGET_FILE:brokerctl>>")
 set(BROKER_TEST_TIMEOUT 120)
 
@@ -54,6 +54,9 @@ function(broker_test name)
     # ThreadSanitizer aborts every Criterion binary at its start.
     if(BROKER_SANITIZE MATCHES "thread")
         return()
+    endif()
+    if(NOT TARGET PkgConfig::CRITERION) # the benchmark alone does without
+        pkg_check_modules(CRITERION REQUIRED IMPORTED_TARGET GLOBAL criterion)
     endif()
     broker_test_binary(${label}_${name} SOURCES ${arg_UNPARSED_ARGUMENTS} LIBS PkgConfig::CRITERION ${arg_LIBS})
     add_test(NAME ${label}.${name} COMMAND ${label}_${name} --jobs 2)

@@ -272,7 +272,7 @@ Test(life, a_session_is_kept_for_a_client_that_is_about_to_map_the_arena)
     cr_assert_eq(raw_status(instance).n_sessions, 1);
     cr_assert_eq(bri_arena_map(fd, false, &arena, (uint32_t[2]){0}), 0);
     cr_assert_eq(bri_session_info(arena, reply.session, &info), 0);
-    cr_assert_eq(info.pid, getpid());
+    cr_assert_eq((pid_t)info.pid, getpid());
     bri_arena_unmap(arena);
     (void)close(sock);
 }
