@@ -34,7 +34,8 @@ static int key_init(struct bri_handle *h, struct key *key, broker_value v)
     if (__builtin_expect(r < 0, 0))
         return r;
     key->k = (struct bri_table_key){.data = key->canonical.data, .size = key->canonical.size};
-    key->k.hash = (uint32_t)bri_hash(h->object.arena, key->k.data, key->k.size);
+    key->k.hash = bri_hash_key(h->object.arena, key->k.data[0],
+        bri_key_is_short(v) ? v.data : key->k.data + 1, key->k.size - 1);
     if (v.type == BROKER_BOOL || v.type == BROKER_DOUBLE) {
         key->k.given = key->given;
         key->k.given_size = bri_value_encode(v, key->given);

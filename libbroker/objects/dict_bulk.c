@@ -144,7 +144,7 @@ static struct bri_table_key key_of(const struct bulk *x, const struct item *item
     struct bri_table_key key = {
         .data = (const uint8_t *)x->keys.data + item->key_at, .size = item->key_size};
 
-    key.hash = (uint32_t)bri_hash(x->arena, key.data, key.size);
+    key.hash = bri_hash_key(x->arena, key.data[0], key.data + 1, key.size - 1);
     if (item->given != NULL &&
         (item->given_size != key.size || memcmp(item->given, key.data, key.size) != 0)) {
         key.given = item->given;

@@ -573,8 +573,8 @@ static void audit_chains(
         for (; link != NULL && *link != 0 && n <= table->n_entries; n++) {
             if (bri_entry_at(o, *link, &e) < 0)
                 break;
-            if (bucket_of(e.hash, table->n_buckets) != b ||
-                e.hash != (uint32_t)bri_hash(o->arena, e.key, e.key_size))
+            if (bucket_of(e.hash, table->n_buckets) != b || e.key_size == 0 ||
+                e.hash != bri_hash_key(o->arena, e.key[0], e.key + 1, e.key_size - 1))
                 bri_audit_fail(audit, o, "an entry of bucket %llu does not belong there",
                     (unsigned long long)b);
             link = &head_at(o, *link)->chain;
