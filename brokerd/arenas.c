@@ -70,7 +70,8 @@ static bool adopt(struct brokerd_arena *arena, int fd)
             arena->name, found[0], found[1], BRI_LAYOUT_VERSION, BRI_ABI, arena->shm_name);
     else if (r == BROKER_CORRUPT)
         brokerd_log(LOG_ERR, &about,
-            "the header of the arena %s is damaged: look at it with `brokerctl check`, or remove "
+            "the header of the arena %s is damaged: look at it with `brokerctl check --offline`, "
+            "or remove "
             "/dev/shm%s to lose "
             "what is in it",
             arena->name, arena->shm_name);

@@ -130,8 +130,11 @@ static struct bri_attach_reply check_hello(
             hello->layout_version, hello->abi, BRI_LAYOUT_VERSION, BRI_ABI);
     hello->arena[sizeof(hello->arena) - 1] = '\0';
     arena = brokerd_name_ok(hello->arena) ? find_arena(c->daemon, hello->arena) : NULL;
-    if (arena == NULL)
+    if (arena == NULL && !brokerd_name_ok(hello->arena))
         return failure(BRI_ATTACH_HELLO, BROKER_NOTFOUND, "the broker has no arena of that name");
+    if (arena == NULL)
+        return failure(BRI_ATTACH_HELLO, BROKER_NOTFOUND,
+            "the broker has no arena %s: its configuration names those that it has", hello->arena);
     may_write = brokerd_rule_allows(&arena->write, c->sock, &c->peer);
     may_read = may_write || brokerd_rule_allows(&arena->read, c->sock, &c->peer);
     if (!may_read)

@@ -3,14 +3,13 @@
  */
 #include "sigbus.h"
 
-#include <linux/futex.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stddef.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <broker/errors.h>
+
+#include "core/lock.h"
 
 static __thread struct {
     sigjmp_buf back;
@@ -36,16 +35,6 @@ void brokerd_sigbus_install(void)
     (void)sigaction(SIGBUS, &action, NULL);
 }
 
-/* The section that the jump left is no section any more; its lock word is gone with the arena. */
-static void leave_section(void)
-{
-    struct robust_list_head *head = NULL;
-    size_t size = 0;
-
-    if (syscall(SYS_get_robust_list, 0, &head, &size) == 0 && head != NULL && size == sizeof(*head))
-        head->list_op_pending = NULL;
-}
-
 int brokerd_guarded(struct bri_arena *a, brokerd_guarded_fn *fn, void *arg, bool *out_fault)
 {
     int r;
@@ -53,7 +42,7 @@ int brokerd_guarded(struct bri_arena *a, brokerd_guarded_fn *fn, void *arg, bool
     *out_fault = false;
     if (sigsetjmp(current.back, 0) != 0) {
         current.from = NULL;
-        leave_section();
+        bri_lock_abandon();
         *out_fault = true;
         return BROKER_CORRUPT;
     }

@@ -72,6 +72,12 @@ bool bri_lock_inside(void)
     return self.head != NULL && self.head->list_op_pending != NULL;
 }
 
+void bri_lock_abandon(void)
+{
+    if (self.head != NULL)
+        self.head->list_op_pending = NULL;
+}
+
 bool bri_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t deadline_ns)
 {
     int64_t left = SLICE_NS;

@@ -43,6 +43,10 @@ uint32_t bri_thread_id(void);
 /* True while this thread is inside a section. */
 bool bri_lock_inside(void);
 
+/* This thread jumped out of a section, whose lock word does not exist any more: it is in none now.
+ */
+void bri_lock_abandon(void);
+
 /* Sleeps while a shared @word is @seen: until a wake, @deadline_ns or a second has passed; true if
  * it was the time. */
 bool bri_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t deadline_ns);

@@ -46,7 +46,7 @@ Every operation returns an `int`: 0, a positive notice, or one of these negative
             text += "## %s: %s\n\n%s\n" % (name, doc, table(("name", "number", "exit code", "what it says"), rows))
     text += "## Other exit codes of brokerctl\n\n"
     return text + table(("exit code", "meaning"), [
-        ("0", "it worked"), ("1", "brokerctl itself failed, for instance at writing its output"),
+        ("0", "it worked"), ("1", "brokerctl itself failed, for instance at writing its output; or, with --quiet, the answer is no"),
         ("2", "the command line is wrong")])
 
 
