@@ -496,9 +496,9 @@ static void unlock_and_wake(struct bri_txn *t)
 
 static inline bool wakes_any(const struct bri_txn *t)
 {
-    uint32_t all;
+    uint64_t all;
 
-    _Static_assert(sizeof(all) == sizeof(t->wake), "one word");
+    _Static_assert(sizeof(all) == sizeof(t->wake) && BRI_N_CHANNELS <= sizeof(all), "one word");
     memcpy(&all, t->wake, sizeof(all));
     return all != 0;
 }
@@ -529,6 +529,8 @@ void bri_commit(struct bri_txn *t)
     struct bri_slot_shm *s = t->o->slot;
 
     if (t->n != 0) {
+        if (__builtin_expect(s->n_waiters[BRI_CHANGES] != 0, 0) && !t->silent)
+            bri_wake(t, BRI_CHANGES, BRI_WAKE_ALL);
         happen(s);
         if (__builtin_expect(t->part >= 2, 0))
             drop_extents(t->o);

@@ -66,7 +66,8 @@ struct bri_txn {
     int failed;       /* first error of a bri_set or bri_alloc; the section can then only end */
     uint32_t missing; /* pages that an allocation lacked */
     uint32_t claimed; /* pages that were claimed before */
-    uint8_t wake[BRI_N_CHANNELS]; /* how many to wake at commit; BRI_WAKE_ALL */
+    uint8_t wake[8];  /* by channel: how many to wake at commit; BRI_WAKE_ALL */
+    bool silent;      /* nobody who waits for changes needs to hear of it */
     uint32_t n_frees;
     uint64_t frees[BRI_N_FREES]; /* blocks to free at commit */
     uint64_t more_frees;         /* and a list of more, linked through their first words */
@@ -201,6 +202,19 @@ static inline bool bri_read_valid(const struct bri_object *o, uint64_t seq)
 {
     atomic_thread_fence(memory_order_acquire);
     return atomic_load_explicit(&o->slot->seq, memory_order_relaxed) == seq;
+}
+
+/*
+ * A number that is another one after each change of the object, and for each object; never 0. For
+ * inside a section or a valid read. Now and then it moves for nothing that anybody sees, as after a
+ * recovery.
+ */
+static inline uint64_t bri_version(const struct bri_object *o)
+{
+    uint64_t n = atomic_load_explicit(&o->slot->seq, memory_order_relaxed) / 2 -
+                 *(const volatile uint64_t *)&o->slot->n_silent;
+
+    return o->generation << 40 | ((n + 1) & ((UINT64_C(1) << 40) - 1));
 }
 
 /* 0 if the object is still the one that was opened and sound; GONE, CORRUPT. For readers, before

@@ -31,7 +31,10 @@
 #define BRI_JOURNAL_EXTENTS 5u /* and more for bulk operations: page runs, claimed when needed */
 #define BRI_JOURNAL_EXTENT_PAGES 16u /* the first; each further one is four times as long */
 
-#define BRI_N_CHANNELS 4u
+#define BRI_N_CHANNELS 5u
+#define BRI_CHANGES                                                                                \
+    4u /* the channel of those who wait for any change; the others are the types'                  \
+        */
 #define BRI_N_CLASSES 24u
 #define BRI_SLOT_STATE 128u
 #define BRI_ROOT_STATE 2304u
@@ -81,7 +84,6 @@ struct bri_slot_shm {
     uint64_t n_contended; /* [guard] locks that had to wait */
     uint32_t n_giving;    /* [guard] its pages */
     uint32_t creator_uid; /* [const while the object lives] */
-    uint32_t spare[2];
 
     struct bri_journal_entry_shm journal[BRI_JOURNAL_SLOT]; /* [guard] */
 
@@ -93,8 +95,9 @@ struct bri_slot_shm {
     uint64_t name_off;       /* block in the registry's heap: uint16_t length, then the bytes */
     uint64_t created_ns;     /* CLOCK_REALTIME */
     _Atomic uint32_t status; /* enum bri_slot_status */
-    uint32_t spare2;
-    uint64_t spare3[4];
+    uint32_t spare;
+    uint64_t n_silent; /* [guard] sections that changed nothing but who sleeps */
+    uint64_t spare2[3];
 };
 
 enum bri_slot_status {
@@ -157,6 +160,7 @@ struct bri_attachment_shm {
     uint64_t prev_off;   /* [guard of the session] */
     uint32_t
         n_waiting[BRI_N_CHANNELS]; /* [guard of the object] registered sleepers of this session */
+    uint32_t waiting_thread;       /* [guard of the object] the last of them, for the eye */
     uint64_t first_lease; /* [guard of the object] the type's list of what this session took and has
                              not finished */
     uint64_t last_lease;  /* [guard of the object] */
@@ -164,7 +168,7 @@ struct bri_attachment_shm {
         reserved; /* [guard of the object] page runs that this session fills outside the guard */
     uint32_t n_reserved; /* [guard of the object] their pages */
     uint64_t held[2];    /* [guard of the object] what else the type counts of this session */
-    uint64_t spare[5];
+    uint64_t spare[4];
 };
 
 _Static_assert(sizeof(struct bri_attachment_shm) == 128, "attachment size");

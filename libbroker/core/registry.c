@@ -198,6 +198,7 @@ static int init_slot(struct bri_txn *t, const struct bri_open *open, struct bri_
     atomic_store_explicit(&s->type, open->type->number, memory_order_relaxed);
     memset(s->n_waiters, 0, sizeof(s->n_waiters));
     memset(s->state, 0, sizeof(s->state));
+    s->n_silent = 0;
     s->n_recovered = 0;
     s->n_contended = 0;
     s->creator_uid = open->uid;

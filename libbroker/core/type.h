@@ -13,6 +13,7 @@ struct bri_type_ops {
     uint32_t number; /* stable, from the schema */
     const char *name;
     bool has_heap;
+    bool is_word; /* changes without sections, so that nobody can wait for a change */
 
     /*
      * Fills the state of a fresh object (zeroed) from @options (of the type's options struct, may

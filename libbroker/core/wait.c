@@ -126,14 +126,22 @@ bool bri_spin(struct bri_object *o, _Atomic uint32_t *word, uint32_t seen, _Atom
     return moved;
 }
 
+/* Alone in its section it is no change: those who wait for changes would wake each other for ever.
+ */
 static void count_waiter(struct bri_txn *t, unsigned channel, bool in)
 {
     struct bri_slot_shm *s = t->o->slot;
     struct bri_attachment_shm *att = t->o->att;
     uint32_t one = in ? 1 : UINT32_MAX;
 
+    if (t->n == 0) {
+        t->silent = true;
+        bri_set64(t, &s->n_silent, s->n_silent + 1);
+    }
     bri_set32(t, &s->n_waiters[channel], s->n_waiters[channel] + one);
     bri_set32(t, &att->n_waiting[channel], att->n_waiting[channel] + one);
+    if (in)
+        bri_set32(t, &att->waiting_thread, bri_thread_id());
 }
 
 bool bri_count_sleeper(struct bri_object *o, unsigned channel, bool in)
@@ -265,4 +273,26 @@ int bri_blocking(struct bri_object *o, unsigned channel, int64_t timeout_ns, int
         w.registered |= w.spun;
         pass_time(&w, &scores[o->id % 64]);
     }
+}
+
+struct change {
+    uint64_t seen, version;
+};
+
+static int try_change(struct bri_txn *t, void *arg)
+{
+    struct change *c = arg;
+
+    c->version = bri_version(t->o);
+    return c->version != c->seen ? 0 : BRI_WAIT;
+}
+
+int bri_wait_change(struct bri_object *o, uint64_t seen, int64_t timeout_ns, uint64_t *out_version)
+{
+    struct change c = {.seen = seen};
+    int r = bri_blocking(o, BRI_CHANGES, timeout_ns, BROKER_TIMEDOUT, try_change, &c);
+
+    if (r == 0)
+        *out_version = c.version;
+    return r;
 }

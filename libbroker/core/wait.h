@@ -31,6 +31,12 @@ int bri_blocking(struct bri_object *o, unsigned channel, int64_t timeout_ns, int
 int bri_section(struct bri_object *o, bri_try_fn *try, void *arg);
 
 /*
+ * Waits until bri_version() of the object is not @seen, and gives it. TIMEDOUT, and what
+ * bri_begin() may return.
+ */
+int bri_wait_change(struct bri_object *o, uint64_t seen, int64_t timeout_ns, uint64_t *out_version);
+
+/*
  * Spins while @word is @seen, as long as waiting here has paid so far and processors are free.
  * @score is the place's memory, private to the process. True if the word moved.
  */

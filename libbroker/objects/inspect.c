@@ -8,9 +8,11 @@
 
 #include <broker.h>
 
+#include "client/open.h"
 #include "core/heap.h"
 #include "core/registry.h"
 #include "core/session.h"
+#include "core/wait.h"
 #include "engine_ops.h"
 #include "objects/lock.h"
 #include "objects/open.h"
@@ -203,6 +205,37 @@ int bri_broker_stat(broker *b, const char *name, broker_buffer *buffer, broker_v
 int bri_broker_destroy(broker *b, const char *name)
 {
     return b->read_only ? BROKER_ACCESS : bri_registry_destroy(b->arena, name);
+}
+
+static int open_any(broker *b, const char *name, struct bri_handle **out_handle)
+{
+    struct bri_open open = {.name = name, .mode = BRI_OPEN_EXISTING};
+    struct bri_listing entry;
+    int r = find_name(b->arena, name, &entry);
+
+    if (r < 0)
+        return r;
+    open.type = bri_type_ops(entry.type);
+    if (open.type == NULL)
+        return BROKER_CORRUPT;
+    if (open.type->is_word)
+        return BROKER_UNSUPPORTED;
+    return bri_shm_open_handle(b, &open, out_handle);
+}
+
+int bri_broker_wait_change(
+    broker *b, const char *name, uint64_t seen, int64_t timeout_ns, uint64_t *out_version)
+{
+    struct bri_handle *h;
+    int r = b->read_only ? BROKER_ACCESS : open_any(b, name, &h);
+
+    if (r < 0)
+        return r;
+    r = bri_enter(h, h->type); /* the handle may be one from before a fork */
+    if (r == 0)
+        r = bri_wait_change(&h->object, seen, timeout_ns, out_version);
+    bri_shm_close_handle(h);
+    return r;
 }
 
 /* ---- sessions ---- */

@@ -396,6 +396,7 @@ const struct bri_type_ops bri_lock_type = {
     .number = BRI_TYPE_LOCK,
     .name = "lock",
     .has_heap = false,
+    .is_word = true,
     .create = lock_create,
     .match = lock_match,
     .reap = lock_reap,

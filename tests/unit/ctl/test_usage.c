@@ -59,5 +59,5 @@ Test(ctl_usage, an_arena_that_is_not_there_is_named)
     char line[512];
 
     (void)snprintf(line, sizeof(line), "--address %s?arena=nothing ls", instance_address(instance));
-    EXPECT_SAYS(line, 10, "no arena of that name");
+    EXPECT_SAYS(line, 10, "no arena nothing");
 }
