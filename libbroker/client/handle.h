@@ -24,6 +24,7 @@
 #define BRI_ADDRESS_MAX 256
 
 struct bri_engine_ops;
+struct bri_watcher;
 enum bri_op;
 
 /* A handle to one object. One per object and process, counted; public types such as broker_dict are
@@ -52,7 +53,8 @@ struct broker {
     struct bri_object session;  /* not bound when read-only */
     uint32_t session_number;    /* UINT32_MAX when read-only */
     int sock; /* [mutex] to the daemon; -1 after it went away, until there is need to ask again */
-    bool is_private; /* we started the daemon */
+    struct bri_watcher *watcher; /* [mutex] NULL until a descriptor was asked for */
+    bool is_private;             /* we started the daemon */
     bool read_only;
     char path[BRI_ADDRESS_MAX]; /* of the attach socket */
     char arena_name[64];

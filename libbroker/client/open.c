@@ -18,6 +18,7 @@
 #include "client/address.h"
 #include "client/attach.h"
 #include "client/private.h"
+#include "client/watch.h"
 #include "core/lock.h"
 #include "core/session.h"
 #include "engine_ops.h"
@@ -62,6 +63,7 @@ static void watch_forks(void)
 
 static void destroy(broker *b)
 {
+    bri_watch_stop(b);
     if (atomic_load(&b->process) != bri_process()) {
         bri_attach_forget(b); /* the parent's: nothing of it is ours to end */
     } else {
@@ -316,6 +318,7 @@ void bri_shm_close_handle(struct bri_handle *h)
     (void)pthread_mutex_unlock(&b->mutex);
     if (!last)
         return;
+    bri_watch_end(h);
     /* In a child that never used it, the attachment is the parent's. What is stuck goes with the
      * session. */
     if (h->object.att != NULL && atomic_load(&h->process) == bri_process())

@@ -100,6 +100,17 @@ void bri_futex_wake(_Atomic uint32_t *word, int n)
     (void)syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
 }
 
+void bri_futex_wait_private(_Atomic uint32_t *word, uint32_t seen)
+{
+    while (atomic_load(word) == seen)
+        (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+}
+
+void bri_futex_wake_private(_Atomic uint32_t *word, int n)
+{
+    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0);
+}
+
 /* A thread that is gone, or a zombie whose memory is gone. */
 static bool thread_is_dead(uint32_t tid)
 {

@@ -54,4 +54,8 @@ bool bri_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t deadline_ns);
 /* FUTEX_WAKE of at most @n waiters. */
 void bri_futex_wake(_Atomic uint32_t *word, int n);
 
+/* The same for words of this process alone: sleeps until @word is not @seen. */
+void bri_futex_wait_private(_Atomic uint32_t *word, uint32_t seen);
+void bri_futex_wake_private(_Atomic uint32_t *word, int n);
+
 #endif

@@ -7,6 +7,7 @@
 #include "core/guard.h"
 
 struct bri_audit;
+struct bri_wait_word;
 struct bri_stat;
 
 struct bri_type_ops {
@@ -38,6 +39,13 @@ struct bri_type_ops {
      * no such thing.
      */
     void (*gone)(struct bri_object *o);
+
+    /*
+     * True if what the type's waiting operation waits for is there. Fills @out whatever the answer:
+     * what it was when it was looked at last, before the answer was found. See wait_any.h. NULL if
+     * nothing waits, or several things do.
+     */
+    bool (*ready)(struct bri_object *o, struct bri_wait_word *out);
 
     /* Checks the type's structure, inside the guard, changing nothing. Reports through
      * bri_audit_fail(). */

@@ -97,6 +97,67 @@ BROKER_API void broker_close(broker *b);
 BROKER_API const char *broker_address(const broker *b);
 
 /**
+ * Wait until one of several objects is ready: until what its type waits for need not be waited for.
+ *
+ * A queue is ready when it has an item or was shut down, a lock when it is free; so is an object
+ * that was destroyed. Nothing is taken: try the operation with a timeout of 0, another may have
+ * been faster. If several are ready, the first in the list is told.
+ * @param[in]  objects     handles to objects, as their opens give them; of several types and
+ * brokers
+ * @param[in]  n           how many, 1 to 127
+ * @param[in]  timeout_ns  how long to wait, in nanoseconds; 0 does not wait, BROKER_FOREVER waits
+ * without end
+ * @param[out] out_index   which is ready, 0 to @p n - 1
+ *
+ * @retval 0                    it is
+ * @retval BROKER_TIMEDOUT      none was in all that time; at once if @p timeout_ns is 0
+ * @retval BROKER_INVALID       a handle is not open, a pointer is NULL, or a number is out of range
+ * @retval BROKER_UNSUPPORTED   an object is of a type that is never waited for
+ * @retval BROKER_ACCESS        this client may only read
+ *
+ * Blocks: as long as @p timeout_ns says.  Threads: any.
+ * Crash: nothing was changed.  Owns: nothing.
+ */
+BROKER_API int broker_wait_any(
+    void *const objects[], size_t n, int64_t timeout_ns, size_t *out_index);
+
+/**
+ * A descriptor that is readable when an object is ready, for poll, epoll and event loops.
+ *
+ * Ready is what broker_wait_any() says. The first call starts a thread that sleeps for all watched
+ * objects of the broker. When the descriptor is readable: call broker_fd_clear(), then try the
+ * operation with a timeout of 0. While the object stays ready, the descriptor becomes readable
+ * again after each broker_fd_clear(); do not read it otherwise. It is closed with the object's last
+ * handle of this process. At most 127 objects of a broker can be watched.
+ * @param[in]  object  handle to an object, as its open gives it
+ * @param[out] out_fd  the descriptor, always the same for one object
+ *
+ * @retval 0                    it can be polled
+ * @retval BROKER_INVALID       the handle is not open, or a pointer is NULL
+ * @retval BROKER_UNSUPPORTED   the object is of a type that is never waited for
+ * @retval BROKER_ACCESS        this client may only read
+ * @retval BROKER_LIMIT         too many watched objects or descriptors
+ * @retval BROKER_NOMEM         no memory
+ * @retval BROKER_SYSTEM        the system has no descriptor or thread left
+ *
+ * Blocks: no.  Threads: any. A child after fork has to ask for a descriptor of its own.
+ * Crash: nothing was changed.  Owns: the library owns the descriptor.
+ */
+BROKER_API int broker_fd(void *object, int *out_fd);
+
+/**
+ * Make an object's descriptor unreadable until the object is found ready again.
+ *
+ * @param[in] object  handle to an object that broker_fd() was called for
+ *
+ * @retval 0                    from now on it becomes readable when the object is ready
+ * @retval BROKER_INVALID       the handle is not open, or there is no descriptor in this process
+ *
+ * Blocks: no.  Threads: any.  Crash: nothing was changed.  Owns: nothing.
+ */
+BROKER_API int broker_fd_clear(void *object);
+
+/**
  * What went wrong last in this thread, as a sentence that names the operation and the object.
  *
  * @return a string that lives until the next failure in this thread; empty if there was none

@@ -19,6 +19,7 @@
 #include "core/spin.h"
 #include "core/type.h"
 #include "core/wait.h"
+#include "core/wait_any.h"
 #include "engine_ops.h"
 #include "objects/open.h"
 #include "objects/pack.h"
@@ -365,6 +366,21 @@ static void lock_gone(struct bri_object *o)
     bri_futex_wake(futex_of(l), INT_MAX);
 }
 
+/* A free lock has no owner who would wake anybody; a held one must know that somebody sleeps. */
+static bool lock_ready(struct bri_object *o, struct bri_wait_word *out)
+{
+    struct lock_shm *l = state_of(o);
+    uint64_t word = atomic_load(&l->word);
+
+    do {
+        *out = (struct bri_wait_word){.word = futex_of(l), .seen = (uint32_t)word | WAITERS};
+        if (!same_object(o, word) || ((uint32_t)word & OWNER_MASK) == 0)
+            return true;
+    } while (
+        (word & WAITERS) == 0 && !atomic_compare_exchange_weak(&l->word, &word, word | WAITERS));
+    return false;
+}
+
 static void lock_audit(const struct bri_object *o, struct bri_audit *audit)
 {
     struct bri_session_info info;
@@ -400,6 +416,7 @@ const struct bri_type_ops bri_lock_type = {
     .create = lock_create,
     .match = lock_match,
     .reap = lock_reap,
+    .ready = lock_ready,
     .gone = lock_gone,
     .audit = lock_audit,
     .stat = lock_stat,

@@ -14,6 +14,7 @@
 #include "core/session.h"
 #include "core/type.h"
 #include "core/wait.h"
+#include "core/wait_any.h"
 #include "engine_ops.h"
 #include "objects/items.h"
 #include "objects/open.h"
@@ -566,6 +567,14 @@ static int queue_reap(struct bri_object *o, bool died)
     return 0;
 }
 
+static bool queue_ready(struct bri_object *o, struct bri_wait_word *out)
+{
+    const struct queue_shm *q = state_of(o);
+
+    bri_wait_word_of(o, NOT_EMPTY, out);
+    return bri_items_ready(&q->items) != 0 || (*(const volatile uint64_t *)&q->flags & CLOSED) != 0;
+}
+
 static void queue_audit(const struct bri_object *o, struct bri_audit *audit)
 {
     const struct queue_shm *q = state_of(o);
@@ -600,6 +609,7 @@ const struct bri_type_ops bri_queue_type = {
     .create = queue_create,
     .match = queue_match,
     .reap = queue_reap,
+    .ready = queue_ready,
     .audit = queue_audit,
     .stat = queue_stat,
 };

@@ -16,7 +16,7 @@
 
 #include <msgpack.h>
 
-#define MAX_NAMES 64
+#define MAX_NAMES 160
 
 broker *kit_broker;
 broker_buffer kit_buffer = BROKER_BUFFER_INIT;
