@@ -163,14 +163,15 @@ static void check_heap(struct bri_audit *audit, const struct bri_object *o, uint
     }
 }
 
-/* What sessions have of @o: sleepers by channel, and pages reserved. Their lists are seen on the
- * way. */
+/* What sessions have of @o: sleepers by channel, what its type counts, and pages reserved. Their
+ * lists are seen on the way. */
 static uint64_t sum_attachments(
     struct bri_audit *audit, const struct bri_object *o, uint64_t waiting[BRI_N_CHANNELS])
 {
     struct bri_arena *a = o->arena;
     uint64_t reserved = 0;
 
+    audit->held[0] = audit->held[1] = 0;
     for (uint32_t i = 0; i < a->n_sessions; i++) {
         struct bri_attachment_shm *att;
         struct bri_object session;
@@ -188,6 +189,8 @@ static uint64_t sum_attachments(
                 continue;
             for (unsigned c = 0; c < BRI_N_CHANNELS; c++)
                 waiting[c] += att->n_waiting[c];
+            audit->held[0] += att->held[0];
+            audit->held[1] += att->held[1];
             if (see_list(audit, o, att->reserved) != att->n_reserved)
                 bri_audit_fail(audit, o, "session %u has not as many pages reserved as it says", i);
             reserved += att->n_reserved;

@@ -92,6 +92,14 @@ broker_lock *kit_lock(const char *base, const broker_lock_options *options)
     return l;
 }
 
+broker_semaphore *kit_semaphore(const char *base, const broker_semaphore_options *options)
+{
+    broker_semaphore *s;
+
+    OK(broker_semaphore_open(kit_broker, kit_name(base), options, &s));
+    return s;
+}
+
 /* ---- what came out ---- */
 
 void kit_gives(int r, int code, const char *what, const char *file, int line)

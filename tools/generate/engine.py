@@ -139,7 +139,7 @@ def open_function(kind):
 
     if (options == NULL)
         options = &defaults;
-    if (r >= 0 && (name == NULL || out_{handle} == NULL || (unsigned int)options->mode > BROKER_OPEN))
+    if (r >= 0 && (name == NULL || out_{handle} == NULL || (unsigned)options->mode > BROKER_OPEN))
         r = BROKER_INVALID;
     if (r >= 0)
         r = bri_broker_engine(b)->{name}_open(b, name, options, &h);

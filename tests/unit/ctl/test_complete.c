@@ -67,7 +67,7 @@ Test(ctl_complete, options_are_the_commands_own_and_the_global_ones)
     expect(TYPED("queue", "create", "--max"), "--max-items\n--max-bytes\n");
     expect(TYPED("lock", "run", "--t"), "--timeout\n");
     expect(TYPED("lock", "run", "till", "--", "ls", "--"), "");
-    expect(TYPED("ls", "--type", ""), "dict\nqueue\nlock\n");
+    expect(TYPED("ls", "--type", "q"), "queue\n");
     expect(TYPED("check", "--o"), "--offline\n");
 }
 
