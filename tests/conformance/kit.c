@@ -100,6 +100,14 @@ broker_semaphore *kit_semaphore(const char *base, const broker_semaphore_options
     return s;
 }
 
+broker_event *kit_event(const char *base)
+{
+    broker_event *e;
+
+    OK(broker_event_open(kit_broker, kit_name(base), NULL, &e));
+    return e;
+}
+
 /* ---- what came out ---- */
 
 void kit_gives(int r, int code, const char *what, const char *file, int line)

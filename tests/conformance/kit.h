@@ -47,6 +47,7 @@ broker_dict *kit_dict(const char *base, const broker_dict_options *options);
 broker_queue *kit_queue(const char *base, const broker_queue_options *options);
 broker_lock *kit_lock(const char *base, const broker_lock_options *options);
 broker_semaphore *kit_semaphore(const char *base, const broker_semaphore_options *options);
+broker_event *kit_event(const char *base);
 
 /* ---- what came out ---- */
 

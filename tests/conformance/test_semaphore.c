@@ -218,6 +218,24 @@ Test(semaphore, every_waiter_gets_its_turn)
     cr_assert_eq(stat_of("waiters"), 0);
 }
 
+Test(semaphore, a_destroyed_semaphore_is_gone_also_for_who_waits)
+{
+    broker_semaphore *s = bounded(1);
+    struct call waiter;
+    uint64_t value;
+
+    OK(broker_semaphore_acquire(s, 0));
+    kit_call(&waiter, acquire_in_thread, s, BROKER_FOREVER);
+    kit_await_waiters(kit_name("s"), 1);
+    OK(broker_destroy(kit_broker, kit_name("s")));
+    GIVES(kit_return(&waiter), BROKER_GONE);
+    (void)bounded(1);
+    GIVES(broker_semaphore_acquire(s, 0), BROKER_GONE);
+    GIVES(broker_semaphore_acquire(s, BROKER_FOREVER), BROKER_GONE);
+    GIVES(broker_semaphore_release(s, 1), BROKER_GONE);
+    GIVES(broker_semaphore_value(s, &value), BROKER_GONE);
+}
+
 /* ---- holders that end ---- */
 
 static void hold(struct line *parent, void *arg)
