@@ -321,6 +321,7 @@ static int rebind(struct bri_handle *h)
             return r;
     }
     h->object = o;
+    atomic_store(&h->n_owed, 0); /* by the parent's session */
     atomic_store_explicit(&h->process, bri_process(), memory_order_release);
     return 0;
 }

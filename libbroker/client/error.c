@@ -19,9 +19,16 @@
 static __thread struct {
     int code; /* 0: none yet */
     enum bri_op op;
+    const char *detail; /* NULL: there is no more to say */
     char object[BRI_NAME_MAX + 1];
     char text[600];
 } last;
+
+/* Said by an operation, before its failure is noted. */
+static __thread struct {
+    int code;
+    const char *text;
+} coming;
 
 static int note(enum bri_op op, const char *object, int r)
 {
@@ -29,6 +36,8 @@ static int note(enum bri_op op, const char *object, int r)
 
     last.code = r;
     last.op = op;
+    last.detail = coming.code == r ? coming.text : NULL;
+    coming.code = 0;
     if (n > 0)
         memcpy(last.object, object, n);
     last.object[n] = '\0';
@@ -46,6 +55,13 @@ int bri_fail_broker(broker *b, enum bri_op op, const char *name, int r)
     return note(op, name, r);
 }
 
+int bri_fail_detail(int r, const char *text)
+{
+    coming.code = r;
+    coming.text = text;
+    return r;
+}
+
 int bri_fail_text(int r, const char *format, ...)
 {
     va_list args;
@@ -60,16 +76,16 @@ int bri_fail_text(int r, const char *format, ...)
 
 const char *broker_last_error(void)
 {
+    char object[BRI_NAME_MAX + 4] = "";
+
     if (last.code == 0)
         return "";
     if (last.op == OWN_TEXT)
         return last.text;
     if (last.object[0] != '\0')
-        (void)snprintf(last.text, sizeof(last.text), "%s \"%s\": %s (%s)",
-            bri_op_info[last.op].name, last.object, broker_error_text(last.code),
-            broker_error_name(last.code));
-    else
-        (void)snprintf(last.text, sizeof(last.text), "%s: %s (%s)", bri_op_info[last.op].name,
-            broker_error_text(last.code), broker_error_name(last.code));
+        (void)snprintf(object, sizeof(object), " \"%s\"", last.object);
+    (void)snprintf(last.text, sizeof(last.text), "%s%s: %s (%s)%s%s", bri_op_info[last.op].name,
+        object, broker_error_text(last.code), broker_error_name(last.code),
+        last.detail != NULL ? ": " : "", last.detail != NULL ? last.detail : "");
     return last.text;
 }

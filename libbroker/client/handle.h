@@ -39,6 +39,7 @@ struct bri_handle {
     _Atomic uint32_t process; /* bri_process() when `object` was bound */
     struct bri_object object; /* shm engine: where it is */
     _Atomic int32_t score;    /* shm engine: whether spinning has paid; see bri_spin() */
+    _Atomic uint32_t n_owed;  /* shm engine: what the next operation has to settle; see barrier.c */
     char name[BRI_NAME_MAX + 1];
 };
 
@@ -104,6 +105,11 @@ static inline const struct bri_engine_ops *bri_broker_engine(const broker *b)
 /* Record this thread's last failure for broker_last_error(), and give @r back. error.c */
 int bri_fail(struct bri_handle *h, enum bri_op op, int r);
 int bri_fail_broker(broker *b, enum bri_op op, const char *name, int r);
+
+/* Says more of the failure @r that an operation is about to return, in a text of static storage;
+ * gives
+ * @r. */
+int bri_fail_detail(int r, const char *text);
 
 /* The same for failures before there is a broker, with a sentence of its own (printf). */
 int bri_fail_text(int r, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -108,6 +108,14 @@ broker_event *kit_event(const char *base)
     return e;
 }
 
+broker_barrier *kit_barrier(const char *base, const broker_barrier_options *options)
+{
+    broker_barrier *b;
+
+    OK(broker_barrier_open(kit_broker, kit_name(base), options, &b));
+    return b;
+}
+
 /* ---- what came out ---- */
 
 void kit_gives(int r, int code, const char *what, const char *file, int line)

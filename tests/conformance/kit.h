@@ -48,6 +48,7 @@ broker_queue *kit_queue(const char *base, const broker_queue_options *options);
 broker_lock *kit_lock(const char *base, const broker_lock_options *options);
 broker_semaphore *kit_semaphore(const char *base, const broker_semaphore_options *options);
 broker_event *kit_event(const char *base);
+broker_barrier *kit_barrier(const char *base, const broker_barrier_options *options);
 
 /* ---- what came out ---- */
 

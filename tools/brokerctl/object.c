@@ -72,7 +72,7 @@ static bool may_answer(const struct ctl_operation *op, enum broker_error error)
 bool ctl_creates(const struct ctl_operation *op)
 {
     static const enum broker_error misses[] = {BROKER_NOTFOUND, BROKER_EMPTY, BROKER_MISMATCH,
-        BROKER_NOTLOCKED, BROKER_NOTOWNER, BROKER_OVERDONE};
+        BROKER_NOTLOCKED, BROKER_NOTOWNER, BROKER_OVERDONE, BROKER_BROKEN};
 
     if (!op->changes || (!op->blocks && !may_answer(op, BROKER_QUOTA)))
         return false;

@@ -282,7 +282,7 @@ def open_function(schema, kind):
         value = "a[%d].%s" % (number, option.kind.field)
         if option.kind.name == "mode":
             value = "(broker_mode)" + value
-        out += "        .%s = %s,\n" % (option.name, value)
+        out += "        .%s = %s,\n" % (option.c_name, value)
     return out + """    };
     %s *object;
     int r = %s_open(b, name, &options, &object);

@@ -60,6 +60,10 @@ class Option:
     kind: object
     doc: str
 
+    @property
+    def c_name(self):
+        return self.name + self.kind.suffix
+
 
 @dataclass
 class Operation:

@@ -26,8 +26,8 @@ COLUMNS = 100
 ERROR_NUMBERS = """OWNER_DIED 1 NOTFOUND -1 EXISTS -2 EMPTY -3 FULL -4 TIMEDOUT -5 CLOSED -6 GONE -7 MISMATCH -8 NOTOWNER -9
 NOTLOCKED -10 OVERDONE -11 DEADLOCK -12 WRONGVALUE -13 OVERFLOW -14 INCOMPARABLE -15 INVALID -16 WRONGTYPE -17 BADKEY -18
 BADNAME -19 TOODEEP -20 TOOBIG -21 ACCESS -22 NOMEM -23 QUOTA -24 CORRUPT -25 VERSION -26 NODAEMON -27 ADDRESS -28
-PROTO -29 LIMIT -30 BUSY -31 SYSTEM -32 INTERNAL -33 UNSUPPORTED -34 UNKNOWN -35""".split()
-TYPE_NUMBERS = {"broker": 0, "dict": 1, "queue": 2, "lock": 3, "semaphore": 6, "event": 7}
+PROTO -29 LIMIT -30 BUSY -31 SYSTEM -32 INTERNAL -33 UNSUPPORTED -34 UNKNOWN -35 BROKEN -36 ACTION 2""".split()
+TYPE_NUMBERS = {"broker": 0, "dict": 1, "queue": 2, "lock": 3, "semaphore": 6, "event": 7, "barrier": 8}
 
 
 def generate(*arguments):
@@ -362,7 +362,7 @@ class Refused(Case):
                 row(files["errors.json"]["errors"], "EXISTS").update(fields)
             return change
 
-        self.refuse_change(error(number=2), "error EXISTS", "must be negative")
+        self.refuse_change(error(number=1000), "error EXISTS", "must be negative")
         self.refuse_change(error(number=0), "error EXISTS", "must be negative")
         self.refuse_change(error(**{"class": "notice"}), "error EXISTS", "must be positive")
         self.refuse_change(error(**{"class": "oops"}), "error EXISTS", '"oops"')
