@@ -14,8 +14,8 @@
 #include "core/session.h"
 #include "core/wait.h"
 #include "engine_ops.h"
-#include "objects/lock.h"
 #include "objects/open.h"
+#include "objects/owner.h"
 #include "objects/pack.h"
 #include "value/value.h"
 
@@ -246,7 +246,7 @@ static void sum_holdings(struct bri_arena *a, uint32_t number, uint64_t *out_lea
 {
     struct bri_object session, o;
     const struct bri_attachment_shm *att;
-    struct bri_lock_look owner;
+    struct bri_owner_look owner;
     uint32_t left = 100000;
     uint64_t off;
 
@@ -262,8 +262,8 @@ static void sum_holdings(struct bri_arena *a, uint32_t number, uint64_t *out_lea
         for (unsigned c = 0; c < BRI_N_CHANNELS; c++)
             *out_waiting += att->n_waiting[c];
         if (bri_object_bind(a, att->object, &o) == 0 && o.generation == att->generation &&
-            o.type == BRI_TYPE_LOCK && bri_lock_look(&o, &owner) == 0)
-            *out_locks += owner.held && owner.session == number;
+            bri_owner_look_at_any(&o, &owner))
+            *out_locks += owner.session == number;
     }
 }
 
@@ -310,7 +310,7 @@ int bri_broker_clients(broker *b, broker_buffer *buffer, broker_value *out_clien
 /* ---- locks ---- */
 
 struct held {
-    struct bri_lock_look look;
+    struct bri_owner_look look;
     uint32_t waiters;
 };
 
@@ -318,11 +318,11 @@ static bool look_at_lock(struct bri_arena *a, const struct bri_listing *entry, s
 {
     struct bri_object o;
 
-    if (entry->type != BRI_TYPE_LOCK || bri_object_bind(a, entry->slot, &o) < 0 ||
-        o.generation != entry->generation || bri_lock_look(&o, &out->look) < 0)
+    if (bri_object_bind(a, entry->slot, &o) < 0 || o.generation != entry->generation ||
+        !bri_owner_look_at_any(&o, &out->look))
         return false;
-    out->waiters = *(volatile uint32_t *)&o.slot->n_waiters[0];
-    return out->look.held;
+    out->waiters = *(volatile uint32_t *)&o.slot->n_waiters[BRI_OWNER_CHANNEL];
+    return true;
 }
 
 static void pack_lock(

@@ -15,7 +15,7 @@
 #include "core/type.h"
 #include "engine_ops.h"
 #include "objects/items.h"
-#include "objects/lock.h"
+#include "objects/owner.h"
 #include "world.h"
 
 #define MAX_ITEMS 100000
@@ -220,8 +220,8 @@ void picture_reader(struct text *x, struct bri_arena *a, const struct subject *s
 
 static void show_lock(struct text *x, const struct bri_object *o)
 {
-    struct bri_lock_look look;
-    int r = bri_lock_look(o, &look);
+    struct bri_owner_look look;
+    int r = bri_owner_look(o, &look);
 
     if (r < 0)
         text_add(x, "lock: failed: %s\n", broker_error_name(r));
