@@ -116,6 +116,14 @@ broker_barrier *kit_barrier(const char *base, const broker_barrier_options *opti
     return b;
 }
 
+broker_rlock *kit_rlock(const char *base)
+{
+    broker_rlock *l;
+
+    OK(broker_rlock_open(kit_broker, kit_name(base), NULL, &l));
+    return l;
+}
+
 /* ---- what came out ---- */
 
 void kit_gives(int r, int code, const char *what, const char *file, int line)

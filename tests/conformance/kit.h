@@ -49,6 +49,7 @@ broker_lock *kit_lock(const char *base, const broker_lock_options *options);
 broker_semaphore *kit_semaphore(const char *base, const broker_semaphore_options *options);
 broker_event *kit_event(const char *base);
 broker_barrier *kit_barrier(const char *base, const broker_barrier_options *options);
+broker_rlock *kit_rlock(const char *base);
 
 /* ---- what came out ---- */
 
