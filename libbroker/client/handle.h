@@ -38,6 +38,7 @@ struct bri_handle {
     unsigned refs;            /* [mutex of the broker] */
     _Atomic uint32_t process; /* bri_process() when `object` was bound */
     struct bri_object object; /* shm engine: where it is */
+    struct bri_handle *lock;  /* of a condition that shares its lock: that, closed with it */
     _Atomic int32_t score;    /* shm engine: whether spinning has paid; see bri_spin() */
     _Atomic uint32_t n_owed;  /* shm engine: what the next operation has to settle; see barrier.c */
     char name[BRI_NAME_MAX + 1];

@@ -302,12 +302,14 @@ int bri_shm_open_handle(broker *b, const struct bri_open *open, struct bri_handl
 
 void bri_shm_close_handle(struct bri_handle *h)
 {
+    struct bri_handle *lock;
     broker *b;
     bool last;
 
     if (h == NULL || h->magic != BRI_HANDLE_MAGIC)
         return;
     b = h->broker;
+    lock = h->lock;
     (void)pthread_mutex_lock(&b->mutex);
     last = --h->refs == 0;
     for (struct bri_handle **link = &b->handles; last && *link != NULL; link = &(*link)->next)
@@ -325,4 +327,5 @@ void bri_shm_close_handle(struct bri_handle *h)
         (void)bri_detach(&b->session, &h->object);
     h->magic = 0;
     free(h);
+    bri_shm_close_handle(lock);
 }

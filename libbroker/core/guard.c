@@ -8,6 +8,7 @@
 #include "core/guard.h"
 
 #include <limits.h>
+#include <linux/futex.h>
 
 #include <broker/errors.h>
 
@@ -289,6 +290,7 @@ static inline void txn_reset(struct bri_txn *t)
     t->missing = 0;
     t->claimed = 0;
     memset(t->wake, 0, sizeof(t->wake));
+    t->only = 0;
     t->n_frees = 0;
     t->more_frees = 0;
     t->released = false;
@@ -491,7 +493,8 @@ static void unlock_and_wake(struct bri_txn *t)
     bri_unlock(&s->word);
     for (unsigned i = 0; any && i < BRI_N_CHANNELS; i++)
         if (n[i] != 0)
-            bri_futex_wake(&s->wait_word[i], n[i]);
+            bri_futex_wake_only(&s->wait_word[i], n[i],
+                t->only != 0 && i != BRI_CHANGES ? t->only : FUTEX_BITSET_MATCH_ANY);
 }
 
 static inline bool wakes_any(const struct bri_txn *t)

@@ -68,6 +68,8 @@ struct bri_txn {
     uint32_t claimed; /* pages that were claimed before */
     uint8_t wake[8];  /* by channel: how many to wake at commit; BRI_WAKE_ALL */
     bool silent;      /* nobody who waits for changes needs to hear of it */
+    uint32_t only;    /* wake those who share one of these bits; of a try that has to wait, the
+                         bits that it sleeps under; 0 is all */
     uint32_t n_frees;
     uint64_t frees[BRI_N_FREES]; /* blocks to free at commit */
     uint64_t more_frees;         /* and a list of more, linked through their first words */

@@ -78,21 +78,29 @@ void bri_lock_abandon(void)
         self.head->list_op_pending = NULL;
 }
 
-bool bri_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t deadline_ns)
+bool bri_futex_wait_as(_Atomic uint32_t *word, uint32_t seen, int64_t deadline_ns, uint32_t bits)
 {
-    int64_t left = SLICE_NS;
+    int64_t now = bri_now(), until = now + SLICE_NS;
     struct timespec ts;
 
-    if (deadline_ns != BRI_NEVER) {
-        left = deadline_ns - bri_now();
-        if (left <= 0)
-            return true;
-        if (left > SLICE_NS)
-            left = SLICE_NS;
-    }
-    ts.tv_sec = left / BRI_SECOND;
-    ts.tv_nsec = left % BRI_SECOND;
-    return syscall(SYS_futex, word, FUTEX_WAIT, seen, &ts, NULL, 0) != 0 && errno == ETIMEDOUT;
+    if (deadline_ns <= now)
+        return true;
+    if (until > deadline_ns)
+        until = deadline_ns;
+    ts.tv_sec = until / BRI_SECOND;
+    ts.tv_nsec = until % BRI_SECOND;
+    return syscall(SYS_futex, word, FUTEX_WAIT_BITSET, seen, &ts, NULL, bits) != 0 &&
+           errno == ETIMEDOUT;
+}
+
+bool bri_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t deadline_ns)
+{
+    return bri_futex_wait_as(word, seen, deadline_ns, FUTEX_BITSET_MATCH_ANY);
+}
+
+void bri_futex_wake_only(_Atomic uint32_t *word, int n, uint32_t bits)
+{
+    (void)syscall(SYS_futex, word, FUTEX_WAKE_BITSET, n, NULL, NULL, bits);
 }
 
 void bri_futex_wake(_Atomic uint32_t *word, int n)

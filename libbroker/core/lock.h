@@ -57,5 +57,9 @@ void bri_futex_wake(_Atomic uint32_t *word, int n);
 /* The same for words of this process alone: sleeps until @word is not @seen. */
 void bri_futex_wait_private(_Atomic uint32_t *word, uint32_t seen);
 void bri_futex_wake_private(_Atomic uint32_t *word, int n);
+/* The same among those alone who share one of @bits: a waiter sleeps under bits of its own, under
+ * all unless it says so. */
+bool bri_futex_wait_as(_Atomic uint32_t *word, uint32_t seen, int64_t deadline_ns, uint32_t bits);
+void bri_futex_wake_only(_Atomic uint32_t *word, int n, uint32_t bits);
 
 #endif

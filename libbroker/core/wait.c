@@ -3,6 +3,8 @@
  */
 #include "core/wait.h"
 
+#include <linux/futex.h>
+
 #include <broker/errors.h>
 
 #include "core/lock.h"
@@ -189,6 +191,7 @@ struct waiting {
     int64_t deadline_ns; /* set at the first wait */
     int if_now;
     uint32_t seen;
+    uint32_t bits; /* to sleep under */
     bool spun;
     bool registered;
     bool over; /* time is up: one last try */
@@ -205,6 +208,7 @@ static int must_wait(struct waiting *w, struct bri_txn *t, int64_t timeout_ns)
     if (w->over)
         return BROKER_TIMEDOUT;
     w->seen = atomic_load_explicit(&w->o->slot->wait_word[w->channel], memory_order_relaxed);
+    w->bits = t->only != 0 ? t->only : FUTEX_BITSET_MATCH_ANY;
     if (w->spun && !w->registered) {
         if (w->o->att == NULL)
             return BROKER_INTERNAL;
@@ -219,7 +223,7 @@ static void pass_time(struct waiting *w, _Atomic int32_t *score)
 
     if (!w->registered)
         w->spun = !bri_spin(w->o, word, w->seen, score);
-    else if (bri_futex_wait(word, w->seen, w->deadline_ns))
+    else if (bri_futex_wait_as(word, w->seen, w->deadline_ns, w->bits))
         bri_look_after_dead(w->o); /* what we wait for may be in dead hands */
     w->over = w->deadline_ns != BRI_NEVER && bri_now() >= w->deadline_ns;
 }

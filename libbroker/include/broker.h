@@ -173,6 +173,34 @@ BROKER_API const char *broker_last_error(void);
  */
 BROKER_API const char *broker_version(void);
 
+/** What broker_condition_wait_for() waits for; called with the condition's lock held. */
+typedef bool broker_predicate(void *arg);
+
+/**
+ * Wait on a condition until @p predicate says true: now, or after one of the notifications.
+ *
+ * As CPython 3.11's threading.Condition.wait_for, with one deadline for all its waits. The caller
+ * holds the lock, and holds it again when this returns. An owner that dies meanwhile ends it,
+ * whatever the predicate would have said of what that owner left.
+ *
+ * @param[in] condition   an open handle, not NULL
+ * @param[in] predicate   looks at what the lock protects, not NULL; may use the broker
+ * @param[in] arg         for @p predicate
+ * @param[in] timeout_ns  how long to wait, in nanoseconds; 0 does not wait, BROKER_FOREVER waits
+ *                        without end
+ * @retval 0                  the predicate said true
+ * @retval BROKER_TIMEDOUT    it said false to the end
+ * @retval BROKER_OWNER_DIED  an owner of the lock died meanwhile: check what it protects
+ * @retval BROKER_INVALID     a handle is not open, @p predicate is NULL, or the timeout is negative
+ *
+ * and all that broker_condition_wait() gives.
+ *
+ * Blocks: up to the given time, and for the lock.  Threads: any.  Crash: as
+ * broker_condition_wait().  Owns: nothing changes hands.
+ */
+BROKER_API int broker_condition_wait_for(
+    broker_condition *condition, broker_predicate *predicate, void *arg, int64_t timeout_ns);
+
 /**
  * Free a buffer's memory; it is empty and can be used again.
  *

@@ -188,7 +188,7 @@ int bri_owner_look(const struct bri_object *o, struct bri_owner_look *out_look)
 
 bool bri_owner_look_at_any(const struct bri_object *o, struct bri_owner_look *out_look)
 {
-    if (o->type != BRI_TYPE_LOCK && o->type != BRI_TYPE_RLOCK)
+    if (o->type != BRI_TYPE_LOCK && o->type != BRI_TYPE_RLOCK && o->type != BRI_TYPE_CONDITION)
         return false;
     return bri_owner_look(o, out_look) == 0 && out_look->held;
 }

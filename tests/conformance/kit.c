@@ -124,6 +124,14 @@ broker_rlock *kit_rlock(const char *base)
     return l;
 }
 
+broker_condition *kit_condition(const char *base, const broker_condition_options *options)
+{
+    broker_condition *c;
+
+    OK(broker_condition_open(kit_broker, kit_name(base), options, &c));
+    return c;
+}
+
 /* ---- what came out ---- */
 
 void kit_gives(int r, int code, const char *what, const char *file, int line)

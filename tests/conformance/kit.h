@@ -50,6 +50,7 @@ broker_semaphore *kit_semaphore(const char *base, const broker_semaphore_options
 broker_event *kit_event(const char *base);
 broker_barrier *kit_barrier(const char *base, const broker_barrier_options *options);
 broker_rlock *kit_rlock(const char *base);
+broker_condition *kit_condition(const char *base, const broker_condition_options *options);
 
 /* ---- what came out ---- */
 

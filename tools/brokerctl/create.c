@@ -16,7 +16,7 @@ struct create {
     const struct ctl_type *type;
     broker_mode mode;
     broker_value values[CTL_MAX_OPTIONS]; /* nil: not given */
-    broker_buffer buffer;                 /* options are scalars: it stays empty */
+    broker_buffer buffer;                 /* options are scalars or names: it stays empty */
 };
 
 static int read_option(struct create *c, int i, const char *arg, struct ctl_remark *why)
@@ -56,6 +56,7 @@ static void make_options(const struct ctl_type *type, struct argp_option *list)
     for (unsigned i = 0; i < type->n_options; i++) {
         const struct ctl_option *option = &type->options[i];
         const char *arg = option->kind == BRI_ARG_DURATION ? "DURATION"
+                          : option->kind == BRI_ARG_STRING ? "TEXT"
                           : ctl_is_size(option->name)      ? "SIZE"
                                                            : "N";
 

@@ -8,9 +8,13 @@ def output_parameters(operation):
     return out + ["%s *%s" % (result.kind.c_type, result.c_name) for result in operation.results]
 
 
+def declared(kind, name):
+    """A variable of a kind."""
+    return kind.c_type + ("" if kind.c_type.endswith("*") else " ") + name
+
+
 def parameter(arg):
-    space = "" if arg.kind.c_type.endswith("*") else " "
-    return arg.kind.c_type + space + arg.c_name
+    return declared(arg.kind, arg.c_name)
 
 
 def parameters(operation, handle):
@@ -135,7 +139,7 @@ def open_comment(schema, kind):
             ("@param[in]", "options", opening.options_doc),
             ("@param[out]", "out_" + kind.handle, "the handle")]
     paragraphs = summary(opening.doc.format(type=kind.name), opening.detail)
-    paragraphs.append(aligned(rows) + retvals(opening.success, opening.errors))
+    paragraphs.append(aligned(rows) + retvals(opening.success, schema.open_errors_of(kind)))
     fixed = [("Blocks", "only while another client is in the middle of creating or destroying an object."),
              ("Threads", "any number at a time, also on one connection."),
              ("Crash", opening.crash),

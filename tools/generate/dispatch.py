@@ -240,7 +240,8 @@ def fallback(arg):
 
 
 def option_fallback(option):
-    return "{.type = BROKER_BOOL}" if option.kind.name == "bool" else "{.type = BROKER_INT}"
+    """What stands for an option that is not given: all zero in C."""
+    return "{.type = %s}" % {"bool": "BROKER_BOOL", "string": "BROKER_NIL"}.get(option.kind.name, "BROKER_INT")
 
 
 def parameters(name, rows):

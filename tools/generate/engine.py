@@ -110,6 +110,8 @@ def engine_shm_c(schema):
         out += "    case %s:\n        return &bri_%s_type;\n" % (kind.constant, kind.name)
     out += "    default:\n        return NULL;\n    }\n}\n"
     for kind in schema.objects:
+        if kind.own_open:
+            continue
         params = declare.open_parameters(kind, "struct bri_handle **out")
         out += "\n" + listed("int bri_%s_open(" % kind.name, params, ")")
         out += "\n{\n    return bri_open_object(b, name, &bri_%s_type, options, out);\n}\n" % kind.name

@@ -40,7 +40,7 @@ _KINDS = (
     Kind("duration", "int64_t", "nanoseconds; 0 does not wait", field="i", suffix="_ns",
          result=False, option=True),
     Kind("string", "const char *", "a name or a part of one: at most 255 bytes of UTF-8", field="text",
-         result=False),
+         result=False, option=True),
     Kind("token", "uint64_t", "a number that grows with each acquisition", field="u",
          to_value="from_u64({})"),
     Kind("mode", "broker_mode", "open or create (0), create (1), open (2)", field="u",

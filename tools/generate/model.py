@@ -113,6 +113,8 @@ class Type:
     options: list
     example: list
     operations: list = field(default_factory=list)
+    own_open: bool = False  # bri_<type>_open() is written by hand
+    open_errors: dict = field(default_factory=dict)  # when opening gives them, where that is not as for every type
 
     @property
     def is_object(self):
@@ -170,6 +172,12 @@ class Schema:
 
     def options_of(self, kind):
         return self.common_options + kind.options
+
+    def open_errors_of(self, kind):
+        own = dict(kind.open_errors)
+        common = [(error, own.pop(error.name, when)) for error, when in self.opening.errors]
+        return sorted(common + [(error, own[error.name]) for error in self.errors if error.name in own],
+                      key=lambda cause: -cause[0].number)
 
     def operation_constants(self):
         """All of enum bri_op, in order, each with the name that people read."""

@@ -79,7 +79,7 @@ def options_h(schema):
     for kind in schema.objects:
         body += "\n/** How to open or create a %s. All zero is the default. */\n" % kind.name
         body += "typedef struct %s {\n" % kind.options_type
-        body += members([("%s %s;" % (option.kind.c_type, option.c_name), option.doc)
+        body += members([(declare.declared(option.kind, option.c_name) + ";", option.doc)
                          for option in schema.options_of(kind)])
         body += "} %s;\n" % kind.options_type
     return header("options", "How objects are opened and created.",

@@ -98,7 +98,7 @@ def opening(schema, kind):
                   [(option.name, option.kind.name, "`%s`" % option_flag(option) if option_flag(option) else "",
                     option.doc) for option in schema.options_of(kind)])
     text += "\n" + table(("mode", "what it does"), [("`%s`" % mode, doc) for mode, doc in MODES.items()]) + "\n"
-    text += cause_table(schema.opening.success, schema.opening.errors)
+    text += cause_table(schema.opening.success, schema.open_errors_of(kind))
     return text + "\n- Crash: %s\n\n%s" % (schema.opening.crash, code("c", *kind.example))
 
 

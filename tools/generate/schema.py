@@ -195,7 +195,7 @@ def load_operations(path, errors):
     names, numbers, headers, types = {}, {}, {"errors": "", "options": "", "objects": ""}, []
     for index, data in enumerate(top.take("types", list)):
         row = named_row("%s: type" % path, index, data)
-        kind = load_type(row, common_options)
+        kind = load_type(row, common_options, errors)
         unique(row, names, kind.name, "the name")
         unique(row, numbers, kind.number, "the number")
         unique(row, headers, kind.header, "the header")
@@ -272,7 +272,7 @@ def load_closing(row):
     return closing
 
 
-def load_type(row, common_options):
+def load_type(row, common_options, errors):
     """The type without its operations."""
     name = row.identifier()
     number = row.take("number", int)
@@ -287,6 +287,8 @@ def load_type(row, common_options):
     kind = Type(name, number, c_name, row.identifier("header"), handle, row.sentence("doc"),
                 row.sentence("detail", ""), [], [])
     kind.options = load_options(row, "options", {option.name: "every type" for option in common_options})
+    kind.own_open = row.take("own_open", bool, False)
+    kind.open_errors = causes(row, row.take("open_errors", dict, {}), errors)
     if kind.is_object:
         kind.example = row.lines("example")
     elif kind.options or kind.c_name != "broker":

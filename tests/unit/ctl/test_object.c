@@ -10,7 +10,7 @@
 
 TestSuite(ctl_object, .timeout = 30);
 
-/* The operations of all types of object for which @is holds: "dict.set dict.update". */
+/* The operations of dict, queue and lock for which @is holds: "dict.set dict.update". */
 static void collect(bool (*is)(const struct ctl_operation *op), char *out, size_t size)
 {
     size_t n = 0;
@@ -20,7 +20,7 @@ static void collect(bool (*is)(const struct ctl_operation *op), char *out, size_
         for (unsigned j = 0; j < ctl_types[i].n_operations; j++) {
             const struct ctl_operation *op = &ctl_types[i].operations[j];
 
-            if (ctl_types[i].number != BRI_TYPE_BROKER && is(op))
+            if (ctl_types[i].number <= BRI_TYPE_LOCK && is(op))
                 n += (size_t)snprintf(
                     out + n, size - n, "%s%s.%s", n > 0 ? " " : "", op->type, op->name);
         }
