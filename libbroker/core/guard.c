@@ -290,6 +290,7 @@ static inline void txn_reset(struct bri_txn *t)
     t->missing = 0;
     t->claimed = 0;
     memset(t->wake, 0, sizeof(t->wake));
+    t->silent = false;
     t->only = 0;
     t->n_frees = 0;
     t->more_frees = 0;
