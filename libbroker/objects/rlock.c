@@ -109,6 +109,7 @@ const struct bri_type_ops bri_rlock_type = {
     .number = BRI_TYPE_RLOCK,
     .name = "rlock",
     .has_heap = false,
+    .is_word = true,
     .create = rlock_create,
     .match = rlock_match,
     .reap = rlock_reap,
