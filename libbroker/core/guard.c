@@ -295,6 +295,7 @@ static inline void txn_reset(struct bri_txn *t)
     t->n_frees = 0;
     t->more_frees = 0;
     t->released = false;
+    t->look_again_ns = BRI_NEVER;
 }
 
 int bri_begin(struct bri_txn *t, struct bri_object *o, int64_t deadline_ns)

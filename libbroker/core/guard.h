@@ -74,6 +74,7 @@ struct bri_txn {
     uint64_t frees[BRI_N_FREES]; /* blocks to free at commit */
     uint64_t more_frees;         /* and a list of more, linked through their first words */
     bool released;               /* runs were freed: give them back after the commit */
+    int64_t look_again_ns; /* for a try that waits: when to try again, whatever comes; BRI_NEVER */
 };
 
 #define BRI_WAKE_ALL 255

@@ -188,7 +188,8 @@ int bri_section(struct bri_object *o, bri_try_fn *try, void *arg)
 struct waiting {
     struct bri_object *o;
     unsigned channel;
-    int64_t deadline_ns; /* set at the first wait */
+    int64_t deadline_ns;   /* set at the first wait */
+    int64_t look_again_ns; /* as the last try said */
     int if_now;
     uint32_t seen;
     uint32_t bits; /* to sleep under */
@@ -207,6 +208,7 @@ static int must_wait(struct waiting *w, struct bri_txn *t, int64_t timeout_ns)
         w->deadline_ns = bri_deadline(timeout_ns);
     if (w->over)
         return BROKER_TIMEDOUT;
+    w->look_again_ns = t->look_again_ns;
     w->seen = atomic_load_explicit(&w->o->slot->wait_word[w->channel], memory_order_relaxed);
     w->bits = t->only != 0 ? t->only : FUTEX_BITSET_MATCH_ANY;
     if (w->spun && !w->registered) {
@@ -220,10 +222,11 @@ static int must_wait(struct waiting *w, struct bri_txn *t, int64_t timeout_ns)
 static void pass_time(struct waiting *w, _Atomic int32_t *score)
 {
     _Atomic uint32_t *word = &w->o->slot->wait_word[w->channel];
+    int64_t until = w->look_again_ns < w->deadline_ns ? w->look_again_ns : w->deadline_ns;
 
     if (!w->registered)
         w->spun = !bri_spin(w->o, word, w->seen, score);
-    else if (bri_futex_wait_as(word, w->seen, w->deadline_ns, w->bits))
+    else if (bri_futex_wait_as(word, w->seen, until, w->bits))
         bri_look_after_dead(w->o); /* what we wait for may be in dead hands */
     w->over = w->deadline_ns != BRI_NEVER && bri_now() >= w->deadline_ns;
 }

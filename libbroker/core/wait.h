@@ -16,7 +16,8 @@
 /*
  * One try of a blocking operation, inside a section: 0 or a notice (done), BRI_WAIT (the condition
  * is false and nothing was changed), or a failure. With BRI_WAIT, t->only are the bits under which
- * it sleeps: a waker that knows them need not wake the others.
+ * it sleeps: a waker that knows them need not wake the others; and it is repeated at
+ * t->look_again_ns, although nobody moved the channel.
  */
 typedef int bri_try_fn(struct bri_txn *t, void *arg);
 

@@ -100,6 +100,9 @@ static bool sleep_once(struct sleeper *s, int64_t deadline_ns)
 
     if (until > deadline_ns)
         until = deadline_ns;
+    for (size_t i = 0; i < s->n; i++)
+        if (until > s->words[i].look_again_ns)
+            until = s->words[i].look_again_ns;
     ts = (struct timespec){.tv_sec = until / BRI_SECOND, .tv_nsec = until % BRI_SECOND};
     for (; n < s->n; n++)
         all[n] = (struct futex_waitv){

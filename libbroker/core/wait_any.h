@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 
+#include "core/clock.h"
 #include "core/guard.h"
 
 /* As many words as the kernel waits for at once, but the one for the caller's own use. */
@@ -19,7 +20,8 @@
 struct bri_wait_word {
     _Atomic uint32_t *word;
     uint32_t seen;
-    unsigned channel; /* where its sleepers are counted */
+    unsigned channel;      /* where its sleepers are counted */
+    int64_t look_again_ns; /* when to look again, whatever comes; BRI_NEVER */
 };
 
 /* A word of this process for bri_wait_any(), to be called back by. */
@@ -38,6 +40,7 @@ static inline void bri_wait_word_of(
     const struct bri_object *o, unsigned channel, struct bri_wait_word *out)
 {
     out->channel = channel;
+    out->look_again_ns = BRI_NEVER;
     out->word = &o->slot->wait_word[channel];
     out->seen = atomic_load_explicit(out->word, memory_order_acquire);
 }

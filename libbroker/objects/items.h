@@ -1,12 +1,16 @@
 /*
- * items.h - the store of a FIFO queue: items one after another in segments, and what becomes of
+ * items.h - the store of a queue: its items, in which order they are taken, and what becomes of
  * them
  *
- * Items are appended to segments and taken in that order. An item that was taken on a lease stays
- * where it is, in the list of its holder's attachment, until it is finished or returned; a returned
- * one waits in a list, sorted by its number, that is served before all others, which is its old
- * place. A segment is given back when it was passed and nothing in it is held. All functions belong
- * in a section of the queue, except those that only read.
+ * A FIFO appends items to segments and takes them in that order; an item that is held (leased,
+ * delayed, dead, or returned) stays where it is, and a segment is given back when it was passed and
+ * nothing in it is held. In the other orders each item is a block, in one of two trees: of those
+ * that can be taken, and of those that are away; both count when it comes to whether a new one can
+ * be compared.
+ *
+ * A leased item is in a list of its holder's attachment until it is finished or returned. A
+ * returned one goes to its old place: in a FIFO into a tree, by number, that is served before the
+ * segments. All functions belong in a section of the queue, except those that only read.
  */
 #ifndef BRI_ITEMS_H
 #define BRI_ITEMS_H
@@ -14,12 +18,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "core/guard.h"
+#include "objects/tree.h"
 
 struct bri_audit;
 
-/* Encoded bytes of an item that lie in its segment; larger ones have pages of their own. */
+/* Encoded bytes of an item that lie beside its head; larger ones have pages of their own. */
 #define BRI_ITEM_INLINE 2048u
+#define BRI_ITEM_INLINE_BLOCK 1984u /* of one that is a block, with head and node */
+
+#define BRI_DELIVERIES_MAX UINT16_MAX
+
+enum bri_items_order {
+    BRI_FIFO = 0,
+    BRI_LIFO = 1,
+    BRI_PRIORITY = 2, /* the smallest value first, the older one of equals */
+};
 
 /* A place in the segments; one word, so that it changes at once. */
 struct bri_place_shm {
@@ -27,30 +40,52 @@ struct bri_place_shm {
     uint32_t at;      /* bytes from its start */
 };
 
-/* Lies in the slot's state. */
+/* Lies in the slot's state: what every operation needs. */
 struct bri_items_shm {
     struct bri_place_shm head; /* [guard] the next item that was never taken, if it is not tail */
     struct bri_place_shm tail; /* [guard] where the next one goes */
     uint64_t n_put;            /* [guard] ever; the number of the next item */
     uint64_t n_taken;          /* [guard] ever, redeliveries included */
-    uint64_t n_returned;       /* [guard] ever */
-    uint64_t n_done;           /* [guard] ever finished, by task_done */
+    uint64_t n_returned;       /* [guard] ever made ready again */
+    uint64_t n_done;           /* [guard] ever finished, by task_done or by its token, or dead */
     uint64_t n_bytes;          /* [guard] encoded, of items that can be taken */
     uint32_t first_segment;    /* [guard] oldest */
     uint32_t spare_segment;    /* [guard] kept for the next time */
-    uint32_t returned;         /* [guard] item, in units: first of the returned ones */
+    struct bri_tree_shm early; /* [guard] taken before the segments: of a FIFO the returned ones, by
+                                  number; in other orders all that can be taken */
     uint32_t n_leased;         /* [guard] */
+    uint32_t serial;           /* [guard] of the last token */
+    int64_t due_ns;            /* [guard] when the first timer is due; 0: there is none */
+    uint32_t n_delayed;        /* [guard] */
+    uint32_t n_dead;           /* [guard] */
+    uint32_t max_deliveries;   /* [const] 0 is none */
+    uint32_t order;            /* [const] enum bri_items_order */
 };
+
+/* Lies in the root page: the rest. */
+struct bri_items_rest_shm {
+    struct bri_tree_shm away;   /* [guard] not of a FIFO: leased, delayed and dead items */
+    struct bri_tree_shm timers; /* [guard] by time */
+    uint32_t first_dead;        /* [guard] items in units; the one that died first */
+    uint32_t last_dead;         /* [guard] */
+};
+
+static inline struct bri_items_rest_shm *bri_items_rest(const struct bri_object *o)
+{
+    return (struct bri_items_rest_shm *)o->root->state;
+}
 
 enum bri_item_state {
     BRI_ITEM_READY = 1,
     BRI_ITEM_LEASED = 2,
     BRI_ITEM_DONE = 3,
-    BRI_ITEM_DELAYED = 4, /* to be returned at deadline_ns */
+    BRI_ITEM_DELAYED = 4, /* its timer makes it ready */
+    BRI_ITEM_DEAD = 5,    /* delivered too often */
 };
 
 #define BRI_ITEM_REDELIVERED 1u /* flag: was taken before */
 #define BRI_ITEM_COPYING 2u     /* flag: its holder is still reading it */
+#define BRI_ITEM_TOKEN 4u       /* flag: leased by token, and so in the second list */
 
 /* One item. */
 struct bri_item_shm {
@@ -59,12 +94,18 @@ struct bri_item_shm {
     uint8_t state;       /* [guard] enum bri_item_state */
     uint8_t flags;       /* [guard] */
     uint16_t deliveries; /* [guard] */
-    uint32_t next,
-        prev;      /* [guard] in the holder's leases, or next alone among the returned; in units */
-    uint32_t body; /* [const] first page of the bytes of a large item, else 0 and they follow */
-    uint32_t holder;     /* [guard] attachment, in units, while it is leased */
-    int64_t put_ns;      /* [const] CLOCK_MONOTONIC, coarse */
-    int64_t deadline_ns; /* [guard] of the lease; 0 is none */
+    union {
+        struct bri_node_shm node; /* [guard] of a FIFO's, among the returned */
+        struct {
+            uint32_t next;   /* [guard] in the holder's leases or among the dead, in units */
+            uint32_t prev;   /* [guard] */
+            uint32_t holder; /* [guard] attachment, in units, while it is leased */
+            uint32_t serial; /* [guard] of its token */
+        };
+    };
+    uint32_t body;  /* [const] first page of the bytes of a large item, else 0 and they follow */
+    uint32_t timer; /* [guard] block in units: of a lease that ends by itself, or of a delay */
+    int64_t put_ns; /* [const] CLOCK_MONOTONIC, coarse */
 };
 
 static inline uint64_t bri_items_ready(const struct bri_items_shm *q)
@@ -77,6 +118,13 @@ static inline uint64_t bri_items_unfinished(const struct bri_items_shm *q)
     return q->n_put - q->n_done;
 }
 
+static inline uint32_t bri_items_inline(const struct bri_items_shm *q)
+{
+    return q->order == BRI_FIFO ? BRI_ITEM_INLINE : BRI_ITEM_INLINE_BLOCK;
+}
+
+/* ---- putting ---- */
+
 /*
  * Room for an item of @size encoded bytes behind the last one: where its bytes are to be written,
  * NULL on failure. A large item's bytes lie in @body already. Not there for others until
@@ -85,9 +133,16 @@ static inline uint64_t bri_items_unfinished(const struct bri_items_shm *q)
 uint8_t *bri_items_add(struct bri_txn *t, struct bri_items_shm *q, struct bri_place_shm *tail,
     uint32_t size, uint32_t body, uint64_t number);
 
+/* Not of a FIFO: gives the item that was added at @to, now that its bytes are there, its place.
+ * INCOMPARABLE. */
+int bri_items_place(struct bri_txn *t, struct bri_items_shm *q, uint8_t *to);
+
 /* Makes @n added items of @bytes in all part of the queue, the last one ending at @tail. */
 void bri_items_publish(struct bri_txn *t, struct bri_items_shm *q, struct bri_place_shm tail,
     uint64_t n, uint64_t bytes);
+
+/* What is to be allocated for the bytes of a large item: never as many pages as a segment has. */
+uint64_t bri_items_body_size(uint64_t size);
 
 /*
  * Brings over the memory of the next item to be put at @place (or taken from there), while the
@@ -110,10 +165,12 @@ static inline void bri_items_prefetch_get(const struct bri_object *o, struct bri
     __builtin_prefetch(p + 64, 0);
 }
 
+/* ---- looking and taking ---- */
+
 /* A look at the items that can be taken, from the first on, changing nothing. */
 struct bri_items_cursor {
     struct bri_place_shm place;
-    uint32_t returned;
+    uint32_t node;
     struct bri_item_shm *item; /* the current one */
     const uint8_t *bytes;      /* its encoded bytes */
     uint32_t size;
@@ -131,17 +188,111 @@ int bri_items_next(
 void bri_items_take(
     struct bri_txn *t, struct bri_items_shm *q, uint64_t n, bool lease, uint8_t flags);
 
-/* The oldest item that this session has leased and is not still reading; NULL if there is none. */
+/* ---- leases ---- */
+
+/* The oldest item that this session has leased without a token and is not still reading; NULL if
+ * there is none. */
 struct bri_item_shm *bri_items_oldest(struct bri_txn *t);
+
+/* The last item that @t->o->att has leased, with a token or, if there are none of these, without;
+ * NULL if there is none. */
+struct bri_item_shm *bri_items_last_leased(struct bri_txn *t);
+
+/* What its holder names a lease by; never 0. */
+uint64_t bri_item_token(const struct bri_object *o, const struct bri_item_shm *item);
+
+/* The item of a token of this session. NOTFOUND: that lease is over; NOTOWNER: it is another
+ * session's. */
+int bri_items_of_token(
+    struct bri_txn *t, const struct bri_items_shm *q, uint64_t token, struct bri_item_shm **out);
+
+/* The lease ends by itself at @due_ns; 0: it does not. NOMEM, QUOTA: it is as it was. */
+int bri_items_limit(
+    struct bri_txn *t, struct bri_items_shm *q, struct bri_item_shm *item, int64_t due_ns);
 
 /* Ends a lease: the item is gone. */
 void bri_items_finish(struct bri_txn *t, struct bri_items_shm *q, struct bri_item_shm *item);
 
-/* Ends a lease: the item goes back to its place, as one that was delivered. */
-void bri_items_return(struct bri_txn *t, struct bri_items_shm *q, struct bri_item_shm *item);
+/*
+ * Ends a lease: the item goes back to its place, as one that was delivered; at @due_ns, if that is
+ * not 0. If it was delivered too often, it goes to the dead: true.
+ */
+bool bri_items_return(
+    struct bri_txn *t, struct bri_items_shm *q, struct bri_item_shm *item, int64_t due_ns);
 
-/* The last item that @t->o->att has leased; NULL if there is none. */
-struct bri_item_shm *bri_items_last_leased(struct bri_txn *t);
+/* What timers have done. */
+struct bri_items_fired {
+    uint32_t n_ready, n_dead;
+};
+
+/* Carries out up to @max timers that are due at @now_ns. */
+void bri_items_fire(struct bri_txn *t, struct bri_items_shm *q, int64_t now_ns, uint32_t max,
+    struct bri_items_fired *out);
+
+/* ---- the dead ---- */
+
+/* The one that has been dead longest; NULL if there is none. */
+struct bri_item_shm *bri_items_first_dead(struct bri_txn *t);
+
+/* Makes a dead one ready, as if it had never been delivered. */
+void bri_items_revive(struct bri_txn *t, struct bri_items_shm *q, struct bri_item_shm *item);
+
+/* Leases a dead one while it is copied: given back, it is dead again. */
+void bri_items_lease_dead(struct bri_txn *t, struct bri_items_shm *q, struct bri_item_shm *item);
+
+/* Ends a dead one. */
+void bri_items_drop_dead(struct bri_txn *t, struct bri_items_shm *q, struct bri_item_shm *item);
+
+/* ---- what the parts of the store share ---- */
+
+/* The item at @off, with its bytes inside its segment, block or body; NULL if there can't be one.
+ */
+struct bri_item_shm *bri_item_at(
+    const struct bri_object *o, uint64_t off, const uint8_t **out_bytes, uint32_t *out_size);
+struct bri_item_shm *bri_item_of_unit(const struct bri_object *o, uint32_t unit);
+
+static inline uint32_t bri_unit_of(const struct bri_object *o, const void *p)
+{
+    return (uint32_t)(bri_off(o->arena, p) >> BRI_UNIT_SHIFT);
+}
+
+/* An item's node in the trees: within its head in a FIFO, before it in the other orders. */
+static inline struct bri_node_shm *bri_item_node(
+    const struct bri_items_shm *q, struct bri_item_shm *item)
+{
+    return q->order == BRI_FIFO ? &item->node : (struct bri_node_shm *)item - 1;
+}
+
+static inline uint32_t bri_item_of_node(const struct bri_items_shm *q, uint32_t node)
+{
+    return q->order == BRI_FIFO ? node - 1 : node + 1;
+}
+
+_Static_assert(sizeof(struct bri_node_shm) == 1 << BRI_UNIT_SHIFT &&
+                   offsetof(struct bri_item_shm, node) == 1 << BRI_UNIT_SHIFT,
+    "nodes are one unit off their items");
+
+bri_order_fn *bri_items_order(const struct bri_items_shm *q);
+extern bri_order_fn bri_timers_order;
+
+/* state, flags and deliveries change at once. */
+void bri_item_set_state(struct bri_txn *t, struct bri_item_shm *item, unsigned state,
+    unsigned flags, unsigned deliveries);
+
+/* Notes a lease in the attachment. */
+void bri_item_lease(
+    struct bri_txn *t, struct bri_items_shm *q, struct bri_item_shm *item, unsigned flags);
+
+/* Lets an item that is in no list or tree go, with all its memory. */
+void bri_item_end(struct bri_txn *t, struct bri_items_shm *q, struct bri_item_shm *item);
+
+/* A timer, and the item it belongs to. */
+struct bri_timer_shm {
+    struct bri_node_shm node;
+    int64_t due_ns; /* [guard] */
+    uint32_t item;  /* [const] in units */
+    uint32_t spare;
+};
 
 void bri_items_audit(
     const struct bri_object *o, const struct bri_items_shm *q, struct bri_audit *audit);

@@ -282,7 +282,8 @@ bool bri_owner_ready(struct bri_object *o, struct bri_wait_word *out)
     do {
         *out = (struct bri_wait_word){.word = futex_of(l),
             .seen = (uint32_t)word | BRI_OWNER_WAITERS,
-            .channel = BRI_OWNER_CHANNEL};
+            .channel = BRI_OWNER_CHANNEL,
+            .look_again_ns = BRI_NEVER};
         if (!bri_owner_same_object(o, word) || ((uint32_t)word & BRI_OWNER_MASK) == 0)
             return true;
     } while ((word & BRI_OWNER_WAITERS) == 0 &&

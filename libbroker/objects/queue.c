@@ -8,52 +8,18 @@
  * their way in and out of a lease on their way out: killed in between, the run is given back and
  * the item returns.
  */
+#include "objects/queue.h"
 #include "core/audit.h"
 #include "core/heap.h"
 #include "core/pages.h"
 #include "core/session.h"
 #include "core/type.h"
-#include "core/wait.h"
 #include "core/wait_any.h"
 #include "engine_ops.h"
-#include "objects/items.h"
 #include "objects/open.h"
-#include "objects/reading.h"
 #include "value/value.h"
 
-#define NOT_EMPTY 0 /* channels */
-#define NOT_FULL 1
-#define ALL_DONE 2
-#define BULK_ROOM 3 /* for those who wait for room for several at once */
-
-#define ITEM_MAX (UINT32_C(1) << 30)        /* encoded bytes of one item */
-#define BATCH_BYTES_MAX (UINT32_C(1) << 20) /* a get_many is one section: it must not last */
-#define BULK_MAX 65536u                     /* items of one put_many */
-#define RETURN_AT_ONCE 16                   /* leases given back in one section */
-
-#define JOINABLE 1u
-#define CLOSED 2u
-
-struct queue_shm {
-    struct bri_items_shm items;
-    uint64_t max_items; /* [const] 0 is none */
-    uint64_t max_bytes; /* [const] 0 is none */
-    uint64_t flags;     /* [guard] JOINABLE [const], CLOSED */
-};
-
-_Static_assert(sizeof(struct queue_shm) <= BRI_SLOT_STATE, "queue state size");
-
-static inline struct queue_shm *state_of(const struct bri_object *o)
-{
-    return (struct queue_shm *)o->slot->state;
-}
-
-static int check_timeout(const struct bri_handle *h, int64_t timeout_ns)
-{
-    if (timeout_ns < 0)
-        return BROKER_INVALID;
-    return h->object.att == NULL ? BROKER_ACCESS : 0;
-}
+#define BULK_MAX 65536u /* items of one put_many */
 
 /* ---- putting ---- */
 
@@ -68,9 +34,9 @@ struct put {
 };
 
 /* 0, or BRI_WAIT while there is no room, or why there never will be. */
-static int check_room(const struct queue_shm *q, const struct put *x)
+static int check_room(const struct bri_queue_shm *q, const struct put *x)
 {
-    if ((q->flags & CLOSED) != 0)
+    if ((q->flags & BRI_QUEUE_CLOSED) != 0)
         return BROKER_CLOSED;
     if ((q->max_items != 0 && x->n > q->max_items) ||
         (q->max_bytes != 0 && x->bytes > q->max_bytes))
@@ -83,7 +49,7 @@ static int check_room(const struct queue_shm *q, const struct put *x)
 }
 
 static int add_one(
-    struct bri_txn *t, struct queue_shm *q, struct put *x, struct bri_place_shm *tail)
+    struct bri_txn *t, struct bri_queue_shm *q, struct put *x, struct bri_place_shm *tail)
 {
     uint32_t body = x->body != 0 ? (uint32_t)(bri_unreserve(t, x->body) >> BRI_PAGE_SHIFT) : 0;
     uint8_t *to;
@@ -93,36 +59,46 @@ static int add_one(
     to = bri_items_add(t, &q->items, tail, (uint32_t)x->bytes, body, q->items.n_put);
     if (to != NULL && body == 0)
         (void)bri_value_encode(x->value, to);
+    if (__builtin_expect(to != NULL && q->items.order != BRI_FIFO, 0))
+        return bri_items_place(t, &q->items, to);
     return t->failed;
 }
 
-static int add_several(
-    struct bri_txn *t, struct queue_shm *q, const struct put *x, struct bri_place_shm *tail)
+/* One item of several. */
+static int add_next(struct bri_txn *t, struct bri_queue_shm *q, struct bri_iter *it,
+    struct bri_place_shm *tail, uint64_t number)
 {
-    struct bri_iter it = x->items;
     const void *bytes;
+    uint64_t body = 0;
+    uint8_t *to;
     size_t size;
 
-    for (uint64_t i = 0; i < x->n; i++) {
-        uint64_t body = 0;
-        uint8_t *to;
+    if (bri_iter_next(it, &bytes, &size) < 0)
+        return BROKER_INTERNAL; /* it was walked before */
+    if (size > bri_items_inline(&q->items) && (body = bri_alloc(t, bri_items_body_size(size))) == 0)
+        return t->failed;
+    to = bri_items_add(
+        t, &q->items, tail, (uint32_t)size, (uint32_t)(body >> BRI_PAGE_SHIFT), number);
+    if (to == NULL)
+        return t->failed;
+    memcpy(body != 0 ? t->o->arena->base + body : to, bytes, size);
+    return q->items.order != BRI_FIFO ? bri_items_place(t, &q->items, to) : 0;
+}
 
-        if (bri_iter_next(&it, &bytes, &size) < 0)
-            return BROKER_INTERNAL; /* it was walked before */
-        if (size > BRI_ITEM_INLINE && (body = bri_alloc(t, size)) == 0)
-            return t->failed;
-        to = bri_items_add(t, &q->items, tail, (uint32_t)size, (uint32_t)(body >> BRI_PAGE_SHIFT),
-            q->items.n_put + i);
-        if (to == NULL)
-            return t->failed;
-        memcpy(body != 0 ? t->o->arena->base + body : to, bytes, size);
-    }
-    return 0;
+static int add_several(
+    struct bri_txn *t, struct bri_queue_shm *q, const struct put *x, struct bri_place_shm *tail)
+{
+    struct bri_iter it = x->items;
+    int r = 0;
+
+    for (uint64_t i = 0; i < x->n && r == 0; i++)
+        r = add_next(t, q, &it, tail, q->items.n_put + i);
+    return r;
 }
 
 static int put_try(struct bri_txn *t, void *arg)
 {
-    struct queue_shm *q = state_of(t->o);
+    struct bri_queue_shm *q = bri_queue_of(t->o);
     struct put *x = arg;
     struct bri_place_shm tail = q->items.tail;
     int r = check_room(q, x);
@@ -134,18 +110,18 @@ static int put_try(struct bri_txn *t, void *arg)
         return r;
     bri_items_publish(t, &q->items, tail, x->n, x->bytes);
     x->next = tail;
-    bri_wake(t, NOT_EMPTY, x->n < BRI_WAKE_ALL ? (unsigned)x->n : BRI_WAKE_ALL);
+    bri_wake(t, BRI_QUEUE_NOT_EMPTY, x->n < BRI_WAKE_ALL ? (unsigned)x->n : BRI_WAKE_ALL);
     return t->failed;
 }
 
 static int reserve_try(struct bri_txn *t, void *arg)
 {
     struct put *x = arg;
-    int r = check_room(state_of(t->o), x);
+    int r = check_room(bri_queue_of(t->o), x);
 
     if (r < 0)
         return r; /* no need to copy what is not wanted */
-    x->body = bri_reserve(t, x->bytes);
+    x->body = bri_reserve(t, bri_items_body_size(x->bytes));
     return t->failed;
 }
 
@@ -164,7 +140,7 @@ static int put_large(struct bri_object *o, struct put *x, int64_t timeout_ns)
     if (r < 0)
         return r;
     (void)bri_value_encode(x->value, bri_page_at(o->arena, x->body));
-    r = bri_blocking(o, NOT_FULL, timeout_ns, BROKER_FULL, put_try, x);
+    r = bri_blocking(o, BRI_QUEUE_NOT_FULL, timeout_ns, BROKER_FULL, put_try, x);
     if (r < 0)
         (void)bri_section(o, release_try, x); /* if that fails, the session's end does it */
     return r;
@@ -174,18 +150,18 @@ int bri_queue_put(struct bri_handle *h, broker_value value, int64_t timeout_ns)
 {
     struct put x = {.value = value, .n = 1};
     size_t size;
-    int r = check_timeout(h, timeout_ns);
+    int r = bri_queue_check_timeout(h, timeout_ns);
 
     if (r == 0)
         r = bri_value_measure(value, &size);
     if (__builtin_expect(r < 0, 0))
         return r;
-    if (size > ITEM_MAX)
+    if (size > BRI_QUEUE_ITEM_MAX)
         return BROKER_TOOBIG;
     x.bytes = size;
-    if (__builtin_expect(size > BRI_ITEM_INLINE, 0))
+    if (__builtin_expect(size > bri_items_inline(&bri_queue_of(&h->object)->items), 0))
         return put_large(&h->object, &x, timeout_ns);
-    r = bri_blocking(&h->object, NOT_FULL, timeout_ns, BROKER_FULL, put_try, &x);
+    r = bri_blocking(&h->object, BRI_QUEUE_NOT_FULL, timeout_ns, BROKER_FULL, put_try, &x);
     bri_items_prefetch_put(&h->object, x.next);
     return r;
 }
@@ -202,7 +178,7 @@ static int measure_items(struct put *x)
         r = bri_iter_next(&it, &bytes, &size);
         if (r < 0)
             return r == BROKER_EMPTY ? 0 : r;
-        if (size > ITEM_MAX)
+        if (size > BRI_QUEUE_ITEM_MAX)
             return BROKER_TOOBIG;
         if (++x->n > BULK_MAX)
             return BROKER_TOOBIG;
@@ -214,7 +190,7 @@ int bri_queue_put_many(struct bri_handle *h, broker_value items, int64_t timeout
 {
     struct put x = {.several = true};
     size_t size;
-    int r = check_timeout(h, timeout_ns);
+    int r = bri_queue_check_timeout(h, timeout_ns);
 
     if (r == 0)
         r = items.type == BROKER_PACKED ? bri_value_measure(items, &size) : BROKER_INVALID;
@@ -224,68 +200,80 @@ int bri_queue_put_many(struct bri_handle *h, broker_value items, int64_t timeout
         r = measure_items(&x);
     if (r < 0 || x.n == 0)
         return r;
-    return bri_blocking(&h->object, BULK_ROOM, timeout_ns, BROKER_FULL, put_try, &x);
+    return bri_blocking(&h->object, BRI_QUEUE_BULK_ROOM, timeout_ns, BROKER_FULL, put_try, &x);
 }
 
 /* ---- getting ---- */
 
-struct get {
-    struct bri_output out;
-    uint64_t limit; /* of several; 0 is one item, without an array around it */
-    bool large;     /* the item is leased and its bytes are still to be copied, from here: */
-    const uint8_t *bytes;
-    uint64_t item_off;
-    uint32_t size;
-    struct bri_place_shm next; /* where the next item will be */
-};
-
-/* Room came: for one who waits for a place, and for all who wait for several or for bytes. */
-static void wake_putters(struct bri_txn *t, const struct queue_shm *q, uint64_t n)
+void bri_queue_wake_putters(struct bri_txn *t, const struct bri_queue_shm *q, uint64_t n)
 {
     if ((q->max_items | q->max_bytes) == 0)
         return;
-    bri_wake(t, NOT_FULL, q->max_bytes != 0 || n >= BRI_WAKE_ALL ? BRI_WAKE_ALL : (unsigned)n);
-    bri_wake(t, BULK_ROOM, BRI_WAKE_ALL);
+    bri_wake(
+        t, BRI_QUEUE_NOT_FULL, q->max_bytes != 0 || n >= BRI_WAKE_ALL ? BRI_WAKE_ALL : (unsigned)n);
+    bri_wake(t, BRI_QUEUE_BULK_ROOM, BRI_WAKE_ALL);
 }
 
-static int nothing_there(const struct queue_shm *q)
+static int nothing_there(const struct bri_queue_shm *q)
 {
-    return (q->flags & CLOSED) != 0 ? BROKER_CLOSED : BRI_WAIT;
+    return (q->flags & BRI_QUEUE_CLOSED) != 0 ? BROKER_CLOSED : BRI_WAIT;
 }
 
-/*
- * The first item, alone: its bytes are copied now, or noted to be copied outside if they are many.
- */
-static int get_try(struct bri_txn *t, void *arg)
+/* Notes what was found, and copies it if that is not for later. */
+static void give_one(struct bri_txn *t, struct bri_get *x, const struct bri_items_cursor *c)
 {
-    struct queue_shm *q = state_of(t->o);
-    struct get *x = arg;
+    x->large = c->item->body != 0 && !x->in_place;
+    x->bytes = c->bytes;
+    x->size = c->size;
+    x->item_off = bri_off(t->o->arena, c->item);
+    if (x->in_place)
+        return;
+    if (!x->large)
+        bri_copy(x->out.buffer->data, c->bytes, c->size);
+    x->out.buffer->size = c->size;
+}
+
+/* After the item was taken. One that is still to be copied must not be taken back meanwhile. */
+static int lease_by_token(struct bri_txn *t, struct bri_queue_shm *q, struct bri_get *x)
+{
+    struct bri_item_shm *item = BRI_AT(t->o->arena, x->item_off, struct bri_item_shm);
+
+    if (t->failed != 0 || item == NULL)
+        return t->failed;
+    x->token = bri_item_token(t->o, item);
+    x->deliveries = item->deliveries;
+    if (x->large || x->hold_ns == BRI_NEVER)
+        return t->failed;
+    return bri_queue_limit(t, q, item, x->hold_ns);
+}
+
+int bri_queue_get_try(struct bri_txn *t, void *arg)
+{
+    struct bri_queue_shm *q = bri_queue_of(t->o);
+    struct bri_get *x = arg;
     struct bri_items_cursor c;
-    int r;
+    unsigned flags;
+    int r = bri_queue_due(t, q);
 
+    if (__builtin_expect(r != 0, 0))
+        return r;
     bri_items_look(&q->items, &c);
     r = bri_items_next(t->o, &q->items, &c);
     if (r < 0)
         return r == BROKER_EMPTY ? nothing_there(q) : BRI_DAMAGED(t);
-    if (bri_output_lacks(&x->out, c.size))
+    if (!x->in_place && bri_output_lacks(&x->out, c.size))
         return BRI_MORE;
-    x->large = c.item->body != 0;
-    if (x->large) {
-        x->bytes = c.bytes;
-        x->size = c.size;
-        x->item_off = bri_off(t->o->arena, c.item);
-    } else {
-        bri_copy(x->out.buffer->data, c.bytes, c.size);
-    }
-    x->out.buffer->size = c.size;
+    give_one(t, x, &c);
     x->next = c.place;
-    bri_items_take(t, &q->items, 1, (q->flags & JOINABLE) != 0, x->large ? BRI_ITEM_COPYING : 0);
-    wake_putters(t, q, 1);
-    return t->failed;
+    flags = x->by_token ? BRI_ITEM_TOKEN : x->large ? BRI_ITEM_COPYING : 0;
+    bri_items_take(
+        t, &q->items, 1, x->by_token || (q->flags & BRI_QUEUE_JOINABLE) != 0, (uint8_t)flags);
+    bri_queue_wake_putters(t, q, 1);
+    return x->by_token ? lease_by_token(t, q, x) : t->failed;
 }
 
 /* How many of the first items fit one batch, and their bytes. A large one ends it. */
-static int measure_batch(struct bri_txn *t, const struct queue_shm *q, const struct get *x,
+static int measure_batch(struct bri_txn *t, const struct bri_queue_shm *q, const struct bri_get *x,
     uint64_t *out_n, uint64_t *out_bytes)
 {
     struct bri_items_cursor c;
@@ -293,7 +281,7 @@ static int measure_batch(struct bri_txn *t, const struct queue_shm *q, const str
     int r = 0;
 
     bri_items_look(&q->items, &c);
-    while (n < x->limit && bytes < BATCH_BYTES_MAX) {
+    while (n < x->limit && bytes < BRI_QUEUE_BATCH_BYTES_MAX) {
         r = bri_items_next(t->o, &q->items, &c);
         if (r < 0 || (c.item->body != 0 && n > 0))
             break;
@@ -311,14 +299,16 @@ static int measure_batch(struct bri_txn *t, const struct queue_shm *q, const str
 
 static int get_many_try(struct bri_txn *t, void *arg)
 {
-    struct queue_shm *q = state_of(t->o);
-    struct get *x = arg;
+    struct bri_queue_shm *q = bri_queue_of(t->o);
+    struct bri_get *x = arg;
     struct bri_items_cursor c;
     uint64_t n = 0, bytes = 0;
     uint8_t *to;
-    int r = measure_batch(t, q, x, &n, &bytes);
+    int r = bri_queue_due(t, q);
 
-    if (r < 0)
+    if (r == 0)
+        r = measure_batch(t, q, x, &n, &bytes);
+    if (r != 0)
         return r;
     if (n == 0)
         return nothing_there(q);
@@ -339,57 +329,73 @@ static int get_many_try(struct bri_txn *t, void *arg)
         to += c.size;
     }
     x->out.buffer->size = (size_t)(to - (uint8_t *)x->out.buffer->data);
-    bri_items_take(t, &q->items, n, (q->flags & JOINABLE) != 0, x->large ? BRI_ITEM_COPYING : 0);
-    wake_putters(t, q, n);
+    bri_items_take(
+        t, &q->items, n, (q->flags & BRI_QUEUE_JOINABLE) != 0, x->large ? BRI_ITEM_COPYING : 0);
+    bri_queue_wake_putters(t, q, n);
     return t->failed;
 }
 
 /* The large item was copied: on a joinable queue it stays leased, on a plain one it is finished. */
 static int copied_try(struct bri_txn *t, void *arg)
 {
-    struct queue_shm *q = state_of(t->o);
-    const struct get *x = arg;
+    struct bri_queue_shm *q = bri_queue_of(t->o);
+    const struct bri_get *x = arg;
     struct bri_item_shm *item = BRI_AT(t->o->arena, x->item_off, struct bri_item_shm);
 
     if (item == NULL || item->state != BRI_ITEM_LEASED)
         return BROKER_INTERNAL;
-    if ((q->flags & JOINABLE) != 0)
+    if (x->is_dead) {
+        bri_items_finish(t, &q->items, item);
+        bri_queue_count_done(t, q);
+        return t->failed;
+    }
+    if (x->by_token)
+        return x->hold_ns != BRI_NEVER ? bri_queue_limit(t, q, item, x->hold_ns) : 0;
+    if ((q->flags & BRI_QUEUE_JOINABLE) != 0)
         bri_set_bytes(t, &item->flags, &(uint8_t){item->flags & (uint8_t)~BRI_ITEM_COPYING}, 1);
     else
         bri_items_finish(t, &q->items, item);
     return t->failed;
 }
 
-static int get(struct bri_handle *h, int64_t timeout_ns, bri_try_fn *try, struct get *x)
+/* What another try needs first. */
+static int prepare_again(struct bri_handle *h, struct bri_get *x, int why)
 {
-    /* Only a timeout that ends needs the clock, in case the buffer must grow in between. */
+    return why == BRI_MORE ? bri_output_grow(&x->out) : bri_queue_fire(&h->object);
+}
+
+int bri_queue_take(struct bri_handle *h, int64_t timeout_ns, bri_try_fn *try, struct bri_get *x)
+{
+    /* Only a timeout that ends needs the clock, in case there must be another try. */
     int64_t deadline = timeout_ns == 0 || timeout_ns == BRI_NEVER ? 0 : bri_deadline(timeout_ns);
-    int r;
+    int if_now = BROKER_EMPTY, r;
 
     for (;;) {
-        r = bri_blocking(&h->object, NOT_EMPTY, timeout_ns, BROKER_EMPTY, try, x);
-        if (r != BRI_MORE)
+        r = bri_blocking(&h->object, BRI_QUEUE_NOT_EMPTY, timeout_ns, if_now, try, x);
+        if (r != BRI_MORE && r != BRI_DUE)
             break;
-        r = bri_output_grow(&x->out);
+        r = prepare_again(h, x, r);
         if (r < 0)
             return r;
-        if (deadline != 0)
+        if (deadline != 0) {
             timeout_ns = deadline - bri_now() > 0 ? deadline - bri_now() : 0;
+            if_now = BROKER_TIMEDOUT;
+        }
     }
     if (r < 0 || !x->large)
         return r;
     bri_copy((uint8_t *)x->out.buffer->data + x->out.buffer->size - x->size, x->bytes, x->size);
-    return bri_section(&h->object, copied_try, x);
+    return x->by_token && x->hold_ns == BRI_NEVER ? 0 : bri_section(&h->object, copied_try, x);
 }
 
 int bri_queue_get(
     struct bri_handle *h, int64_t timeout_ns, broker_buffer *buffer, broker_value *out_value)
 {
-    struct get x = {.out.buffer = buffer};
-    int r = check_timeout(h, timeout_ns);
+    struct bri_get x = {.out.buffer = buffer};
+    int r = bri_queue_check_timeout(h, timeout_ns);
 
     if (r == 0)
-        r = get(h, timeout_ns, get_try, &x);
+        r = bri_queue_take(h, timeout_ns, bri_queue_get_try, &x);
     bri_items_prefetch_get(&h->object, x.next);
     return r < 0 ? r : bri_value_decode(buffer->data, buffer->size, out_value);
 }
@@ -397,113 +403,23 @@ int bri_queue_get(
 int bri_queue_get_many(struct bri_handle *h, uint64_t limit, int64_t timeout_ns,
     broker_buffer *buffer, broker_value *out_items)
 {
-    struct get x = {.out.buffer = buffer, .limit = limit};
-    int r = limit == 0 ? BROKER_INVALID : check_timeout(h, timeout_ns);
+    struct bri_get x = {.out.buffer = buffer, .limit = limit};
+    int r = limit == 0 ? BROKER_INVALID : bri_queue_check_timeout(h, timeout_ns);
 
     if (r == 0)
-        r = get(h, timeout_ns, get_many_try, &x);
+        r = bri_queue_take(h, timeout_ns, get_many_try, &x);
     return r < 0 ? r : bri_value_decode(buffer->data, buffer->size, out_items);
 }
 
-/* ---- looking ---- */
-
-struct size {
-    uint64_t ready, max_items, bytes, max_bytes;
-};
-
-static int size_try(struct bri_object *o, void *arg)
-{
-    const volatile struct queue_shm *q = state_of(o);
-    struct size *x = arg;
-
-    x->ready = q->items.n_put + q->items.n_returned - q->items.n_taken;
-    x->bytes = q->items.n_bytes;
-    x->max_items = q->max_items;
-    x->max_bytes = q->max_bytes;
-    return 0;
-}
-
-int bri_queue_qsize(struct bri_handle *h, uint64_t *out_count)
-{
-    struct size x = {0};
-    int r = bri_read(h, size_try, &x);
-
-    if (r == 0)
-        *out_count = x.ready;
-    return r;
-}
-
-int bri_queue_empty(struct bri_handle *h, bool *out_empty)
-{
-    struct size x = {0};
-    int r = bri_read(h, size_try, &x);
-
-    if (r == 0)
-        *out_empty = x.ready == 0;
-    return r;
-}
-
-int bri_queue_full(struct bri_handle *h, bool *out_full)
-{
-    struct size x = {0};
-    int r = bri_read(h, size_try, &x);
-
-    if (r == 0)
-        *out_full = (x.max_items != 0 && x.ready >= x.max_items) ||
-                    (x.max_bytes != 0 && x.bytes >= x.max_bytes);
-    return r;
-}
-
-/* ---- finishing ---- */
-
-static void count_done(struct bri_txn *t, struct queue_shm *q)
-{
-    if (q->items.n_done < q->items.n_put)
-        bri_set64(t, &q->items.n_done, q->items.n_done + 1);
-    if (q->items.n_done == q->items.n_put)
-        bri_wake(t, ALL_DONE, BRI_WAKE_ALL);
-}
-
-static int task_done_try(struct bri_txn *t, void *arg)
-{
-    struct queue_shm *q = state_of(t->o);
-    struct bri_item_shm *item = bri_items_oldest(t);
-
-    (void)arg;
-    if (item != NULL)
-        bri_items_finish(t, &q->items, item);
-    else if (bri_items_unfinished(&q->items) == 0)
-        return BROKER_OVERDONE;
-    count_done(t, q);
-    return t->failed;
-}
-
-int bri_queue_task_done(struct bri_handle *h)
-{
-    return h->object.att == NULL ? BROKER_ACCESS : bri_section(&h->object, task_done_try, NULL);
-}
-
-static int join_try(struct bri_txn *t, void *arg)
-{
-    (void)arg;
-    return bri_items_unfinished(&state_of(t->o)->items) == 0 ? 0 : BRI_WAIT;
-}
-
-int bri_queue_join(struct bri_handle *h, int64_t timeout_ns)
-{
-    int r = check_timeout(h, timeout_ns);
-
-    return r < 0 ? r
-                 : bri_blocking(&h->object, ALL_DONE, timeout_ns, BROKER_TIMEDOUT, join_try, NULL);
-}
+/* ---- the end ---- */
 
 static int shutdown_try(struct bri_txn *t, void *arg)
 {
-    struct queue_shm *q = state_of(t->o);
+    struct bri_queue_shm *q = bri_queue_of(t->o);
 
     (void)arg;
-    if ((q->flags & CLOSED) == 0)
-        bri_set64(t, &q->flags, q->flags | CLOSED);
+    if ((q->flags & BRI_QUEUE_CLOSED) == 0)
+        bri_set64(t, &q->flags, q->flags | BRI_QUEUE_CLOSED);
     for (unsigned i = 0; i < BRI_N_CHANNELS; i++)
         bri_wake(t, i, BRI_WAKE_ALL);
     return t->failed;
@@ -516,90 +432,65 @@ int bri_queue_shutdown(struct bri_handle *h)
 
 /* ---- the type ---- */
 
+static uint32_t order_of(const broker_queue_options *wanted)
+{
+    return wanted->priority ? BRI_PRIORITY : wanted->lifo ? BRI_LIFO : BRI_FIFO;
+}
+
 static int queue_create(struct bri_object *o, const void *options)
 {
     const broker_queue_options *wanted = options;
-    struct queue_shm *q = state_of(o);
+    struct bri_queue_shm *q = bri_queue_of(o);
 
     if (wanted == NULL)
         return 0;
+    if ((wanted->lifo && wanted->priority) || wanted->max_deliveries > BRI_DELIVERIES_MAX)
+        return BROKER_INVALID;
     q->max_items = wanted->max_items;
     q->max_bytes = wanted->max_bytes;
-    q->flags = wanted->joinable ? JOINABLE : 0;
+    q->flags = wanted->joinable ? BRI_QUEUE_JOINABLE : 0;
+    q->items.order = order_of(wanted);
+    q->items.max_deliveries = (uint32_t)wanted->max_deliveries;
     return 0;
 }
 
 static int queue_match(const struct bri_object *o, const void *options)
 {
     const broker_queue_options *wanted = options;
-    const struct queue_shm *q = state_of(o);
+    const struct bri_queue_shm *q = bri_queue_of(o);
 
     if ((wanted->max_items != 0 && wanted->max_items != q->max_items) ||
         (wanted->max_bytes != 0 && wanted->max_bytes != q->max_bytes) ||
-        (wanted->joinable && (q->flags & JOINABLE) == 0))
+        (wanted->max_deliveries != 0 && wanted->max_deliveries != q->items.max_deliveries) ||
+        (wanted->joinable && (q->flags & BRI_QUEUE_JOINABLE) == 0) ||
+        (wanted->lifo && q->items.order != BRI_LIFO) ||
+        (wanted->priority && q->items.order != BRI_PRIORITY))
         return BROKER_MISMATCH;
     return bri_match_quota(o, wanted->quota_bytes);
 }
 
-/* Every lease of the attachment ends, the newest first, so that each finds its place near the
- * front. */
-static int queue_reap(struct bri_object *o, bool died)
-{
-    struct queue_shm *q = state_of(o);
-    struct bri_item_shm *item;
-    struct bri_txn t;
-    bool more = true;
-    int r;
-
-    (void)died;
-    while (more) {
-        r = bri_reap_begin(&t, o);
-        if (r < 0)
-            return r;
-        for (unsigned i = 0; i < RETURN_AT_ONCE && (item = bri_items_last_leased(&t)) != NULL; i++)
-            bri_items_return(&t, &q->items, item);
-        more = o->att->last_lease != 0; /* not the count: a damaged one must not hang the daemon */
-        bri_wake(&t, NOT_EMPTY, BRI_WAKE_ALL);
-        r = bri_end(&t, 0);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
+/* A timer that is due may bring an item. */
 static bool queue_ready(struct bri_object *o, struct bri_wait_word *out)
 {
-    const struct queue_shm *q = state_of(o);
+    const struct bri_queue_shm *q = bri_queue_of(o);
+    int r = bri_queue_settle(o);
+    int64_t due_ns = *(const volatile int64_t *)&q->items.due_ns;
 
-    bri_wait_word_of(o, NOT_EMPTY, out);
-    return bri_items_ready(&q->items) != 0 || (*(const volatile uint64_t *)&q->flags & CLOSED) != 0;
+    bri_wait_word_of(o, BRI_QUEUE_NOT_EMPTY, out);
+    if (due_ns != 0)
+        out->look_again_ns = due_ns;
+    return r < 0 || bri_items_ready(&q->items) != 0 ||
+           (*(const volatile uint64_t *)&q->flags & BRI_QUEUE_CLOSED) != 0;
 }
 
 static void queue_audit(const struct bri_object *o, struct bri_audit *audit)
 {
-    const struct queue_shm *q = state_of(o);
+    const struct bri_queue_shm *q = bri_queue_of(o);
 
     bri_items_audit(o, &q->items, audit);
     if (q->items.n_done > q->items.n_put)
         bri_audit_fail(audit, o, "%llu items are done, but only %llu were put",
             (unsigned long long)q->items.n_done, (unsigned long long)q->items.n_put);
-}
-
-static void queue_stat(const struct bri_object *o, struct bri_stat *stat)
-{
-    const struct queue_shm *q = state_of(o);
-
-    bri_stat_add(stat, "items", bri_items_ready(&q->items));
-    bri_stat_add(stat, "payload_bytes", q->items.n_bytes);
-    bri_stat_add(stat, "leased", q->items.n_leased);
-    bri_stat_add(stat, "unfinished", bri_items_unfinished(&q->items));
-    bri_stat_add(stat, "puts", q->items.n_put);
-    bri_stat_add(stat, "takes", q->items.n_taken);
-    bri_stat_add(stat, "returned", q->items.n_returned);
-    bri_stat_add(stat, "max_items", q->max_items);
-    bri_stat_add(stat, "max_bytes", q->max_bytes);
-    bri_stat_add(stat, "joinable", (q->flags & JOINABLE) != 0);
-    bri_stat_add(stat, "closed", (q->flags & CLOSED) != 0);
 }
 
 const struct bri_type_ops bri_queue_type = {
@@ -608,8 +499,8 @@ const struct bri_type_ops bri_queue_type = {
     .has_heap = true,
     .create = queue_create,
     .match = queue_match,
-    .reap = queue_reap,
+    .reap = bri_queue_reap,
     .ready = queue_ready,
     .audit = queue_audit,
-    .stat = queue_stat,
+    .stat = bri_queue_stat,
 };

@@ -5,6 +5,7 @@
 
 #include "fail.h"
 #include "view.h"
+#include "words.h"
 
 int ctl_connect(struct ctl *ctl)
 {
@@ -87,6 +88,9 @@ bool ctl_takes(const struct ctl_operation *op)
     for (unsigned i = 0; i < op->n_args; i++)
         if (!op->args[i].option)
             return false;
+    for (unsigned i = 0; i < op->n_results; i++)
+        if (!ctl_is_value(op->results[i].kind))
+            return false; /* what is named by a token is only held */
     return op->changes && op->n_results > 0 && may_answer(op, BROKER_EMPTY);
 }
 
@@ -128,6 +132,8 @@ void ctl_note_success(struct ctl *ctl, const struct ctl_operation *op, const cha
         if (op->errors[i].error == (enum broker_error)r)
             ctl_note(ctl, "%s \"%s\": %s (%s)", op->type, name, op->errors[i].when,
                 broker_error_name(r));
+    if (op->op == BRI_OP_QUEUE_LEASE && !ctl->quiet)
+        ctl_note(ctl, "the item goes back to \"%s\" as this command ends", name);
     if (op->op == BRI_OP_LOCK_ACQUIRE && !ctl->quiet && number_of(ctl, name, "keep_on_death") == 0)
         ctl_note(ctl,
             "the lock \"%s\" is given back as this command ends; `brokerctl lock run %s -- "

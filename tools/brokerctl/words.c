@@ -183,6 +183,7 @@ static int read_scalar(enum bri_arg kind, const char *name, const char *text, br
         *out = broker_bool(b);
         return r;
     case BRI_ARG_DURATION:
+    case BRI_ARG_PERIOD:
         r = ctl_read_duration(text, &i, why);
         *out = broker_int(i);
         return r;

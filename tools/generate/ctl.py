@@ -118,7 +118,7 @@ def usage(operation):
 
 
 def default_word(kind):
-    return {"duration": "DURATION", "string": "TEXT", "bool": "true|false", "key": "KEY", "value": "VALUE",
+    return {"duration": "DURATION", "period": "DURATION", "string": "TEXT", "bool": "true|false", "key": "KEY", "value": "VALUE",
             "map": "MAP", "array": "ARRAY"}.get(kind.name, "N")
 
 
@@ -129,7 +129,7 @@ def fallback(arg):
         return "null"
     if isinstance(arg.default, bool):
         return "true" if arg.default else "false"
-    return "forever" if arg.kind.name == "duration" and arg.default == FOREVER else str(arg.default)
+    return "forever" if arg.kind.name in ("duration", "period") and arg.default == FOREVER else str(arg.default)
 
 
 def word(value):

@@ -61,6 +61,8 @@ def aligned(rows):
 def argument_doc(arg):
     if arg.kind.name == "duration":
         return arg.doc + ", in nanoseconds; 0 does not wait, BROKER_FOREVER waits without end"
+    if arg.kind.name == "period":
+        return arg.doc + ", in nanoseconds; BROKER_FOREVER is without end"
     if arg.kind.name == "string":
         return arg.doc if arg.may_be_null else arg.doc + ", not NULL"
     return arg.doc

@@ -131,6 +131,7 @@ static int convert(enum bri_arg kind, const broker_value *v, struct argument *a)
         return to_container(v, 0x90, 0xdc, &a->value);
     case BRI_ARG_I64:
     case BRI_ARG_DURATION:
+    case BRI_ARG_PERIOD:
         return to_i64(v, &a->i);
     case BRI_ARG_U64:
     case BRI_ARG_COUNT:

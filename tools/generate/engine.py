@@ -1,7 +1,7 @@
 """Inside the library: the engine interface, the shm engine's table, and the public functions."""
 
 import declare
-from text import banner, listed
+from text import COLUMNS, banner, listed
 from kinds import KINDS
 
 
@@ -168,7 +168,7 @@ def bad_argument(operation):
     """The C condition under which an argument is refused before any engine sees it."""
     tests = ["%s == NULL" % arg.c_name for arg in operation.args
              if arg.kind.name == "string" and not arg.may_be_null]
-    tests += ["%s < 0" % arg.c_name for arg in operation.args if arg.kind.name == "duration"]
+    tests += ["%s < 0" % arg.c_name for arg in operation.args if arg.kind.name in ("duration", "period")]
     tests += ["buffer == NULL"] if operation.has_buffer else []
     return tests + ["%s == NULL" % result.c_name for result in operation.results if not result.optional]
 
@@ -186,6 +186,19 @@ def named_argument(operation):
     return operation.args[0].c_name if operation.args and operation.args[0].name == "name" else "NULL"
 
 
+def refusal(tests):
+    """The line of the condition, broken behind an "||" where it is full."""
+    lines, line = [], "    if (r >= 0 && (" if len(tests) > 1 else "    if (r >= 0 && "
+    for number, test in enumerate(tests):
+        piece = test + (" ||" if number < len(tests) - 1 else "))" if len(tests) > 1 else ")")
+        space = "" if line.endswith((" ", "(")) else " "
+        if len(line) + len(space) + len(piece) > COLUMNS:
+            lines.append(line)
+            line, space = " " * 8 + ("    " if len(tests) > 1 else ""), ""
+        line += space + piece
+    return "\n".join(lines + [line])
+
+
 def wrapper(operation):
     kind, lines = operation.type, [declare.prototype(operation), "{"]
     if kind.is_object:
@@ -200,8 +213,7 @@ def wrapper(operation):
     lines += ["    int r = %s;" % enter, ""]
     tests = bad_argument(operation)
     if tests:
-        condition = " || ".join(tests)
-        lines.append("    if (r >= 0 && %s)" % ("(%s)" % condition if len(tests) > 1 else condition))
+        lines.append(refusal(tests))
         lines.append("        r = BROKER_INVALID;")
     lines.append("    if (r >= 0)")
     call = listed("r = %s%s(" % (engine, operation.slot), engine_arguments(operation, handle), ");", "        ")

@@ -39,6 +39,8 @@ _KINDS = (
     Kind("bool", "bool", "true or false", field="b", to_value="broker_bool({})", option=True),
     Kind("duration", "int64_t", "nanoseconds; 0 does not wait", field="i", suffix="_ns",
          result=False, option=True),
+    Kind("period", "int64_t", "nanoseconds that nobody waits for", field="i", suffix="_ns",
+         result=False),
     Kind("string", "const char *", "a name or a part of one: at most 255 bytes of UTF-8", field="text",
          result=False, option=True),
     Kind("token", "uint64_t", "a number that grows with each acquisition", field="u",

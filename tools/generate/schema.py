@@ -341,7 +341,7 @@ def load_argument(row, as_options):
     default = load_default(row, kind) if has_default else None
     row.end()
     return Argument(name, kind, doc, has_default, default,
-                    name in as_options or (has_default and kind.name == "duration"))
+                    name in as_options or (has_default and kind.name in ("duration", "period")))
 
 
 def load_default(row, kind):
@@ -352,7 +352,7 @@ def load_default(row, kind):
         wanted, fits = "null", value is None
     elif kind.name == "bool":
         wanted, fits = "true or false", isinstance(value, bool)
-    elif kind.name == "duration":
+    elif kind.name in ("duration", "period"):
         wanted = '"forever" or nanoseconds'
         fits = value == "forever" or (type(value) is int and 0 <= value <= FOREVER)
         value = FOREVER if value == "forever" else value

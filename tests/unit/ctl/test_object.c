@@ -41,7 +41,7 @@ Test(ctl_object, operations_that_take_can_be_counted)
     char found[1024];
 
     collect(ctl_takes, found, sizeof(found));
-    cr_assert_str_eq(found, "dict.popitem queue.get");
+    cr_assert_str_eq(found, "dict.popitem queue.get queue.take_dead");
 }
 
 Test(ctl_object, every_type_fits_the_fixed_limits)

@@ -199,12 +199,13 @@ Test(dispatch, opens_with_options_in_order)
 Test(dispatch, open_refuses_bad_options)
 {
     const broker_value mode = broker_int(3), number = broker_str("5");
-    const broker_value six[6] = {{.type = BROKER_NIL}};
+    const broker_value too_many[32] = {{.type = BROKER_NIL}};
     struct bri_handle *h = NULL;
 
     cr_assert_eq(bri_dispatch_open(&arena, BRI_TYPE_QUEUE, "jobs", &mode, 1, &h), BROKER_INVALID);
     cr_assert_eq(bri_dispatch_open(&arena, BRI_TYPE_QUEUE, "jobs", &number, 1, &h), BROKER_INVALID);
-    cr_assert_eq(bri_dispatch_open(&arena, BRI_TYPE_QUEUE, "jobs", six, 6, &h), BROKER_INVALID);
+    cr_assert_eq(
+        bri_dispatch_open(&arena, BRI_TYPE_QUEUE, "jobs", too_many, 32, &h), BROKER_INVALID);
     cr_assert_eq(bri_dispatch_open(&arena, BRI_TYPE_BROKER, "jobs", NULL, 0, &h), BROKER_INVALID);
     cr_assert_eq(bri_dispatch_open(&arena, UINT32_MAX, "jobs", NULL, 0, &h), BROKER_INVALID);
     cr_assert_eq(bri_dispatch_open(&arena, BRI_TYPE_QUEUE, NULL, NULL, 0, &h), BROKER_INVALID);

@@ -256,11 +256,12 @@ MADE_UP = {
         },
         {
             "name": "await", "doc": "Wait for a number.",
-            "args": [argument("string"), argument("duration", name="timeout", default=5)],
+            "args": [argument("string"), argument("duration", name="timeout", default=5),
+                     argument("period", name="span", default="forever")],
             "results": [result("i64", "level"), result("u64", "serial"), result("count", "others")],
             "blocks": True, "changes": False, "errors": {}, "crash": "nothing of it.",
             "example": ["int64_t level;", "uint64_t serial, others;",
-                        "r = broker_gauge_await(gauge, \"x\", BROKER_SECOND, &level, &serial, &others);"],
+                        "r = broker_gauge_await(gauge, \"x\", 1, 2, &level, &serial, &others);"],
         },
         {
             "name": "reset", "doc": "Neither arguments nor results.", "args": [], "results": [],
