@@ -35,6 +35,7 @@
 #define BRI_CHANGES                                                                                \
     4u /* the channel of those who wait for any change; the others are the types'                  \
         */
+#define BRI_N_WAIT_NOTES 4u
 #define BRI_N_CLASSES 24u
 #define BRI_SLOT_STATE 128u
 #define BRI_ROOT_STATE 2304u
@@ -160,7 +161,7 @@ struct bri_attachment_shm {
     uint64_t prev_off;   /* [guard of the session] */
     uint32_t
         n_waiting[BRI_N_CHANNELS]; /* [guard of the object] registered sleepers of this session */
-    uint32_t waiting_thread;       /* [guard of the object] the last of them, for the eye */
+    uint32_t spare;
     uint64_t first_lease; /* [guard of the object] the type's list of what this session took and has
                              not finished */
     uint64_t last_lease;  /* [guard of the object] */
@@ -168,7 +169,7 @@ struct bri_attachment_shm {
         reserved; /* [guard of the object] page runs that this session fills outside the guard */
     uint32_t n_reserved; /* [guard of the object] their pages */
     uint64_t held[2];    /* [guard of the object] what else the type counts of this session */
-    uint64_t spare[4];
+    uint64_t waits[BRI_N_WAIT_NOTES]; /* [guard of the object] which threads sleep: see wait.h */
 };
 
 _Static_assert(sizeof(struct bri_attachment_shm) == 128, "attachment size");

@@ -10,6 +10,21 @@ struct bri_audit;
 struct bri_wait_word;
 struct bri_stat;
 
+/* Who could end a wait. */
+enum bri_by {
+    BRI_BY_ANYBODY,      /* also programs that are not there yet */
+    BRI_BY_THREAD,       /* one thread alone */
+    BRI_BY_HOLDERS,      /* sessions that hold something: held[0] of their attachment */
+    BRI_BY_LEASEHOLDERS, /* sessions that have leases */
+    BRI_BY_USERS,        /* sessions that have the object open */
+};
+
+struct bri_ends {
+    enum bri_by by;
+    uint32_t session, thread; /* of BRI_BY_THREAD; the kernel's id */
+    uint64_t proof;           /* changes when another one has it */
+};
+
 struct bri_type_ops {
     uint32_t number; /* stable, from the schema */
     const char *name;
@@ -46,6 +61,10 @@ struct bri_type_ops {
      * nothing waits, or several things do.
      */
     bool (*ready)(struct bri_object *o, struct bri_wait_word *out);
+
+    /* Who could end a wait in @channel, for those who look for deadlocks; called without the guard.
+     * NULL if that is always anybody. */
+    void (*ends)(const struct bri_object *o, unsigned channel, struct bri_ends *out);
 
     /* Checks the type's structure, inside the guard, changing nothing. Reports through
      * bri_audit_fail(). */

@@ -128,6 +128,20 @@ bool bri_spin(struct bri_object *o, _Atomic uint32_t *word, uint32_t seen, _Atom
     return moved;
 }
 
+/* The thread's note is made, or taken off. */
+static void note_thread(struct bri_txn *t, unsigned channel, bool in)
+{
+    uint64_t *waits = t->o->att->waits;
+    uint64_t who = (bri_thread_id() & UINT64_C(0x3fffff)) | (uint64_t)channel << 22;
+    uint64_t note = who | (uint64_t)(bri_now() / BRI_MILLISECOND) << 25;
+    unsigned i = 0;
+
+    while (i < BRI_N_WAIT_NOTES && (in ? waits[i] != 0 : (waits[i] & 0x1ffffff) != who))
+        i++;
+    if (i < BRI_N_WAIT_NOTES)
+        bri_set64(t, &waits[i], in ? note : 0);
+}
+
 /* Alone in its section it is no change: those who wait for changes would wake each other for ever.
  */
 static void count_waiter(struct bri_txn *t, unsigned channel, bool in)
@@ -142,8 +156,7 @@ static void count_waiter(struct bri_txn *t, unsigned channel, bool in)
     }
     bri_set32(t, &s->n_waiters[channel], s->n_waiters[channel] + one);
     bri_set32(t, &att->n_waiting[channel], att->n_waiting[channel] + one);
-    if (in)
-        bri_set32(t, &att->waiting_thread, bri_thread_id());
+    note_thread(t, channel, in);
 }
 
 bool bri_count_sleeper(struct bri_object *o, unsigned channel, bool in)

@@ -54,6 +54,21 @@ void bri_stop_spinning(struct bri_arena *a, uint32_t n);
  */
 bool bri_count_sleeper(struct bri_object *o, unsigned channel, bool in);
 
+/* What a session notes of one of its threads that sleeps for an object, for those who look for
+ * deadlocks. It has few places for that: of those who find none nobody knows whom they wait for. */
+struct bri_wait_note {
+    uint32_t thread; /* the kernel's id; 0 is no note */
+    unsigned channel;
+    uint64_t since_ms; /* CLOCK_MONOTONIC */
+};
+
+static inline struct bri_wait_note bri_wait_note(uint64_t noted)
+{
+    return (struct bri_wait_note){.thread = noted & 0x3fffff, /* the kernel's largest */
+        .channel = noted >> 22 & 7,
+        .since_ms = noted >> 25};
+}
+
 /* Takes @att's sleepers off the object: for a session that died or left. */
 void bri_forget_waiters(struct bri_txn *t, struct bri_attachment_shm *att);
 

@@ -404,6 +404,13 @@ static void condition_gone(struct bri_object *o)
         bri_owner_gone(o);
 }
 
+static void condition_ends(const struct bri_object *o, unsigned channel, struct bri_ends *out)
+{
+    *out = (struct bri_ends){.by = BRI_BY_ANYBODY};
+    if (state_of(o)->lock_generation == 0)
+        bri_owner_ends(o, channel, out);
+}
+
 static void condition_audit(const struct bri_object *o, struct bri_audit *audit)
 {
     const struct condition_shm *c = state_of(o);
@@ -433,6 +440,7 @@ const struct bri_type_ops bri_condition_type = {
     .match = condition_match,
     .reap = condition_reap,
     .gone = condition_gone,
+    .ends = condition_ends,
     .audit = condition_audit,
     .stat = condition_stat,
 };

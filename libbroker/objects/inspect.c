@@ -14,6 +14,7 @@
 #include "core/session.h"
 #include "core/wait.h"
 #include "engine_ops.h"
+#include "objects/deadlock.h"
 #include "objects/open.h"
 #include "objects/owner.h"
 #include "objects/pack.h"
@@ -365,4 +366,51 @@ int bri_broker_locks(broker *b, broker_buffer *buffer, broker_value *out_locks)
     free(held);
     free(names.entries);
     return r;
+}
+
+/* ---- deadlocks ---- */
+
+static void pack_stuck(struct bri_pack *p, struct bri_arena *a, const struct bri_stuck *stuck)
+{
+    uint64_t now_ms = (uint64_t)(bri_now() / BRI_MILLISECOND);
+    struct bri_session_info info = {0}, by = {0};
+    const struct bri_type_ops *ops = NULL;
+    char name[BRI_NAME_MAX + 1] = "";
+    struct bri_object o;
+
+    (void)bri_session_info(a, stuck->session, &info);
+    (void)bri_session_info(a, stuck->by_session, &by);
+    if (bri_object_bind(a, stuck->object, &o) == 0 && o.generation == stuck->generation) {
+        bri_registry_name(&o, name);
+        ops = bri_type_ops(o.type);
+    }
+    bri_pack_map(p, 10);
+    bri_pack_entry(p, "circle", broker_uint(stuck->circle));
+    bri_pack_entry(p, "session", broker_uint(stuck->session));
+    bri_pack_entry(p, "pid", broker_uint(info.pid));
+    bri_pack_entry(p, "command", broker_str(info.comm));
+    bri_pack_entry(p, "thread", broker_uint(stuck->thread));
+    bri_pack_entry(p, "name", broker_str(name));
+    bri_pack_entry(p, "type", ops != NULL ? broker_str(ops->name) : broker_nil());
+    bri_pack_entry(
+        p, "waited_ms", broker_uint(now_ms > stuck->since_ms ? now_ms - stuck->since_ms : 0));
+    bri_pack_entry(p, "by_pid", broker_uint(by.pid));
+    bri_pack_entry(p, "by_thread", broker_uint(stuck->by_thread));
+}
+
+int bri_broker_deadlocks(broker *b, broker_buffer *buffer, broker_value *out_deadlocks)
+{
+    struct bri_stuck *stuck;
+    struct bri_pack p;
+    uint32_t n;
+    int r = bri_find_deadlocks(b->arena, &stuck, &n);
+
+    if (r < 0)
+        return r;
+    bri_pack_start(&p, buffer);
+    bri_pack_array(&p, n);
+    for (uint32_t i = 0; i < n; i++)
+        pack_stuck(&p, b->arena, &stuck[i]);
+    free(stuck);
+    return bri_pack_end(&p, out_deadlocks);
 }

@@ -57,7 +57,8 @@ static int lock_create(struct bri_object *o, const void *options)
 
     if (wanted != NULL)
         flags = (wanted->keep_on_death ? BRI_OWNER_KEEP_ON_DEATH : 0) |
-                (wanted->handover ? BRI_OWNER_HANDOVER : 0);
+                (wanted->handover ? BRI_OWNER_HANDOVER : 0) |
+                (wanted->detect_deadlock ? BRI_OWNER_DETECT : 0);
     bri_owner_create(o, flags);
     return 0;
 }
@@ -68,7 +69,8 @@ static int lock_match(const struct bri_object *o, const void *options)
     uint32_t flags = bri_owner_of(o)->flags;
 
     if ((wanted->keep_on_death && (flags & BRI_OWNER_KEEP_ON_DEATH) == 0) ||
-        (wanted->handover && (flags & BRI_OWNER_HANDOVER) == 0))
+        (wanted->handover && (flags & BRI_OWNER_HANDOVER) == 0) ||
+        (wanted->detect_deadlock && (flags & BRI_OWNER_DETECT) == 0))
         return BROKER_MISMATCH;
     return 0;
 }
@@ -86,6 +88,7 @@ static void lock_stat(const struct bri_object *o, struct bri_stat *stat)
     bri_owner_stat(o, stat);
     bri_stat_add(stat, "keep_on_death", (flags & BRI_OWNER_KEEP_ON_DEATH) != 0);
     bri_stat_add(stat, "handover", (flags & BRI_OWNER_HANDOVER) != 0);
+    bri_stat_add(stat, "detect_deadlock", (flags & BRI_OWNER_DETECT) != 0);
 }
 
 const struct bri_type_ops bri_lock_type = {
@@ -98,6 +101,7 @@ const struct bri_type_ops bri_lock_type = {
     .reap = lock_reap,
     .gone = bri_owner_gone,
     .ready = bri_owner_ready,
+    .ends = bri_owner_ends,
     .audit = bri_owner_audit,
     .stat = lock_stat,
 };

@@ -12,6 +12,7 @@
 #include "core/wait.h"
 #include "core/wait_any.h"
 #include "engine_ops.h"
+#include "objects/deadlock.h"
 #include "objects/pack.h"
 
 /* In the owner's place: nobody's, but locked. */
@@ -45,6 +46,7 @@ struct wait {
     int64_t timeout_ns, deadline_ns;
     uint32_t waiters; /* BRI_OWNER_WAITERS once we have slept: others may sleep still */
     bool counted;
+    bool must_look; /* for a deadlock */
     bool spun;
 };
 
@@ -78,20 +80,29 @@ static void look_after_owner(struct wait *w)
         (void)bri_session_reap_object(&w->h->object, session);
 }
 
-static void sleep_once(struct wait *w)
+/* BRI_WAIT, or DEADLOCK. That is looked for before the first sleep, for it is this wait that may
+ * close a circle; and once a second, for two may close it at once. */
+static int sleep_once(struct wait *w)
 {
     uint32_t low = (uint32_t)w->seen;
 
     if (!w->counted)
-        w->counted = bri_count_sleeper(&w->h->object, BRI_OWNER_CHANNEL, true);
+        w->counted = w->must_look = bri_count_sleeper(&w->h->object, BRI_OWNER_CHANNEL, true);
+    if (w->must_look && (w->l->flags & BRI_OWNER_DETECT) != 0 &&
+        bri_is_youngest_in_deadlock(&w->h->object))
+        return BROKER_DEADLOCK;
+    w->must_look = false;
     if ((low & BRI_OWNER_WAITERS) == 0) {
         if (!atomic_compare_exchange_strong(&w->l->word, &w->seen, w->seen | BRI_OWNER_WAITERS))
-            return;
+            return BRI_WAIT;
         low |= BRI_OWNER_WAITERS;
     }
     w->waiters = BRI_OWNER_WAITERS;
-    if (bri_futex_wait(futex_of(w->l), low, w->deadline_ns))
+    if (bri_futex_wait(futex_of(w->l), low, w->deadline_ns)) {
         look_after_owner(w);
+        w->must_look = w->counted;
+    }
+    return BRI_WAIT;
 }
 
 /* BRI_WAIT if there is time left. */
@@ -104,8 +115,6 @@ static int check_time(struct wait *w)
         w->deadline_ns = w->timeout_ns == 0 ? -1 : bri_deadline(w->timeout_ns);
     if (w->deadline_ns == BRI_NEVER || (w->deadline_ns >= 0 && bri_now() < w->deadline_ns))
         return BRI_WAIT;
-    if (w->waiters != 0)
-        bri_futex_wake(futex_of(w->l), 1); /* a wake-up that came too late for us is another's */
     return BROKER_TIMEDOUT;
 }
 
@@ -117,12 +126,12 @@ static int wait_for_word(struct wait *w, uint64_t *out_token)
         r = try_take(w, out_token);
         if (r == BRI_WAIT)
             r = check_time(w);
+        if (r == BRI_WAIT && w->spun)
+            r = sleep_once(w);
+        else if (r == BRI_WAIT)
+            w->spun = !bri_spin(&w->h->object, futex_of(w->l), (uint32_t)w->seen, &w->h->score);
         if (r != BRI_WAIT)
             return r;
-        if (!w->spun)
-            w->spun = !bri_spin(&w->h->object, futex_of(w->l), (uint32_t)w->seen, &w->h->score);
-        else
-            sleep_once(w);
     }
 }
 
@@ -132,6 +141,8 @@ __attribute__((noinline)) int bri_owner_wait(
     struct wait w = {.h = h, .l = bri_owner_of(&h->object), .mine = mine, .timeout_ns = timeout_ns};
     int r = wait_for_word(&w, out_token);
 
+    if (r < 0 && w.waiters != 0)
+        bri_futex_wake(futex_of(w.l), 1); /* a wake-up that came too late for us is another's */
     if (w.deadline_ns > 0)
         atomic_fetch_add_explicit(&w.l->n_contended, 1, memory_order_relaxed);
     if (w.counted)
@@ -271,6 +282,21 @@ void bri_owner_gone(struct bri_object *o)
         if (atomic_compare_exchange_weak(&l->word, &word, (~word >> 44 << 44) | GONE))
             break;
     bri_futex_wake(futex_of(l), INT_MAX);
+}
+
+/* Nobody in particular releases a lock that anybody may release, or whose owner is gone. */
+void bri_owner_ends(const struct bri_object *o, unsigned channel, struct bri_ends *out)
+{
+    struct bri_owner_look owner;
+
+    *out = (struct bri_ends){.by = BRI_BY_ANYBODY};
+    if (channel != BRI_OWNER_CHANNEL || bri_owner_look(o, &owner) < 0 || !owner.held ||
+        owner.kept || (bri_owner_of(o)->flags & BRI_OWNER_HANDOVER) != 0)
+        return;
+    *out = (struct bri_ends){.by = BRI_BY_THREAD,
+        .session = owner.session,
+        .thread = owner.thread,
+        .proof = owner.token};
 }
 
 /* A free word has no owner who would wake anybody; an owner must know that somebody sleeps. */

@@ -18,6 +18,7 @@
 #include "core/lock.h"
 
 struct bri_audit;
+struct bri_ends;
 struct bri_stat;
 struct bri_wait_word;
 
@@ -29,6 +30,7 @@ struct bri_wait_word;
 /* What whoever made the object wanted of it. */
 #define BRI_OWNER_KEEP_ON_DEATH 1u
 #define BRI_OWNER_HANDOVER 2u
+#define BRI_OWNER_DETECT 4u /* a wait that can never end fails with DEADLOCK */
 
 /* Sleepers for the word are counted in this channel of the object. */
 #define BRI_OWNER_CHANNEL 0
@@ -156,6 +158,7 @@ bool bri_owner_look_at_any(const struct bri_object *o, struct bri_owner_look *ou
 void bri_owner_create(struct bri_object *o, uint32_t flags);
 int bri_owner_reap(struct bri_object *o);
 void bri_owner_gone(struct bri_object *o);
+void bri_owner_ends(const struct bri_object *o, unsigned channel, struct bri_ends *out);
 bool bri_owner_ready(struct bri_object *o, struct bri_wait_word *out);
 void bri_owner_audit(const struct bri_object *o, struct bri_audit *audit);
 void bri_owner_stat(const struct bri_object *o, struct bri_stat *stat);

@@ -483,6 +483,20 @@ static bool queue_ready(struct bri_object *o, struct bri_wait_word *out)
            (*(const volatile uint64_t *)&q->flags & BRI_QUEUE_CLOSED) != 0;
 }
 
+/* Room comes from those who take; the end of a join, from those who have what is left, or from
+ * those who could take it. */
+static void queue_ends(const struct bri_object *o, unsigned channel, struct bri_ends *out)
+{
+    const struct bri_queue_shm *q = bri_queue_of(o);
+    bool all_taken = bri_items_ready(&q->items) == 0;
+
+    *out = (struct bri_ends){.by = BRI_BY_ANYBODY, .proof = bri_version(o)};
+    if (channel == BRI_QUEUE_NOT_FULL || channel == BRI_QUEUE_BULK_ROOM)
+        out->by = BRI_BY_USERS;
+    else if (channel == BRI_QUEUE_ALL_DONE && q->items.due_ns == 0)
+        out->by = all_taken ? BRI_BY_LEASEHOLDERS : BRI_BY_USERS;
+}
+
 static void queue_audit(const struct bri_object *o, struct bri_audit *audit)
 {
     const struct bri_queue_shm *q = bri_queue_of(o);
@@ -501,6 +515,7 @@ const struct bri_type_ops bri_queue_type = {
     .match = queue_match,
     .reap = bri_queue_reap,
     .ready = queue_ready,
+    .ends = queue_ends,
     .audit = queue_audit,
     .stat = bri_queue_stat,
 };

@@ -77,16 +77,19 @@ int bri_rlock_owner(struct bri_handle *h, broker_buffer *buffer, broker_value *o
 
 static int rlock_create(struct bri_object *o, const void *options)
 {
-    (void)options;
-    bri_owner_create(o, 0);
+    const broker_rlock_options *wanted = options;
+
+    bri_owner_create(o, wanted != NULL && wanted->detect_deadlock ? BRI_OWNER_DETECT : 0);
     return 0;
 }
 
 static int rlock_match(const struct bri_object *o, const void *options)
 {
-    (void)o;
-    (void)options;
-    return 0;
+    const broker_rlock_options *wanted = options;
+
+    return wanted->detect_deadlock && (bri_owner_of(o)->flags & BRI_OWNER_DETECT) == 0
+               ? BROKER_MISMATCH
+               : 0;
 }
 
 static int rlock_reap(struct bri_object *o, bool died)
@@ -103,6 +106,7 @@ static void rlock_stat(const struct bri_object *o, struct bri_stat *stat)
     bri_owner_stat(o, stat);
     bri_stat_add(
         stat, "count", (low & BRI_OWNER_MASK) != 0 ? *(const volatile uint64_t *)&l->depth : 0);
+    bri_stat_add(stat, "detect_deadlock", (l->flags & BRI_OWNER_DETECT) != 0);
 }
 
 const struct bri_type_ops bri_rlock_type = {
@@ -114,6 +118,7 @@ const struct bri_type_ops bri_rlock_type = {
     .match = rlock_match,
     .reap = rlock_reap,
     .gone = bri_owner_gone,
+    .ends = bri_owner_ends,
     .audit = bri_owner_audit,
     .stat = rlock_stat,
 };

@@ -216,6 +216,16 @@ static int semaphore_reap(struct bri_object *o, bool died)
     return r < 0 ? r : bri_end(&t, return_taken(&t));
 }
 
+/* Permits of a bounded one come from those who have them, unless some are nobody's. */
+static void semaphore_ends(const struct bri_object *o, unsigned channel, struct bri_ends *out)
+{
+    const struct semaphore_shm *s = state_of(o);
+    bool holders = channel == PERMITS && is_bounded(s) && s->n_kept == 0 && s->n_foreign == 0;
+
+    *out = (struct bri_ends){.by = holders ? BRI_BY_HOLDERS : BRI_BY_ANYBODY,
+        .proof = *(const volatile uint64_t *)&s->n_acquired};
+}
+
 static void semaphore_audit(const struct bri_object *o, struct bri_audit *audit)
 {
     const struct semaphore_shm *s = state_of(o);
@@ -262,6 +272,7 @@ const struct bri_type_ops bri_semaphore_type = {
     .create = semaphore_create,
     .match = semaphore_match,
     .reap = semaphore_reap,
+    .ends = semaphore_ends,
     .audit = semaphore_audit,
     .stat = semaphore_stat,
 };

@@ -15,6 +15,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define TYPE CTL_OPTION_OWN
+#define DEADLOCKS (CTL_OPTION_OWN + 1)
 
 /* ---- ls ---- */
 
@@ -191,7 +192,7 @@ int ctl_cmd_clients(struct ctl *ctl, int argc, char **argv)
     return show_list(ctl, broker_clients, &table);
 }
 
-int ctl_cmd_locks(struct ctl *ctl, int argc, char **argv)
+static int show_locks(struct ctl *ctl)
 {
     static const struct ctl_column columns[] = {
         {"name", "NAME", CTL_CELL_TEXT},
@@ -205,10 +206,55 @@ int ctl_cmd_locks(struct ctl *ctl, int argc, char **argv)
     };
     static const struct ctl_table table = {columns, COUNT(columns), "nobody holds a lock"};
 
-    if (!ctl_parse_none(ctl, "locks",
-            "The locks that are held, by whom, and how many wait for each.", argc, argv))
-        return 0;
     return show_list(ctl, broker_locks, &table);
+}
+
+static int show_deadlocks(struct ctl *ctl)
+{
+    static const struct ctl_column columns[] = {
+        {"circle", "CIRCLE", CTL_CELL_NUMBER},
+        {"pid", "PID", CTL_CELL_NUMBER},
+        {"command", "COMMAND", CTL_CELL_TEXT},
+        {"thread", "THREAD", CTL_CELL_NUMBER},
+        {"type", "TYPE", CTL_CELL_TEXT},
+        {"name", "WAITS FOR", CTL_CELL_TEXT},
+        {"by_pid", "HELD BY", CTL_CELL_NUMBER},
+        {"by_thread", "THREAD", CTL_CELL_NUMBER},
+        {"waited_ms", "MS", CTL_CELL_NUMBER},
+    };
+    static const struct ctl_table table = {columns, COUNT(columns), "nobody is in a deadlock"};
+
+    return show_list(ctl, broker_deadlocks, &table);
+}
+
+static error_t locks_option(int key, char *arg, struct argp_state *state, void *own)
+{
+    (void)arg;
+    (void)state;
+    if (key != DEADLOCKS)
+        return ARGP_ERR_UNKNOWN;
+    *(bool *)own = true;
+    return 0;
+}
+
+int ctl_cmd_locks(struct ctl *ctl, int argc, char **argv)
+{
+    static const struct argp_option options[] = {
+        {"deadlocks", DEADLOCKS, NULL, 0, "only those who wait for each other in a circle", 0},
+        {0}};
+    bool deadlocks = false;
+    const struct ctl_syntax syntax = {.title = "locks",
+        .args_doc = "",
+        .doc = "The locks that are held, by whom, and how many wait for each.",
+        .options = options,
+        .option = locks_option,
+        .own = &deadlocks};
+    struct ctl_words words;
+
+    if (!ctl_parse(ctl, &syntax, argc, argv, &words))
+        return 0;
+    free(words.words);
+    return deadlocks ? show_deadlocks(ctl) : show_locks(ctl);
 }
 
 /* ---- rm ---- */

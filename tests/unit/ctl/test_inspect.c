@@ -93,6 +93,7 @@ Test(ctl_inspect, clients_shows_who_is_attached_and_what_it_holds)
     cr_assert_eq(broker_lock_release(lock), 0);
     EXPECT("locks", 0, "");
     EXPECT("locks --json", 0, "[]\n");
+    EXPECT("locks --deadlocks", 0, "");
     broker_lock_close(lock);
     broker_close(b);
 }

@@ -27,6 +27,7 @@ Test(ctl_terminal, tables_are_aligned_and_have_headings)
 {
     expect("ls", "there are no such objects\n");
     expect("locks", "nobody holds a lock\n");
+    expect("locks --deadlocks", "nobody is in a deadlock\n");
     EXPECT("lock create till", 0, "");
     EXPECT("lock create a-longer-name", 0, "");
     expect("ls", "NAME          TYPE SIZE\na-longer-name lock  512\ntill          lock  512\n");
