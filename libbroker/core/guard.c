@@ -375,17 +375,29 @@ bool bri_journal_more(struct bri_txn *t)
     return true;
 }
 
-bool bri_log_claim(struct bri_txn *t, uint32_t page, uint32_t n, uint32_t owner)
+uint32_t bri_claim(struct bri_txn *t, uint32_t n, uint32_t owner, unsigned kind)
 {
+    struct bri_arena *a = t->o->arena;
+    uint32_t page;
+
+    /* Before looking for a run: the journal would take the same one to grow. */
     if (t->next == t->end && !bri_journal_more(t))
-        return false;
-    t->next->where = (uint64_t)page << 1 | CLAIM_BIT;
-    t->next->old = (uint64_t)owner << 32 | n;
-    bri_order();
-    t->next++;
-    atomic_store_explicit(&t->o->slot->n_journal, ++t->n, memory_order_relaxed);
-    bri_order();
-    return true;
+        return 0;
+    if (bri_pages_find(a, n, &page) == 0) {
+        t->next->where = (uint64_t)page << 1 | CLAIM_BIT;
+        t->next->old = (uint64_t)owner << 32 | n;
+        bri_order();
+        t->next++;
+        atomic_store_explicit(&t->o->slot->n_journal, ++t->n, memory_order_relaxed);
+        bri_order();
+        if (bri_pages_take(a, page, n, owner, (enum bri_page_kind)kind)) {
+            t->claimed += n;
+            return page;
+        }
+    }
+    t->missing = n; /* or another was faster: undo, and try again */
+    t->failed = BROKER_NOMEM;
+    return 0;
 }
 
 /* Words that go into what is left of the journal's part together: all entries, one count, all

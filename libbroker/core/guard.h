@@ -119,9 +119,9 @@ int bri_end(struct bri_txn *t, int r);
  * has failed. */
 bool bri_journal_more(struct bri_txn *t);
 
-/* Notes that pages are about to be claimed for @owner, so that recovery frees them. False: the
- * section has failed. */
-bool bri_log_claim(struct bri_txn *t, uint32_t page, uint32_t n, uint32_t owner);
+/* Claims a run of @n free pages for @owner; if the section does not happen they are free again. The
+ * first page, or 0: the section has failed. */
+uint32_t bri_claim(struct bri_txn *t, uint32_t n, uint32_t owner, unsigned kind);
 
 /* Marks the object damaged, naming the line that found it, and fails the section with CORRUPT. */
 int bri_damaged(struct bri_txn *t, uint32_t line);

@@ -132,17 +132,10 @@ static uint32_t claim(struct bri_txn *t, uint32_t n, enum bri_page_kind kind)
         return fail(t, BROKER_NOMEM);
     if (h->max_pages != 0 && h->n_pages + n > h->max_pages)
         return fail(t, BROKER_QUOTA);
-    if (bri_pages_find(a, n, &page) == 0) {
-        if (!bri_log_claim(t, page, n, t->o->id))
-            return 0;
-        if (bri_pages_take(a, page, n, t->o->id, kind)) {
-            t->claimed += n;
-            bri_set64(t, &h->n_pages, h->n_pages + n);
-            return page;
-        }
-    }
-    t->missing = n;
-    return fail(t, BROKER_NOMEM);
+    page = bri_claim(t, n, t->o->id, kind);
+    if (page != 0)
+        bri_set64(t, &h->n_pages, h->n_pages + n);
+    return page;
 }
 
 uint32_t bri_alloc_pages(struct bri_txn *t, uint32_t n, unsigned kind)

@@ -172,13 +172,10 @@ static uint32_t take_slot(struct bri_txn *t)
  */
 static int add_root(struct bri_txn *t, struct bri_object *o, uint64_t quota_bytes)
 {
-    uint32_t page;
+    uint32_t page = bri_claim(t, 1, o->id, BRI_PAGE_ROOT);
 
-    if (bri_pages_find(o->arena, 1, &page) < 0 || !bri_log_claim(t, page, 1, o->id) ||
-        !bri_pages_take(o->arena, page, 1, o->id, BRI_PAGE_ROOT)) {
-        t->missing = 1;
-        return t->failed = BROKER_NOMEM;
-    }
+    if (page == 0)
+        return t->failed;
     o->root = bri_page_at(o->arena, page);
     bri_heap_init(o->root, quota_bytes);
     atomic_store_explicit(&o->slot->root_page, page, memory_order_relaxed);

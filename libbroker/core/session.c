@@ -82,13 +82,10 @@ static int fill_session(struct bri_txn *t, const struct create *c)
 {
     struct bri_object *o = t->o;
     struct bri_session_shm *s = bri_session_state(o);
-    uint32_t page;
+    uint32_t page = bri_claim(t, 1, o->id, BRI_PAGE_ROOT);
 
-    if (bri_pages_find(o->arena, 1, &page) < 0 || !bri_log_claim(t, page, 1, o->id) ||
-        !bri_pages_take(o->arena, page, 1, o->id, BRI_PAGE_ROOT)) {
-        t->missing = 1;
-        return t->failed = BROKER_NOMEM;
-    }
+    if (page == 0)
+        return t->failed;
     bri_heap_init(bri_page_at(o->arena, page), 0);
     /* Nobody looks at these while the status says free. */
     s->start_time = c->process.start_time;

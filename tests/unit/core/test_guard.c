@@ -214,6 +214,26 @@ Test(guard, a_journal_without_memory_is_tried_again)
     bri_arena_unmap(small);
 }
 
+/* Wherever in the journal a claim falls, also where the journal has to claim pages itself first. */
+Test(guard, a_claim_and_a_growing_journal_get_pages_of_their_own)
+{
+    uint32_t used = lab_used(arena);
+    struct bri_txn t;
+
+    for (int i = 0; i < 4; i++)
+        cr_assert_eq(bri_pages_grow(arena, 200), 0);
+    for (uint32_t n = 0; n < 200; n++) {
+        cr_assert_eq(bri_begin(&t, &object, BRI_PATIENCE), 0);
+        for (uint32_t i = 0; i < n; i++)
+            bri_set64(&t, &words[i], i + 1);
+        cr_assert_neq(bri_claim(&t, 2, object.id, BRI_PAGE_RUN), 0, "after %u entries", n);
+        cr_assert_eq(bri_end(&t, BROKER_FULL), BROKER_FULL);
+        for (uint32_t i = 0; i < n; i++)
+            cr_assert_eq(words[i], i, "undone");
+        cr_assert_eq(lab_used(arena), used);
+    }
+}
+
 /* ---- the sequence ---- */
 
 Test(guard, a_section_that_changes_nothing_does_not_move_the_sequence)
