@@ -1,6 +1,6 @@
 """ctl_table.h and ctl_table.c: all operations and errors as brokerctl presents them."""
 
-from model import FOREVER
+from model import FOREVER, OMITTED
 from text import banner, entry, quoted
 
 HEADER = """#ifndef CTL_TABLE_H
@@ -129,6 +129,8 @@ def fallback(arg):
         return "null"
     if isinstance(arg.default, bool):
         return "true" if arg.default else "false"
+    if arg.default == OMITTED:
+        return "omitted"
     return "forever" if arg.kind.name in ("duration", "period") and arg.default == FOREVER else str(arg.default)
 
 

@@ -1,7 +1,7 @@
 """dispatch.h and dispatch.c: operations called by number with values, for brokerctl and the wire."""
 
 from kinds import KINDS
-from model import MAX_RESULTS
+from model import FOREVER, MAX_RESULTS, OMITTED
 from text import COLUMNS, banner, listed
 
 HEADER = """#ifndef BRI_DISPATCH_H
@@ -236,7 +236,7 @@ def fallback(arg):
         return "{.type = BROKER_NIL}"
     if isinstance(arg.default, bool):
         return "{.type = BROKER_BOOL, .b = %s}" % ("true" if arg.default else "false")
-    number = "INT64_MAX" if arg.default == (1 << 63) - 1 else str(arg.default)
+    number = {FOREVER: "INT64_MAX", OMITTED: "INT64_MIN"}.get(arg.default, str(arg.default))
     return "{.type = BROKER_INT, .i = %s}" % number
 
 

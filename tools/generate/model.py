@@ -9,6 +9,7 @@ MODES = {  # and what each does, in the order of their numbers
 }
 MAX_RESULTS = 4  # of struct bri_call
 FOREVER = (1 << 63) - 1
+OMITTED = -(1 << 63)
 
 
 @dataclass

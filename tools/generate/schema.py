@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 
 from kinds import KINDS
-from model import (FOREVER, MAX_RESULTS, MODES, Argument, Closing, Error, Opening, Operation, Option, Result, Schema,
-                   Type)
+from model import (FOREVER, MAX_RESULTS, MODES, OMITTED, Argument, Closing, Error, Opening, Operation, Option, Result,
+                   Schema, Type)
 
 ERROR_CLASSES = {"notice": 1, "answer": -1, "fault": -1, "unknown": -1}  # and the sign of their numbers
 EXIT_CODES = range(3, 126)  # 0 is success, 1 brokerctl's own failure, 2 wrong usage; a shell uses those above
@@ -348,6 +348,8 @@ def load_default(row, kind):
     value = row.take_any("default")
     if kind.name in ("map", "array"):
         row.fail("a %s cannot have a default" % kind.name)
+    if kind.name == "i64" and value == "omitted":
+        return OMITTED
     if kind.packed or kind.name == "string":
         wanted, fits = "null", value is None
     elif kind.name == "bool":

@@ -22,6 +22,9 @@
 /** The duration that never ends. */
 #define BROKER_FOREVER INT64_MAX
 
+/** A bound of a slice that is left out, as in Python's `[:stop]`, `[start:]` and `[::-1]`. */
+#define BROKER_OMITTED INT64_MIN
+
 /** One connection to a broker: what broker_open() gives, and what objects are opened through. */
 typedef struct broker broker;
 

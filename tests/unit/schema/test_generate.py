@@ -210,7 +210,10 @@ class Compiles(Case):
         self.assertEqual(
             re.findall('"(gauge swap NAME .*)"', table),
             ["gauge swap NAME A-KEY A-VALUE A-MAP A-ARRAY A-I64 A-U64 [A-COUNT] [A-BOOL] "
-             "[--a-token N] [--a-string TEXT] [--spare KEY] [--shift N]"])
+             "[--a-token N] [--a-string TEXT] [--spare KEY] [--shift N] [--limit N]"])
+        page = (self.out / "reference/gauge.md").read_text(encoding="utf-8")
+        self.assertRegex(page, r"\| `limit` +\| i64 +\| omitted \|")
+        self.assertIn("{.type = BROKER_INT, .i = INT64_MIN}", (self.out / "dispatch.c").read_text(encoding="utf-8"))
         self.assertIn("<broker/gauge.h>", (self.out / "include/broker/objects.h").read_text(encoding="utf-8"))
 
     def test_schema_of_one_small_type_compiles(self):
@@ -245,14 +248,15 @@ MADE_UP = {
             "args": [argument(kind) for kind in ("key", "value", "map", "array", "i64", "u64")] +
                     [argument("count", default=3), argument("bool", default=True), argument("token", default=0),
                      argument("string", default=None), argument("key", name="spare", default=None),
-                     argument("i64", name="shift", default=-5)],
+                     argument("i64", name="shift", default=-5), argument("i64", name="limit", default="omitted")],
             "results": [result("key", "old_key"), result("array", "rest"), result("token", "ticket", optional=True),
                         result("bool", "fresh", optional=True)],
             "blocks": False, "changes": True, "errors": {"OWNER_DIED": "so it is"}, "crash": "nothing of it.",
-            "cli": {"options": ["shift", "spare", "a_string", "a_token"]},
+            "cli": {"options": ["shift", "limit", "spare", "a_string", "a_token"]},
             "example": ["broker_value k, rest;",
                         "r = broker_gauge_swap(gauge, broker_int(1), broker_nil(), broker_nil(),",
-                        "    broker_nil(), 1, 2, 3, true, 4, NULL, broker_nil(), 5, &buffer, &k, &rest, NULL, NULL);"],
+                        "    broker_nil(), 1, 2, 3, true, 4, NULL, broker_nil(), 5, 6,",
+                        "    &buffer, &k, &rest, NULL, NULL);"],
         },
         {
             "name": "await", "doc": "Wait for a number.",
@@ -430,6 +434,9 @@ class Refused(Case):
         def default_of_wrong_kind(files):
             operation(files, "dict", "add")["args"][1]["default"] = "one"
 
+        def omitted_count(files):
+            operation(files, "dict", "scan")["args"][1]["default"] = "omitted"
+
         def negative_timeout(files):
             operation(files, "queue", "get")["args"][0]["default"] = -1
 
@@ -448,6 +455,7 @@ class Refused(Case):
         self.refuse_change(blocks, "operations.json: queue get", '"duration"')
         self.refuse_change(default_in_the_middle, "operations.json: dict set", '"value" needs a default')
         self.refuse_change(default_of_wrong_kind, "dict add: argument delta", "a whole number")
+        self.refuse_change(omitted_count, "dict scan: argument limit", "a whole number")
         self.refuse_change(negative_timeout, "queue get: argument timeout", '"forever" or nanoseconds')
         self.refuse_change(default_map, "dict update: argument pairs", "cannot have a default")
         self.refuse_change(optional_value, "operations.json: dict get", "cannot be optional")
