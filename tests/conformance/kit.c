@@ -84,6 +84,14 @@ broker_queue *kit_queue(const char *base, const broker_queue_options *options)
     return q;
 }
 
+broker_list *kit_list(const char *base, const broker_list_options *options)
+{
+    broker_list *l;
+
+    OK(broker_list_open(kit_broker, kit_name(base), options, &l));
+    return l;
+}
+
 broker_lock *kit_lock(const char *base, const broker_lock_options *options)
 {
     broker_lock *l;
@@ -155,6 +163,14 @@ const char *kit_dict_text(broker_dict *d)
     int r = broker_dict_copy(d, &kit_buffer, &map);
 
     return r < 0 ? broker_error_name(r) : text_of(map);
+}
+
+const char *kit_list_text(broker_list *l)
+{
+    broker_value values;
+    int r = broker_list_copy(l, &kit_buffer, &values);
+
+    return r < 0 ? broker_error_name(r) : text_of(values);
 }
 
 const char *kit_get(broker_dict *d, broker_value key)

@@ -45,6 +45,7 @@ const char *kit_name(const char *base);
 /* Opened under kit_name(@base), with these options. */
 broker_dict *kit_dict(const char *base, const broker_dict_options *options);
 broker_queue *kit_queue(const char *base, const broker_queue_options *options);
+broker_list *kit_list(const char *base, const broker_list_options *options);
 broker_lock *kit_lock(const char *base, const broker_lock_options *options);
 broker_semaphore *kit_semaphore(const char *base, const broker_semaphore_options *options);
 broker_event *kit_event(const char *base);
@@ -65,6 +66,9 @@ void kit_says(broker_value v, const char *text, const char *what, const char *fi
 
 /* The dict as a map; the name of the failure if it can't be had. */
 const char *kit_dict_text(broker_dict *d);
+
+/* The list as an array; the name of the failure if it can't be had. */
+const char *kit_list_text(broker_list *l);
 
 /* The text of a key's value, or the name of the failure. */
 const char *kit_get(broker_dict *d, broker_value key);

@@ -135,14 +135,6 @@ static void explain_here(FILE *f, const struct ctl_operation *op)
     }
 }
 
-static bool has_values(const struct ctl_operation *op)
-{
-    for (unsigned i = 0; i < op->n_args; i++)
-        if (ctl_is_value(op->args[i].kind))
-            return true;
-    return false;
-}
-
 char *ctl_help_operation(const struct ctl_operation *op)
 {
     char *text = NULL;
@@ -160,7 +152,7 @@ char *ctl_help_operation(const struct ctl_operation *op)
     }
     explain_here(f, op);
     explain_exit(f, op);
-    if (has_values(op))
+    if (ctl_has_values(op))
         (void)fputs("\nHow values are written: `brokerctl help values`.\n", f);
     (void)fclose(f);
     return text;

@@ -66,8 +66,16 @@ static bool may_answer(const struct ctl_operation *op, enum broker_error error)
     return false;
 }
 
+bool ctl_has_values(const struct ctl_operation *op)
+{
+    for (unsigned i = 0; i < op->n_args; i++)
+        if (ctl_is_value(op->args[i].kind))
+            return true;
+    return false;
+}
+
 /*
- * An operation makes its object if a fresh one is all that it needs: it stores something (which can
+ * An operation makes its object if a fresh one is all that it needs: it stores a value (which can
  * be too much) or waits for something, and never misses what was there before.
  */
 bool ctl_creates(const struct ctl_operation *op)
@@ -75,7 +83,9 @@ bool ctl_creates(const struct ctl_operation *op)
     static const enum broker_error misses[] = {BROKER_NOTFOUND, BROKER_EMPTY, BROKER_MISMATCH,
         BROKER_NOTLOCKED, BROKER_NOTOWNER, BROKER_OVERDONE, BROKER_BROKEN};
 
-    if (!op->changes || (!op->blocks && !may_answer(op, BROKER_QUOTA)))
+    bool stores = ctl_has_values(op) && may_answer(op, BROKER_QUOTA);
+
+    if (!op->changes || (!op->blocks && !stores))
         return false;
     for (size_t i = 0; i < sizeof(misses) / sizeof(misses[0]); i++)
         if (may_answer(op, misses[i]))

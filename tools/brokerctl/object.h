@@ -27,6 +27,9 @@ int ctl_open_object(struct ctl *ctl, const struct ctl_target *target, broker_mod
 int ctl_fail_call(
     const struct ctl_operation *op, struct bri_handle *handle, const char *name, int r);
 
+/* Whether an operation has an argument that is a value. */
+bool ctl_has_values(const struct ctl_operation *op);
+
 /* Whether an operation makes the object that it needs. */
 bool ctl_creates(const struct ctl_operation *op);
 

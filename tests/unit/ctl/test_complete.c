@@ -32,8 +32,8 @@ static void expect(const char *const typed[], const char *wanted)
 Test(ctl_complete, commands_types_and_verbs)
 {
     expect(TYPED("c"), "clients\ncheck\ncondition\n");
-    expect(TYPED("l"), "ls\nlocks\nlock\n");
-    expect(TYPED("help", "l"), "ls\nlocks\nlock\n");
+    expect(TYPED("l"), "ls\nlocks\nlock\nlist\n");
+    expect(TYPED("help", "l"), "ls\nlocks\nlock\nlist\n");
     expect(TYPED("--json", "qu"), "queue\n");
     expect(TYPED("queue", "q"), "qsize\n");
     expect(TYPED("lock", ""), "create\nrun\nacquire\nrelease\nlocked\nowner\n");

@@ -10,7 +10,7 @@
 
 TestSuite(ctl_object, .timeout = 30);
 
-/* The operations of dict, queue and lock for which @is holds: "dict.set dict.update". */
+/* The operations of dict, queue, lock and list for which @is holds: "dict.set dict.update". */
 static void collect(bool (*is)(const struct ctl_operation *op), char *out, size_t size)
 {
     size_t n = 0;
@@ -20,7 +20,7 @@ static void collect(bool (*is)(const struct ctl_operation *op), char *out, size_
         for (unsigned j = 0; j < ctl_types[i].n_operations; j++) {
             const struct ctl_operation *op = &ctl_types[i].operations[j];
 
-            if (ctl_types[i].number <= BRI_TYPE_LOCK && is(op))
+            if (ctl_types[i].number <= BRI_TYPE_LIST && is(op))
                 n += (size_t)snprintf(
                     out + n, size - n, "%s%s.%s", n > 0 ? " " : "", op->type, op->name);
         }
@@ -33,7 +33,7 @@ Test(ctl_object, operations_that_store_or_wait_create_and_those_that_miss_someth
     collect(ctl_creates, found, sizeof(found));
     cr_assert_str_eq(found,
         "dict.set dict.setdefault dict.update dict.add dict.add_many dict.get_and_set "
-        "queue.put queue.put_many lock.acquire");
+        "queue.put queue.put_many lock.acquire list.append list.extend list.insert");
 }
 
 Test(ctl_object, operations_that_take_can_be_counted)

@@ -1,0 +1,64 @@
+/*
+ * list.h - what list.c, list_bulk.c and list_sort.c share
+ */
+#ifndef BRI_LIST_H
+#define BRI_LIST_H
+
+#include "client/handle.h"
+#include "objects/reading.h"
+#include "objects/sequence.h"
+#include "value/value.h"
+
+/* A value about to become an element. */
+struct bri_list_value {
+    broker_value value;
+    size_t size;   /* encoded */
+    uint32_t page; /* reserved run in which it lies already, or 0 */
+};
+
+static inline struct bri_sequence_shm *bri_list_sequence(const struct bri_object *o)
+{
+    return (struct bri_sequence_shm *)o->slot->state;
+}
+
+/* Checks and measures @v: 0, INVALID, TOODEEP, TOOBIG. */
+int bri_list_value_init(struct bri_list_value *value, broker_value v);
+
+/* Makes an element of it, in the section; 0 if that failed. */
+uint64_t bri_list_element(struct bri_txn *t, const struct bri_list_value *value);
+
+/* A slice of a list of a certain length: @n elements, number @first and then every @step-th. */
+struct bri_slice {
+    uint64_t first;
+    int64_t step;
+    uint64_t n;
+};
+
+/* As CPython's PySlice_AdjustIndices(), but for BROKER_OMITTED. @step is not 0. */
+struct bri_slice bri_list_slice(int64_t start, int64_t stop, int64_t step, uint64_t length);
+
+/* Where a search goes on. */
+struct bri_run {
+    const uint64_t *words;
+    uint64_t pos; /* of the first of them */
+    uint32_t n;
+};
+
+/* A copy of element number @pos, by way of the leaf where the last one was, if it is there too. 0
+ * or CORRUPT. */
+static inline int bri_list_element_at(
+    const struct bri_object *o, struct bri_run *run, uint64_t pos, uint64_t *out_element)
+{
+    if (pos - run->pos >= run->n) {
+        run->words = bri_sequence_at(o, bri_list_sequence(o), pos, &run->n);
+        run->pos = pos;
+        if (run->words == NULL) {
+            run->n = 0;
+            return BROKER_CORRUPT;
+        }
+    }
+    *out_element = bri_sequence_load(&run->words[pos - run->pos]);
+    return 0;
+}
+
+#endif
