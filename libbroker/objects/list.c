@@ -83,12 +83,12 @@ static inline int get_try(struct bri_object *o, void *arg)
     const struct bri_sequence_shm *s = bri_list_sequence(o);
     struct get *x = arg;
     const uint64_t *word;
+    struct bri_run leaf;
     uint64_t pos;
-    uint32_t n;
 
     if (!place_of(x->index, bri_sequence_count(s), &pos))
         return BROKER_NOTFOUND;
-    word = bri_sequence_at(o, s, pos, &n);
+    word = bri_sequence_at(o, s, pos, &leaf);
     if (__builtin_expect(word == NULL, 0))
         return BROKER_CORRUPT;
     return copy_element(o, bri_sequence_load(word), &x->out);
@@ -201,11 +201,11 @@ static int find(struct bri_txn *t, const struct change *x, uint64_t *out_pos, ui
 {
     const struct bri_sequence_shm *s = bri_list_sequence(t->o);
     const uint64_t *word;
-    uint32_t n;
+    struct bri_run leaf;
 
     if (!place_of(x->index, s->n_elements, out_pos))
         return BROKER_NOTFOUND;
-    word = bri_sequence_at(t->o, s, *out_pos, &n);
+    word = bri_sequence_at(t->o, s, *out_pos, &leaf);
     if (word == NULL || bri_element_bytes(t->o, word) == NULL)
         return BRI_DAMAGED(t);
     *out_element = *word;
@@ -440,7 +440,7 @@ static void list_stat(const struct bri_object *o, struct bri_stat *stat)
 
     bri_stat_add(stat, "elements", s->n_elements);
     bri_stat_add(stat, "payload_bytes", s->n_bytes);
-    bri_stat_add(stat, "height", s->height);
+    bri_stat_add(stat, "height", bri_sequence_height(s));
     bri_stat_add(stat, "revision", s->n_changes);
 }
 

@@ -1,5 +1,5 @@
 /*
- * list.h - what list.c, list_bulk.c and list_sort.c share
+ * list.h - what the files of the list type share
  */
 #ifndef BRI_LIST_H
 #define BRI_LIST_H
@@ -37,27 +37,14 @@ struct bri_slice {
 /* As CPython's PySlice_AdjustIndices(), but for BROKER_OMITTED. @step is not 0. */
 struct bri_slice bri_list_slice(int64_t start, int64_t stop, int64_t step, uint64_t length);
 
-/* Where a search goes on. */
-struct bri_run {
-    const uint64_t *words;
-    uint64_t pos; /* of the first of them */
-    uint32_t n;
-};
-
 /* A copy of element number @pos, by way of the leaf where the last one was, if it is there too. 0
  * or CORRUPT. */
 static inline int bri_list_element_at(
-    const struct bri_object *o, struct bri_run *run, uint64_t pos, uint64_t *out_element)
+    const struct bri_object *o, struct bri_run *leaf, uint64_t pos, uint64_t *out_element)
 {
-    if (pos - run->pos >= run->n) {
-        run->words = bri_sequence_at(o, bri_list_sequence(o), pos, &run->n);
-        run->pos = pos;
-        if (run->words == NULL) {
-            run->n = 0;
-            return BROKER_CORRUPT;
-        }
-    }
-    *out_element = bri_sequence_load(&run->words[pos - run->pos]);
+    if (pos - leaf->pos >= leaf->n && bri_sequence_at(o, bri_list_sequence(o), pos, leaf) == NULL)
+        return BROKER_CORRUPT;
+    *out_element = bri_sequence_load(&leaf->words[pos - leaf->pos]);
     return 0;
 }
 

@@ -197,17 +197,17 @@ static void repeat_once(struct bri_txn *t, uint64_t n)
 {
     struct bri_sequence_shm *s = bri_list_sequence(t->o);
     uint64_t copies[BRI_NODE_WORDS];
-    uint32_t now = 0;
+    struct bri_run leaf;
+    uint32_t now;
 
     for (uint64_t pos = 0; pos < n && t->failed == 0; pos += now) {
-        const uint64_t *words = bri_sequence_at(t->o, s, pos, &now);
+        const uint64_t *words = bri_sequence_at(t->o, s, pos, &leaf);
 
         if (words == NULL) {
             (void)BRI_DAMAGED(t);
             return;
         }
-        if (now > n - pos)
-            now = (uint32_t)(n - pos);
+        now = (uint32_t)((leaf.pos + leaf.n < n ? leaf.pos + leaf.n : n) - pos);
         for (uint32_t i = 0; i < now && t->failed == 0; i++)
             copies[i] = duplicate(t, words[i]);
         if (t->failed == 0)
@@ -263,12 +263,12 @@ static void append(struct gather *x, const void *bytes, size_t n)
 
 static int append_slice(const struct bri_object *o, struct gather *x, struct bri_slice slice)
 {
-    struct bri_run run = {0};
+    struct bri_run leaf = {0};
     const uint8_t *bytes;
     uint64_t element, pos = slice.first;
 
     for (uint64_t i = 0; i < slice.n; i++, pos += (uint64_t)slice.step) {
-        if (bri_list_element_at(o, &run, pos, &element) < 0)
+        if (bri_list_element_at(o, &leaf, pos, &element) < 0)
             return BROKER_CORRUPT;
         bytes = bri_element_bytes(o, &element);
         if (bytes == NULL)
@@ -291,6 +291,7 @@ static int gather_try(struct bri_object *o, void *arg)
     if (x->length > BRI_SEQUENCE_MAX)
         return BROKER_CORRUPT;
     slice = bri_list_slice(x->start, x->stop, x->step, x->length);
+    slice.n = x->times > 0 ? slice.n : 0;
     times = slice.n > 0 ? x->times : 0;
     if (times > 0 && times > (BRI_SEQUENCE_MAX - x->n_tail) / slice.n)
         return BROKER_TOOBIG;
@@ -309,7 +310,7 @@ static int gather_try(struct bri_object *o, void *arg)
         return BROKER_TOOBIG;
     if (bri_output_lacks(&x->out, start + once * times + x->tail_size))
         return BRI_MORE;
-    x->size = start + (times > 0 ? once : 0);
+    x->size = start + once;
     for (uint64_t i = 1; i < times; i++)
         append(x, (uint8_t *)x->out.buffer->data + start, once);
     append(x, x->tail, x->tail_size);

@@ -37,7 +37,7 @@ static int search_try(struct bri_object *o, void *arg)
     const struct bri_sequence_shm *s = bri_list_sequence(o);
     struct search *x = arg;
     uint64_t length = bri_sequence_count(s), element;
-    struct bri_run run = {0};
+    struct bri_run leaf = {0};
     struct bri_slice slice;
     const uint8_t *bytes;
 
@@ -47,7 +47,7 @@ static int search_try(struct bri_object *o, void *arg)
     x->revision = *(const volatile uint64_t *)&s->n_changes;
     x->n = 0;
     for (uint64_t i = 0; i < slice.n && (x->n == 0 || x->all); i++) {
-        if (bri_list_element_at(o, &run, slice.first + i, &element) < 0)
+        if (bri_list_element_at(o, &leaf, slice.first + i, &element) < 0)
             return BROKER_CORRUPT;
         bytes = bri_element_bytes(o, &element);
         if (bytes == NULL)

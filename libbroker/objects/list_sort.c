@@ -83,7 +83,7 @@ static int load_try(struct bri_object *o, void *arg)
     const struct bri_sequence_shm *s = bri_list_sequence(o);
     struct sort *x = arg;
     uint8_t *to = x->bytes.data, *end = to + x->bytes.capacity;
-    struct bri_run run = {0};
+    struct bri_run leaf = {0};
     const uint8_t *bytes;
     uint64_t element;
     size_t size;
@@ -93,7 +93,7 @@ static int load_try(struct bri_object *o, void *arg)
     if (x->n > x->room || x->want_bytes > x->bytes.capacity)
         return BRI_MORE;
     for (uint64_t i = 0; i < x->n; i++) {
-        if (bri_list_element_at(o, &run, i, &element) < 0)
+        if (bri_list_element_at(o, &leaf, i, &element) < 0)
             return BROKER_CORRUPT;
         size = bri_element_size(element);
         bytes = bri_element_bytes(o, &element);
@@ -244,10 +244,10 @@ static int put_in_order(struct sort *x)
 /* The elements as they are, in order of their places, into the first half of `words`. */
 static int load_words(struct bri_txn *t, struct sort *x)
 {
-    struct bri_run run = {0};
+    struct bri_run leaf = {0};
 
     for (uint64_t i = 0; i < x->n; i++)
-        if (bri_list_element_at(t->o, &run, i, &x->words[i]) < 0)
+        if (bri_list_element_at(t->o, &leaf, i, &x->words[i]) < 0)
             return BRI_DAMAGED(t);
     return 0;
 }

@@ -47,6 +47,29 @@ static inline uint32_t count_of(uint64_t child)
     return (uint32_t)child;
 }
 
+/* ---- the word of the root ---- */
+
+static inline uint64_t root_word(uint32_t height, uint32_t unit)
+{
+    return (uint64_t)height << 32 | unit;
+}
+
+static inline uint32_t height_of(uint64_t root)
+{
+    return (uint32_t)(root >> 32);
+}
+
+static inline uint32_t top_unit(uint64_t root)
+{
+    return (uint32_t)root;
+}
+
+/* The top node as the child of a node above it. */
+static inline uint64_t top_of(const struct bri_sequence_shm *s)
+{
+    return child_word(top_unit(s->root), (uint32_t)s->n_elements);
+}
+
 /* ---- reading ---- */
 
 /* The child that has element number *@pos of its parent, *@pos becoming its number there; 0 if none
@@ -67,13 +90,15 @@ static inline uint64_t child_with(const struct bri_node_shm *node, uint64_t *pos
     return 0;
 }
 
-const uint64_t *bri_sequence_at(
-    const struct bri_object *o, const struct bri_sequence_shm *s, uint64_t pos, uint32_t *out_n)
+const uint64_t *bri_sequence_at(const struct bri_object *o, const struct bri_sequence_shm *s,
+    uint64_t pos, struct bri_run *out_leaf)
 {
-    uint32_t height = load32(&s->height), at;
-    uint64_t child = child_word(load32(&s->top), (uint32_t)bri_sequence_count(s));
+    uint64_t root = bri_sequence_load(&s->root), wanted = pos;
+    uint64_t child = child_word(top_unit(root), (uint32_t)bri_sequence_count(s));
+    uint32_t height = height_of(root), at;
     const struct bri_node_shm *node;
 
+    out_leaf->n = 0;
     if (height == 0 || height > BRI_SEQUENCE_HEIGHT)
         return NULL;
     for (;;) {
@@ -88,7 +113,7 @@ const uint64_t *bri_sequence_at(
     }
     if (count_of(child) > BRI_NODE_WORDS || pos >= count_of(child))
         return NULL;
-    *out_n = count_of(child) - (uint32_t)pos;
+    *out_leaf = (struct bri_run){.words = node->words, .pos = wanted - pos, .n = count_of(child)};
     return &node->words[pos];
 }
 
@@ -123,10 +148,10 @@ static uint64_t child_before(const struct bri_node_shm *node, uint64_t *pos, uin
 static bool find_way(
     struct bri_txn *t, const struct bri_sequence_shm *s, uint64_t pos, bool to_add, struct way *way)
 {
-    uint64_t child = child_word(s->top, (uint32_t)s->n_elements);
+    uint64_t child = top_of(s);
     struct step *step;
 
-    way->height = s->height;
+    way->height = height_of(s->root);
     if (way->height == 0 || way->height > BRI_SEQUENCE_HEIGHT)
         return (void)BRI_DAMAGED(t), false;
     for (uint32_t level = way->height; level-- > 0;) {
@@ -281,21 +306,19 @@ static void patch_node(
 static void set_top(
     struct bri_txn *t, struct bri_sequence_shm *s, uint32_t height, const struct pieces *pieces)
 {
-    uint64_t top = pieces->n > 0 ? pieces->words[0] : 0;
+    uint64_t top = pieces->words[0], root;
 
     if (t->failed != 0)
         return;
-    if (pieces->n == 0) {
-        height = 0;
-    } else if (pieces->n > 1) {
-        if (height == BRI_SEQUENCE_HEIGHT) {
-            t->failed = BROKER_LIMIT;
-            return;
-        }
-        top = new_node(t, height++, pieces->words, pieces->n);
+    if (pieces->n > 1 && height == BRI_SEQUENCE_HEIGHT) {
+        t->failed = BROKER_LIMIT;
+        return;
     }
-    if (unit_of(top) != s->top || height != s->height)
-        bri_set64(t, (uint64_t *)&s->top, (uint64_t)height << 32 | unit_of(top));
+    if (pieces->n > 1)
+        top = new_node(t, height++, pieces->words, pieces->n);
+    root = pieces->n > 0 ? root_word(height, unit_of(top)) : 0;
+    if (root != s->root)
+        bri_set64(t, &s->root, root);
 }
 
 static int64_t bytes_of(const uint64_t *words, uint32_t n)
@@ -335,7 +358,7 @@ static uint32_t edit(struct bri_txn *t, struct bri_sequence_shm *s, uint64_t pos
     uint64_t above[2];
     int64_t bytes;
 
-    if (s->height == 0) {
+    if (s->root == 0) {
         plant(t, s, words, n_new);
         return n_new;
     }
@@ -443,12 +466,12 @@ static uint32_t merge_around(struct bri_txn *t, struct bri_node_shm *parent, uin
  */
 static void tidy(struct bri_txn *t, struct bri_sequence_shm *s, uint64_t pos)
 {
-    uint32_t unit = s->top, at;
+    uint32_t unit = top_unit(s->root), at;
     struct bri_node_shm *node;
 
     if (pos >= s->n_elements)
         pos = s->n_elements - 1;
-    for (uint32_t level = s->height; level-- > 1 && t->failed == 0;) {
+    for (uint32_t level = height_of(s->root); level-- > 1 && t->failed == 0;) {
         node = node_at(t->o, unit);
         if (node == NULL || node->level != level || node->n > BRI_NODE_WORDS) {
             (void)BRI_DAMAGED(t);
@@ -457,8 +480,8 @@ static void tidy(struct bri_txn *t, struct bri_sequence_shm *s, uint64_t pos)
         at = merge_around(t, node, &pos);
         if (t->failed != 0)
             return;
-        if (node->n == 1 && unit == s->top) {
-            bri_set64(t, (uint64_t *)&s->top, (uint64_t)level << 32 | unit_of(node->words[0]));
+        if (node->n == 1 && unit == top_unit(s->root)) {
+            bri_set64(t, &s->root, root_word(level, unit_of(node->words[0])));
             free_node(t, unit);
         }
         unit = unit_of(node->words[at]);
@@ -496,17 +519,18 @@ void bri_sequence_remove(
     struct bri_txn *t, struct bri_sequence_shm *s, uint64_t pos, uint64_t step, uint64_t n)
 {
     uint64_t kept[BRI_NODE_WORDS];
-    uint32_t left = 0, taken, span, in_leaf;
+    uint32_t taken, span, in_leaf;
     bool leaf_gone = false;
+    struct bri_run leaf;
 
     while (n > 0 && t->failed == 0) {
-        const uint64_t *words = bri_sequence_at(t->o, s, pos, &left);
+        const uint64_t *words = bri_sequence_at(t->o, s, pos, &leaf);
 
         if (words == NULL) {
             (void)BRI_DAMAGED(t);
             return;
         }
-        taken = thin_out(t, words, left, step, n, kept);
+        taken = thin_out(t, words, (uint32_t)(leaf.pos + leaf.n - pos), step, n, kept);
         span = (uint32_t)((taken - 1) * step) + 1;
         in_leaf = edit(t, s, pos, span, kept, span - taken);
         n -= taken;
@@ -521,8 +545,8 @@ void bri_sequence_remove(
 
 void bri_sequence_set(struct bri_txn *t, struct bri_sequence_shm *s, uint64_t pos, uint64_t element)
 {
-    uint32_t n;
-    const uint64_t *word = bri_sequence_at(t->o, s, pos, &n);
+    struct bri_run leaf;
+    const uint64_t *word = bri_sequence_at(t->o, s, pos, &leaf);
 
     if (word == NULL) {
         (void)BRI_DAMAGED(t);
@@ -552,22 +576,22 @@ static void free_nodes(struct bri_txn *t, uint32_t unit, uint32_t level, uint64_
 void bri_sequence_rearrange(struct bri_txn *t, struct bri_sequence_shm *s, const uint64_t *words)
 {
     uint64_t n = s->n_elements, left = t->o->arena->size / sizeof(struct bri_node_shm);
-    uint32_t top = s->top, height = s->height;
+    uint64_t root = s->root;
 
-    if (height == 0)
+    if (root == 0)
         return;
-    bri_set64(t, (uint64_t *)&s->top, 0);
+    bri_set64(t, &s->root, 0);
     bri_set64(t, &s->n_elements, 0);
     bri_set64(t, &s->n_bytes, 0);
     bri_sequence_insert(t, s, 0, words, n);
     if (t->failed == 0)
-        free_nodes(t, top, height - 1, &left);
+        free_nodes(t, top_unit(root), height_of(root) - 1, &left);
 }
 
 void bri_sequence_clear(struct bri_txn *t, struct bri_sequence_shm *s)
 {
     bri_heap_clear(t);
-    bri_set64(t, (uint64_t *)&s->top, 0);
+    bri_set64(t, &s->root, 0);
     bri_set64(t, &s->n_elements, 0);
     bri_set64(t, &s->n_bytes, 0);
     bri_set64(t, &s->n_changes, s->n_changes + 1);
@@ -633,13 +657,13 @@ void bri_sequence_audit(
 {
     struct check c = {
         .o = o, .audit = audit, .n_nodes_left = o->arena->size / sizeof(struct bri_node_shm)};
+    uint32_t height = height_of(s->root);
 
-    if (s->height > BRI_SEQUENCE_HEIGHT || (s->height == 0) != (s->top == 0)) {
-        bri_audit_fail(audit, o, "the tree of elements has height %u", s->height);
+    if (height > BRI_SEQUENCE_HEIGHT || (height == 0) != (s->root == 0)) {
+        bri_audit_fail(audit, o, "the tree of elements has height %u", height);
         return;
     }
-    if (s->height > 0 &&
-        !audit_node(&c, child_word(s->top, (uint32_t)s->n_elements), s->height - 1)) {
+    if (height > 0 && !audit_node(&c, top_of(s), height - 1)) {
         bri_audit_fail(audit, o, "the tree of elements is broken at element number %llu",
             (unsigned long long)c.n_elements);
         return;

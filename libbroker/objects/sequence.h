@@ -26,8 +26,7 @@ struct bri_audit;
 
 /* Lies in the slot's state. */
 struct bri_sequence_shm {
-    uint32_t top;        /* [guard] node, in units; 0 while there is none */
-    uint32_t height;     /* [guard] 1: top is a leaf */
+    uint64_t root;       /* [guard] where the tree begins: its height, and the top node; or 0 */
     uint64_t n_elements; /* [guard] */
     uint64_t n_bytes;    /* [guard] of all values */
     uint64_t n_changes;  /* [guard] ever */
@@ -94,12 +93,25 @@ static inline uint64_t bri_sequence_load(const uint64_t *word)
     return *(const volatile uint64_t *)word;
 }
 
+/* Nodes from the top to a leaf. */
+static inline uint32_t bri_sequence_height(const struct bri_sequence_shm *s)
+{
+    return (uint32_t)(s->root >> 32);
+}
+
+/* What one leaf has. */
+struct bri_run {
+    const uint64_t *words;
+    uint64_t pos; /* of the first of them */
+    uint32_t n;
+};
+
 /*
- * The words of the leaf that has element number @pos, from that one on, and how many there are;
- * NULL if the tree does not lead there (which for an optimistic reader only means: look again).
+ * The word of element number @pos, and the leaf that it is in; NULL, and an empty leaf, if the tree
+ * does not lead there (which for an optimistic reader only means: look again).
  */
-const uint64_t *bri_sequence_at(
-    const struct bri_object *o, const struct bri_sequence_shm *s, uint64_t pos, uint32_t *out_n);
+const uint64_t *bri_sequence_at(const struct bri_object *o, const struct bri_sequence_shm *s,
+    uint64_t pos, struct bri_run *out_leaf);
 
 /* ---- changing ---- */
 
