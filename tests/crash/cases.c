@@ -75,6 +75,38 @@ const struct crash_operation crash_operations[] = {
         .result = BROKER_TIMEDOUT),
     ROW("lock.release",              lock_mine,      lock_release),
 
+    ROW("list.append",               list_any,     list_append),
+    ROW("list.append, a block",      list_any,     list_append_block),
+    ROW("list.append, large",        list_any,     list_append_large),
+    ROW("list.append, higher",       list_high,    list_append),
+    ROW("list.append, over quota",   list_tight,   list_append_large, .flags = CRASH_INVISIBLE, .result = BROKER_QUOTA),
+    ROW("list.insert, first",        list_any,     list_insert_first),
+    ROW("list.insert",               list_any,     list_insert),
+    ROW("list.set",                  list_filled,  list_set),
+    ROW("list.set, longer",          list_filled,  list_set_longer),
+    ROW("list.set, large",           list_filled,  list_set_large),
+    ROW("list.set, small over large",list_filled,  list_set_small_over),
+    ROW("list.delete, first",        list_filled,  list_delete_first),
+    ROW("list.delete, last",         list_filled,  list_delete_last),
+    ROW("list.delete, lower",        list_high,    list_delete_last),
+    ROW("list.delete, large",        list_filled,  list_delete_large),
+    ROW("list.pop",                  list_filled,  list_pop),
+    ROW("list.remove",               list_filled,  list_remove),
+    ROW("list.add",                  list_filled,  list_add),
+    ROW("list.compare_and_set",      list_filled,  list_compare_and_set),
+    ROW("list.extend",               list_any,     list_extend),
+    ROW("list.extend, bulk",         list_any,     list_extend_bulk, .flags = CRASH_LONG),
+    ROW("list.extend, over quota",   list_tight,   list_extend, .flags = CRASH_INVISIBLE, .result = BROKER_QUOTA),
+    ROW("list.set_slice",            list_filled,  list_set_slice),
+    ROW("list.set_slice, bulk",      list_filled,  list_set_slice_bulk, .flags = CRASH_LONG),
+    ROW("list.set_slice, step -2",   list_filled,  list_set_slice_step),
+    ROW("list.delete_slice",         list_filled,  list_delete_slice),
+    ROW("list.delete_slice, step 3", list_filled,  list_delete_slice_step),
+    ROW("list.reverse",              list_filled,  list_reverse),
+    ROW("list.sort",                 list_turned,  list_sort),
+    ROW("list.repeat",               list_filled,  list_repeat),
+    ROW("list.clear",                list_filled,  list_clear),
+
     ROW("create a dict",             core_names,     core_create_dict),
     ROW("create a queue",            core_names,     core_create_queue),
     ROW("create a lock",             core_names,     core_create_lock),
@@ -101,12 +133,14 @@ void crash_make_arguments(void)
 {
     dict_make_arguments();
     queue_make_arguments();
+    list_make_arguments();
 }
 
 void crash_free_arguments(void)
 {
     dict_free_arguments();
     queue_free_arguments();
+    list_free_arguments();
 }
 
 /* ---- what comes next ---- */
@@ -142,6 +176,16 @@ static void go_on_queue(struct bri_handle *h, struct text *out)
     text_add(out, "; join %d\n", bri_queue_join(h, 0));
 }
 
+static void go_on_list(struct bri_handle *h, struct text *out)
+{
+    static broker_buffer buffer;
+    broker_value v;
+
+    text_add(out, "list: insert %d,", bri_list_insert(h, 1, broker_str("next")));
+    text_add(out, " append %d,", bri_list_append(h, broker_int(4711)));
+    text_add(out, " pop %d\n", bri_list_pop(h, 1, &buffer, &v));
+}
+
 static void go_on_lock(struct bri_handle *h, struct text *out)
 {
     uint64_t token = 0;
@@ -157,6 +201,8 @@ void crash_go_on(struct actor *who, struct text *out)
         go_on_dict(&who->handles[DICT], out);
     if (who->handles[QUEUE].magic != 0)
         go_on_queue(&who->handles[QUEUE], out);
+    if (who->handles[LIST].magic != 0)
+        go_on_list(&who->handles[LIST], out);
     if (who->handles[LOCK].magic != 0)
         go_on_lock(&who->handles[LOCK], out);
 }

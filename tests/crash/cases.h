@@ -60,6 +60,8 @@ void dict_make_arguments(void);
 void dict_free_arguments(void);
 void queue_make_arguments(void);
 void queue_free_arguments(void);
+void list_make_arguments(void);
+void list_free_arguments(void);
 
 typedef int crash_run(struct actor *who);
 
@@ -82,6 +84,14 @@ crash_run queue_put_timeout, queue_task_done, queue_shutdown;
 
 extern const struct crash_state lock_free[5], lock_mine[5], lock_others[5];
 crash_run lock_acquire, lock_release, lock_acquire_timeout;
+
+extern const struct crash_state list_any[7], list_filled[5], list_high[2], list_tight[2],
+    list_turned[5];
+crash_run list_append, list_append_block, list_append_large, list_insert_first, list_insert,
+    list_set, list_set_longer, list_set_large, list_set_small_over, list_delete_first,
+    list_delete_last, list_delete_large, list_pop, list_remove, list_add, list_compare_and_set;
+crash_run list_extend, list_extend_bulk, list_set_slice, list_set_slice_bulk, list_set_slice_step,
+    list_delete_slice, list_delete_slice_step, list_reverse, list_sort, list_repeat, list_clear;
 
 extern const struct crash_state core_names[5], core_contents[5], core_holdings[5], core_many[1];
 crash_run core_create_dict, core_create_queue, core_create_lock, core_open, core_destroy_dict,

@@ -12,7 +12,6 @@
 #include <broker.h>
 
 #include "cases.h"
-#include "core/pages.h"
 #include "engine_ops.h"
 #include "objects/dict.h"
 #include "value/value.h"
@@ -126,15 +125,8 @@ static void slab_alone(struct world *w)
  * time. */
 static void exhausted(struct world *w)
 {
-    struct bri_handle *filling;
-    uint32_t page;
-
     fill(w, SLAB);
-    MUST(bri_dict_open(w->actors[PEER].broker, "filling", NULL, &filling));
-    MUST(bri_dict_set(filling, broker_str("first"), broker_bin(large, 3000)));
-    for (unsigned i = 0; bri_pages_find(w->arena, 1, &page) == 0; i++)
-        MUST(bri_dict_set(filling, broker_str(filler(i)), broker_bin(large, 3000)));
-    world_forget_handles(w);
+    world_exhaust(w);
 }
 
 static uint64_t n_buckets(const struct world *w)

@@ -9,7 +9,6 @@
 #include <broker.h>
 
 #include "cases.h"
-#include "core/pages.h"
 #include "core/session.h"
 #include "engine_ops.h"
 #include "value/value.h"
@@ -142,22 +141,10 @@ static void spare(struct world *w, bool joinable)
 }
 
 /* No page with memory behind it is free. */
-static void exhaust(struct world *w)
-{
-    struct bri_handle *filling;
-    uint32_t page, i = 0;
-
-    MUST(bri_dict_open(w->actors[PEER].broker, "filling", NULL, &filling));
-    MUST(bri_dict_set(filling, broker_int(i), broker_bin(bytes, 3000)));
-    while (bri_pages_find(w->arena, 1, &page) == 0)
-        MUST(bri_dict_set(filling, broker_int(++i), broker_bin(bytes, 3000)));
-    world_forget_handles(w);
-}
-
 static void exhausted(struct world *w, bool joinable)
 {
     segment_end(w, joinable);
-    exhaust(w);
+    world_exhaust(w);
 }
 
 /* The third has two items, and had two more that came back in front of them: the session that had
@@ -218,7 +205,7 @@ static void large_twice(struct world *w, bool joinable)
 static void large_exhausted(struct world *w, bool joinable)
 {
     large_first(w, joinable);
-    exhaust(w);
+    world_exhaust(w);
 }
 
 static void fresh(struct world *w, bool joinable)

@@ -80,6 +80,28 @@ void world_open_lock(struct world *w, enum who who, const broker_lock_options *o
     keep_handle(&w->actors[who], LOCK, h);
 }
 
+void world_open_list(struct world *w, enum who who, uint64_t quota_bytes)
+{
+    broker_list_options options = {.quota_bytes = quota_bytes};
+    struct bri_handle *h;
+
+    MUST(bri_list_open(w->actors[who].broker, "list", &options, &h));
+    keep_handle(&w->actors[who], LIST, h);
+}
+
+void world_exhaust(struct world *w)
+{
+    static const uint8_t bytes[3000];
+    struct bri_handle *filling;
+    uint32_t page, i = 0;
+
+    MUST(bri_dict_open(w->actors[PEER].broker, "filling", NULL, &filling));
+    do
+        MUST(bri_dict_set(filling, broker_int(i++), broker_bin(bytes, sizeof(bytes))));
+    while (bri_pages_find(w->arena, 1, &page) == 0);
+    world_forget_handles(w);
+}
+
 /* ---- copies ---- */
 
 /* An empty arena in private memory: only its header is there, so that the view knows its bounds. */

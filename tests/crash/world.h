@@ -20,12 +20,12 @@
 #define WORLD_SESSIONS 6u /* as many slots as fit into the page that four would take */
 
 enum who { PEER, VICTIM, OTHER, N_ACTORS };
-enum what { DICT, QUEUE, LOCK, N_HANDLES };
+enum what { DICT, QUEUE, LOCK, LIST, N_HANDLES };
 
 struct actor {
     broker *broker;
     struct bri_handle
-        handles[N_HANDLES];   /* of the objects "dict", "queue" and "lock"; zero if it has none */
+        handles[N_HANDLES];   /* of the objects "dict", "queue", ...; zero if it has none */
     int64_t answer;           /* what its last operation gave besides its result: a number, ... */
     const broker_buffer *out; /* ... or bytes */
 };
@@ -41,6 +41,10 @@ void world_free(struct world *w);
 void world_open_dict(struct world *w, enum who who, uint64_t quota_bytes);
 void world_open_queue(struct world *w, enum who who, const broker_queue_options *options);
 void world_open_lock(struct world *w, enum who who, const broker_lock_options *options);
+void world_open_list(struct world *w, enum who who, uint64_t quota_bytes);
+
+/* Fills a dict until no page that has memory is free. */
+void world_exhaust(struct world *w);
 
 /* A world of private memory, with no contents yet. */
 void world_new_copy(struct world *copy);
