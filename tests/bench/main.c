@@ -43,6 +43,7 @@ const struct bench_probe *const bench_probes[] = {
     &bench_queue_trip,
     &bench_queue_asleep,
     &bench_queue_together,
+    &bench_list_alone,
     &bench_lock_alone,
     &bench_lock_contended,
     &bench_attach,
@@ -60,8 +61,9 @@ struct options {
 
 static const struct argp_option option_list[] = {
     {"only", 'o', "GROUP", 0,
-        "Measure only this group (raw, dict, queue, lock, attach, million), or only the figures "
-        "whose names begin so, such as \"queue/round trip\"; and the raw figures beside them",
+        "Measure only this group (raw, dict, queue, list, lock, attach, million), or only the "
+        "figures whose names begin so, such as \"queue/round trip\"; and the raw figures beside "
+        "them",
         0},
     {"rounds", 'r', "N", 0, "Measure each figure in so many rounds (11)", 0},
     {"seconds", 's', "S", 0, "Measure each figure for so long, all rounds together (0.5)", 0},
