@@ -78,13 +78,14 @@ struct bri_type_ops {
  * schema: objects/ defines bri_<type>_type. */
 const struct bri_type_ops *bri_type_ops(uint32_t number);
 
-/* A statistic under way: named numbers, in the order in which they were added. Defined by the
- * caller's layer. */
+/* A statistic under way: named numbers and texts, in the order in which they were added. Defined by
+ * the caller's layer. */
 #define BRI_STAT_MAX 48
 struct bri_stat {
     uint32_t n;
     struct {
         const char *name; /* static storage */
+        const char *text; /* the same; NULL if it is a number */
         uint64_t value;
     } entries[BRI_STAT_MAX];
 };
@@ -94,8 +95,18 @@ static inline void bri_stat_add(struct bri_stat *s, const char *name, uint64_t v
     if (s->n == BRI_STAT_MAX)
         return;
     s->entries[s->n].name = name;
+    s->entries[s->n].text = NULL;
     s->entries[s->n].value = value;
     s->n++;
+}
+
+static inline void bri_stat_add_text(struct bri_stat *s, const char *name, const char *text)
+{
+    uint32_t n = s->n;
+
+    bri_stat_add(s, name, 0);
+    if (s->n > n)
+        s->entries[n].text = text;
 }
 
 #endif

@@ -199,7 +199,9 @@ int bri_broker_stat(broker *b, const char *name, broker_buffer *buffer, broker_v
     bri_pack_entry(&p, "name", broker_str(name));
     bri_pack_entry(&p, "type", broker_str(ops->name));
     for (uint32_t i = 0; i < stat.n; i++)
-        bri_pack_entry(&p, stat.entries[i].name, broker_uint(stat.entries[i].value));
+        bri_pack_entry(&p, stat.entries[i].name,
+            stat.entries[i].text != NULL ? broker_str(stat.entries[i].text)
+                                         : broker_uint(stat.entries[i].value));
     return bri_pack_end(&p, out_stat);
 }
 

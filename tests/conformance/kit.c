@@ -140,6 +140,14 @@ broker_condition *kit_condition(const char *base, const broker_condition_options
     return c;
 }
 
+broker_number *kit_number(const char *base, const broker_number_options *options)
+{
+    broker_number *n;
+
+    OK(broker_number_open(kit_broker, kit_name(base), options, &n));
+    return n;
+}
+
 /* ---- what came out ---- */
 
 void kit_gives(int r, int code, const char *what, const char *file, int line)

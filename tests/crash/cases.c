@@ -106,6 +106,13 @@ const struct crash_operation crash_operations[] = {
     ROW("list.sort",                 list_turned,  list_sort),
     ROW("list.repeat",               list_filled,  list_repeat),
     ROW("list.clear",                list_filled,  list_clear),
+    ROW("value.set",                 value_any,      value_set),
+    ROW("value.add",                 value_any,      value_add),
+    ROW("value.add, overflow",       value_edge,     value_add_over, .flags = CRASH_INVISIBLE, .result = BROKER_OVERFLOW),
+    ROW("value.exchange",            value_any,      value_exchange),
+    ROW("value.compare_and_set",     value_any,      value_compare_and_set),
+    ROW("value.compare_and_set, other", value_any,   value_compare_other, .flags = CRASH_INVISIBLE,
+        .result = BROKER_MISMATCH),
 
     ROW("create a dict",             core_names,     core_create_dict),
     ROW("create a queue",            core_names,     core_create_queue),
@@ -195,6 +202,16 @@ static void go_on_lock(struct bri_handle *h, struct text *out)
     text_add(out, " release %d\n", bri_lock_release(h));
 }
 
+/* The number one up and down again, and an answer that tells it. */
+static void go_on_value(struct bri_handle *h, struct text *out)
+{
+    broker_value up = broker_nil(), down = broker_nil();
+
+    text_add(out, "value: add %d,", bri_value_add(h, broker_int(1), &up));
+    text_add(out, " %d", bri_value_add(h, broker_int(-1), &down));
+    text_add(out, " = %llx, %llx\n", (unsigned long long)up.u, (unsigned long long)down.u);
+}
+
 void crash_go_on(struct actor *who, struct text *out)
 {
     if (who->handles[DICT].magic != 0)
@@ -205,4 +222,6 @@ void crash_go_on(struct actor *who, struct text *out)
         go_on_list(&who->handles[LIST], out);
     if (who->handles[LOCK].magic != 0)
         go_on_lock(&who->handles[LOCK], out);
+    if (who->handles[VALUE].magic != 0)
+        go_on_value(&who->handles[VALUE], out);
 }

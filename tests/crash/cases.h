@@ -92,6 +92,9 @@ crash_run list_append, list_append_block, list_append_large, list_insert_first, 
     list_delete_last, list_delete_large, list_pop, list_remove, list_add, list_compare_and_set;
 crash_run list_extend, list_extend_bulk, list_set_slice, list_set_slice_bulk, list_set_slice_step,
     list_delete_slice, list_delete_slice_step, list_reverse, list_sort, list_repeat, list_clear;
+extern const struct crash_state value_any[6], value_edge[5];
+crash_run value_set, value_add, value_add_over, value_exchange, value_compare_and_set,
+    value_compare_other;
 
 extern const struct crash_state core_names[5], core_contents[5], core_holdings[5], core_many[1];
 crash_run core_create_dict, core_create_queue, core_create_lock, core_open, core_destroy_dict,

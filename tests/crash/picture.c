@@ -185,7 +185,11 @@ static void show_stat(struct text *x, const struct bri_object *o)
 
     bri_type_ops(o->type)->stat(o, &stat);
     for (uint32_t i = 0; i < stat.n; i++)
-        text_add(x, " %s=%llu", stat.entries[i].name, (unsigned long long)stat.entries[i].value);
+        if (stat.entries[i].text != NULL)
+            text_add(x, " %s=%s", stat.entries[i].name, stat.entries[i].text);
+        else
+            text_add(
+                x, " %s=%llu", stat.entries[i].name, (unsigned long long)stat.entries[i].value);
 }
 
 static void show_object(struct text *x, const struct bri_object *o)
@@ -196,7 +200,7 @@ static void show_object(struct text *x, const struct bri_object *o)
     else if (o->type == BRI_TYPE_QUEUE)
         show_queue(x, o);
     else
-        return; /* a lock is one word that has no sequence */
+        return; /* a lock is one word, and a value a pair, that has no sequence */
     show_stat(x, o);
     text_add(x, "\n");
 }
@@ -233,6 +237,15 @@ static void show_lock(struct text *x, const struct bri_object *o)
         text_add(x, "lock: kept\n");
     else
         text_add(x, "lock: held by session %u\n", look.session);
+}
+
+static void show_value(struct text *x, const struct bri_object *o)
+{
+    struct bri_handle h = {.object = *o};
+    broker_value v = broker_nil();
+    int r = bri_value_get(&h, &v);
+
+    text_add(x, "value: %d, %u: %llx\n", r, v.type, (unsigned long long)v.u);
 }
 
 /* The attachments of session @number, one after another; NULL at the end. */
@@ -287,6 +300,8 @@ void picture_arena(struct text *x, struct bri_arena *a, uint32_t dead)
             continue;
         if (o.type == BRI_TYPE_LOCK)
             show_lock(x, &o);
+        else if (o.type == BRI_TYPE_VALUE)
+            show_value(x, &o);
         show_holdings(x, &o, dead);
     }
 }

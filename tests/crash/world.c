@@ -102,6 +102,14 @@ void world_exhaust(struct world *w)
     world_forget_handles(w);
 }
 
+void world_open_value(struct world *w, enum who who, const broker_number_options *options)
+{
+    struct bri_handle *h;
+
+    MUST(bri_value_open(w->actors[who].broker, "value", options, &h));
+    keep_handle(&w->actors[who], VALUE, h);
+}
+
 /* ---- copies ---- */
 
 /* An empty arena in private memory: only its header is there, so that the view knows its bounds. */

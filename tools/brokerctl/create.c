@@ -16,7 +16,7 @@ struct create {
     const struct ctl_type *type;
     broker_mode mode;
     broker_value values[CTL_MAX_OPTIONS]; /* nil: not given */
-    broker_buffer buffer;                 /* options are scalars or names: it stays empty */
+    broker_buffer buffer;                 /* in which options are read */
 };
 
 static int read_option(struct create *c, int i, const char *arg, struct ctl_remark *why)
@@ -95,6 +95,7 @@ int ctl_create(struct ctl *ctl, const struct ctl_type *type, int argc, char **ar
     make_options(type, options);
     if (!ctl_parse(ctl, &syntax, argc, argv, &words))
         return 0;
+    broker_buffer_free(&c.buffer);
     target.name = words.words[0];
     free(words.words);
     code = ctl_open_object(ctl, &target, c.mode, c.values, &handle);

@@ -63,6 +63,7 @@ static const char *metavar(enum bri_arg kind)
     case BRI_ARG_U64:
     case BRI_ARG_COUNT:
     case BRI_ARG_TOKEN:
+    case BRI_ARG_NUMBER:
         return "N";
     default:
         return "VALUE";

@@ -248,6 +248,18 @@ static int read_value(
     return r;
 }
 
+static int read_number(
+    struct ctl_text text, broker_buffer *buffer, broker_value *out, struct ctl_remark *remark)
+{
+    int r = read_json(text, buffer, out, remark);
+
+    if (r == 0 && (out->type == BROKER_INT || out->type == BROKER_UINT ||
+                      out->type == BROKER_DOUBLE || out->type == BROKER_BOOL))
+        return 0;
+    return refuse(
+        remark, "\"%.*s\" is no number, such as 5, -1 or 2.5e3", (int)text.size, text.bytes);
+}
+
 static int read_container(enum bri_arg kind, struct ctl_text text, broker_buffer *buffer,
     broker_value *out, struct ctl_remark *remark)
 {
@@ -270,6 +282,8 @@ int ctl_read_argument(const struct ctl_parameter *parameter, struct ctl_text tex
     enum bri_arg kind = parameter->kind;
 
     remark->text[0] = '\0';
+    if (kind == BRI_ARG_NUMBER)
+        return read_number(text, buffer, out, remark);
     if (!ctl_is_value(kind)) {
         if (memchr(text.bytes, '\0', text.size) != NULL)
             return refuse(remark, "there is a NUL in it");

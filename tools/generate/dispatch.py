@@ -2,7 +2,7 @@
 
 from kinds import KINDS
 from model import FOREVER, MAX_RESULTS, OMITTED
-from text import COLUMNS, banner, listed
+from text import banner, listed
 
 HEADER = """#ifndef BRI_DISPATCH_H
 #define BRI_DISPATCH_H
@@ -123,6 +123,7 @@ static int convert(enum bri_arg kind, const broker_value *v, struct argument *a)
     switch (kind) {
     case BRI_ARG_KEY:
     case BRI_ARG_VALUE:
+    case BRI_ARG_NUMBER:
         a->value = *v;
         return 0;
     case BRI_ARG_MAP:
@@ -242,7 +243,8 @@ def fallback(arg):
 
 def option_fallback(option):
     """What stands for an option that is not given: all zero in C."""
-    return "{.type = %s}" % {"bool": "BROKER_BOOL", "string": "BROKER_NIL"}.get(option.kind.name, "BROKER_INT")
+    return "{.type = %s}" % {"bool": "BROKER_BOOL", "number": "BROKER_NIL", "string": "BROKER_NIL"}.get(
+        option.kind.name, "BROKER_INT")
 
 
 def parameters(name, rows):
@@ -330,10 +332,10 @@ static const struct operation {
 } operations[BRI_N_OPS] = {
 """
     for operation in schema.operations:
-        entry = "{run_%s, %s, %d}," % (
-            operation.slot, sized("parameters_" + operation.slot, operation.args), len(operation.results))
-        line = "    [%s] = %s" % (operation.constant, entry)
-        out += (line if len(line) <= COLUMNS else "\n        ".join(line.rsplit(" ", 1))) + "\n"
+        before = "[%s] = {" % operation.constant
+        values = ["run_" + operation.slot, sized("parameters_" + operation.slot, operation.args),
+                  str(len(operation.results))]
+        out += listed(before, values, "},", "    ") + "\n"
     return out + "};\n"
 
 

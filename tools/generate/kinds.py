@@ -41,6 +41,8 @@ _KINDS = (
          result=False, option=True),
     Kind("period", "int64_t", "nanoseconds that nobody waits for", field="i", suffix="_ns",
          result=False),
+    Kind("number", "broker_value", "a whole number or a double; true and false count as 1 and 0",
+         field="value", to_value="{}", option=True),
     Kind("string", "const char *", "a name or a part of one: at most 255 bytes of UTF-8", field="text",
          result=False, option=True),
     Kind("token", "uint64_t", "a number that grows with each acquisition", field="u",

@@ -83,7 +83,7 @@ def options_h(schema):
                          for option in schema.options_of(kind)])
         body += "} %s;\n" % kind.options_type
     return header("options", "How objects are opened and created.",
-                  ["stdbool.h", "stdint.h"], body)
+                  ["stdbool.h", "stdint.h", "broker/value.h"], body)
 
 
 def type_h(schema, kind):

@@ -359,7 +359,7 @@ def load_default(row, kind):
         fits = value == "forever" or (type(value) is int and 0 <= value <= FOREVER)
         value = FOREVER if value == "forever" else value
     else:
-        low = -(1 << 63) if kind.name == "i64" else 0
+        low = -(1 << 63) if kind.name in ("i64", "number") else 0
         wanted, fits = "a whole number", type(value) is int and low < value <= FOREVER
         fits = fits or value == 0
     if not fits:

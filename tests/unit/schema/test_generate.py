@@ -241,7 +241,7 @@ MADE_UP = {
     "doc": "Something that nobody needs.",
     "example": ["broker_gauge *gauge;", "r = broker_gauge_open(b, \"gauge\", NULL, &gauge);"],
     "options": [{"name": kind + "_option", "kind": kind, "doc": "an option of kind " + kind}
-                for kind in ("i64", "u64", "count", "bool", "duration")],
+                for kind in ("i64", "u64", "count", "bool", "duration", "number", "string")],
     "operations": [
         {
             "name": "swap", "doc": "Take everything and give as much.",
@@ -261,11 +261,13 @@ MADE_UP = {
         {
             "name": "await", "doc": "Wait for a number.",
             "args": [argument("string"), argument("duration", name="timeout", default=5),
-                     argument("period", name="span", default="forever")],
-            "results": [result("i64", "level"), result("u64", "serial"), result("count", "others")],
+                     argument("period", name="span", default="forever"),
+                     argument("number", default=-3)],
+            "results": [result("i64", "level"), result("u64", "serial"), result("count", "others"),
+                        result("number", "weight", optional=True)],
             "blocks": True, "changes": False, "errors": {}, "crash": "nothing of it.",
             "example": ["int64_t level;", "uint64_t serial, others;",
-                        "r = broker_gauge_await(gauge, \"x\", 1, 2, &level, &serial, &others);"],
+                        "r = broker_gauge_await(", "    gauge, \"x\", 1, 2, broker_int(4), &level, &serial, &others, NULL);"],
         },
         {
             "name": "reset", "doc": "Neither arguments nor results.", "args": [], "results": [],
