@@ -608,26 +608,26 @@ int bri_dict_clear(struct bri_handle *h)
 
 /* ---- the type ---- */
 
-static int dict_create(struct bri_object *o, const void *options)
+int bri_dict_type_create(struct bri_object *o, const void *options)
 {
     (void)o;
     (void)options;
     return 0;
 }
 
-static int dict_match(const struct bri_object *o, const void *options)
+int bri_dict_type_match(const struct bri_object *o, const void *options)
 {
-    const broker_dict_options *wanted = options;
+    const struct bri_common_options *wanted = options;
 
     return bri_match_quota(o, wanted->quota_bytes);
 }
 
-static void dict_audit(const struct bri_object *o, struct bri_audit *audit)
+void bri_dict_type_audit(const struct bri_object *o, struct bri_audit *audit)
 {
     bri_table_audit(o, bri_dict_table(o), audit);
 }
 
-static void dict_stat(const struct bri_object *o, struct bri_stat *stat)
+void bri_dict_type_stat(const struct bri_object *o, struct bri_stat *stat)
 {
     const struct bri_table_shm *table = bri_dict_table(o);
 
@@ -641,8 +641,8 @@ const struct bri_type_ops bri_dict_type = {
     .number = BRI_TYPE_DICT,
     .name = "dict",
     .has_heap = true,
-    .create = dict_create,
-    .match = dict_match,
-    .audit = dict_audit,
-    .stat = dict_stat,
+    .create = bri_dict_type_create,
+    .match = bri_dict_type_match,
+    .audit = bri_dict_type_audit,
+    .stat = bri_dict_type_stat,
 };

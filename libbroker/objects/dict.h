@@ -1,10 +1,11 @@
 /*
- * dict.h - what dict.c and dict_bulk.c share
+ * dict.h - what dict.c, dict_bulk.c and namespace.c share
  */
 #ifndef BRI_DICT_H
 #define BRI_DICT_H
 
 #include "client/handle.h"
+#include "core/type.h"
 #include "objects/table.h"
 #include "value/value.h"
 
@@ -37,5 +38,14 @@ int bri_dict_find(struct bri_txn *t, const struct bri_table_key *key, struct bri
 
 /* *@total += @delta where @e's value is a whole number: 0, WRONGVALUE, OVERFLOW. */
 int bri_dict_sum(const struct bri_entry *e, int64_t delta, int64_t *out_total);
+
+/*
+ * The parts of a type whose objects are a table and nothing else: the dict, and what is a dict
+ * under another name. The operations bri_dict_*() work on all of these.
+ */
+int bri_dict_type_create(struct bri_object *o, const void *options);
+int bri_dict_type_match(const struct bri_object *o, const void *options);
+void bri_dict_type_audit(const struct bri_object *o, struct bri_audit *audit);
+void bri_dict_type_stat(const struct bri_object *o, struct bri_stat *stat);
 
 #endif

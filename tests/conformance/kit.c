@@ -140,6 +140,14 @@ broker_condition *kit_condition(const char *base, const broker_condition_options
     return c;
 }
 
+broker_namespace *kit_namespace(const char *base, const broker_namespace_options *options)
+{
+    broker_namespace *n;
+
+    OK(broker_namespace_open(kit_broker, kit_name(base), options, &n));
+    return n;
+}
+
 broker_number *kit_number(const char *base, const broker_number_options *options)
 {
     broker_number *n;

@@ -114,6 +114,15 @@ const struct crash_operation crash_operations[] = {
     ROW("value.compare_and_set, other", value_any,   value_compare_other, .flags = CRASH_INVISIBLE,
         .result = BROKER_MISMATCH),
 
+    ROW("namespace.set, new",        namespace_any,    namespace_set_new),
+    ROW("namespace.set, old",        namespace_filled, namespace_set_old),
+    ROW("namespace.set, no name",    namespace_filled, namespace_set_bad, .flags = CRASH_INVISIBLE,
+        .result = BROKER_BADNAME),
+    ROW("namespace.delete",          namespace_filled, namespace_delete),
+    ROW("namespace.update",          namespace_any,    namespace_update),
+    ROW("namespace.add",             namespace_any,    namespace_add),
+    ROW("namespace.compare_and_set", namespace_filled, namespace_compare_and_set),
+
     ROW("create a dict",             core_names,     core_create_dict),
     ROW("create a queue",            core_names,     core_create_queue),
     ROW("create a lock",             core_names,     core_create_lock),
@@ -212,6 +221,17 @@ static void go_on_value(struct bri_handle *h, struct text *out)
     text_add(out, " = %llx, %llx\n", (unsigned long long)up.u, (unsigned long long)down.u);
 }
 
+static void go_on_namespace(struct bri_handle *h, struct text *out)
+{
+    static broker_buffer buffer;
+    broker_value v = broker_nil();
+
+    text_add(out, "namespace: set %d,", bri_namespace_set(h, "next", broker_int(4712)));
+    text_add(out, " get %d", bri_namespace_get(h, "next", &buffer, &v));
+    text_add(out, " = %lld,", v.type == BROKER_INT ? (long long)v.i : 0);
+    text_add(out, " delete %d\n", bri_namespace_delete(h, "next"));
+}
+
 void crash_go_on(struct actor *who, struct text *out)
 {
     if (who->handles[DICT].magic != 0)
@@ -224,4 +244,6 @@ void crash_go_on(struct actor *who, struct text *out)
         go_on_lock(&who->handles[LOCK], out);
     if (who->handles[VALUE].magic != 0)
         go_on_value(&who->handles[VALUE], out);
+    if (who->handles[NAMESPACE].magic != 0)
+        go_on_namespace(&who->handles[NAMESPACE], out);
 }

@@ -141,14 +141,14 @@ static void show_session(struct text *x, const struct bri_object *session)
     text_add(x, "\n");
 }
 
-/* All that a dict or a list has. */
+/* All that a dict, a namespace or a list has. */
 static void show_copy(struct text *x, const struct bri_object *o)
 {
     static broker_buffer buffer;
     struct bri_handle h = {.object = *o};
     broker_value all;
-    int r = o->type == BRI_TYPE_DICT ? bri_dict_copy(&h, &buffer, &all)
-                                     : bri_list_copy(&h, &buffer, &all);
+    int r = o->type == BRI_TYPE_LIST ? bri_list_copy(&h, &buffer, &all)
+                                     : bri_dict_copy(&h, &buffer, &all);
 
     if (r < 0) {
         text_add(x, " failed: %s", broker_error_name(r));
@@ -195,7 +195,7 @@ static void show_stat(struct text *x, const struct bri_object *o)
 static void show_object(struct text *x, const struct bri_object *o)
 {
     text_add(x, "object %u:", o->id);
-    if (o->type == BRI_TYPE_DICT || o->type == BRI_TYPE_LIST)
+    if (o->type == BRI_TYPE_DICT || o->type == BRI_TYPE_NAMESPACE || o->type == BRI_TYPE_LIST)
         show_copy(x, o);
     else if (o->type == BRI_TYPE_QUEUE)
         show_queue(x, o);

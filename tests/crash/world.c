@@ -102,6 +102,14 @@ void world_exhaust(struct world *w)
     world_forget_handles(w);
 }
 
+void world_open_namespace(struct world *w, enum who who, const broker_namespace_options *options)
+{
+    struct bri_handle *h;
+
+    MUST(bri_namespace_open(w->actors[who].broker, "namespace", options, &h));
+    keep_handle(&w->actors[who], NAMESPACE, h);
+}
+
 void world_open_value(struct world *w, enum who who, const broker_number_options *options)
 {
     struct bri_handle *h;

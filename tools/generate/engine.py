@@ -96,8 +96,8 @@ def engine_ops_c(schema):
 
 def op_info(constant, kind, name, blocks, changes):
     words = {True: "true", False: "false"}
-    return '    [%s] = {"%s.%s", %s, %s, %s},\n' % (
-        constant, kind.name, name, kind.constant, words[blocks], words[changes])
+    values = ['"%s.%s"' % (kind.name, name), kind.constant, words[blocks], words[changes]]
+    return listed("[%s] = {" % constant, values, "},", "    ") + "\n"
 
 
 def engine_shm_c(schema):

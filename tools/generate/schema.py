@@ -19,7 +19,7 @@ TAKEN_NAMES = {"b", "buffer", "options", "name", "r", "h", "a", "call"}  # varia
 C_KEYWORDS = set(
     "auto break case char const continue default do double else enum extern float for goto if inline int long "
     "register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while "
-    "bool true false class delete new operator private protected public template this throw try".split())
+    "bool true false class delete new operator private protected public template this throw try namespace".split())
 REQUIRED = object()
 
 
