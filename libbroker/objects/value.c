@@ -228,6 +228,7 @@ const struct bri_type_ops bri_value_type = {
     .number = BRI_TYPE_VALUE,
     .name = "value",
     .has_heap = false,
+    .is_word = true,
     .create = value_create,
     .match = value_match,
     .gone = value_gone,
