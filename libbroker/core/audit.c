@@ -163,40 +163,62 @@ static void check_heap(struct bri_audit *audit, const struct bri_object *o, uint
     }
 }
 
-/* What sessions have of @o: sleepers by channel, what its type counts, and pages reserved. Their
- * lists are seen on the way. */
-static uint64_t sum_attachments(
-    struct bri_audit *audit, const struct bri_object *o, uint64_t waiting[BRI_N_CHANNELS])
+/* What sessions have of an object. */
+struct sum {
+    uint64_t waiting[BRI_N_CHANNELS]; /* sleepers */
+    uint64_t held[2];                 /* what its type counts */
+    uint64_t reserved;                /* pages */
+    uint32_t pins;
+};
+
+/* Adds what the sessions have of the object that lives in the slot, and the pins of one that is
+ * dying there. Their lists are seen on the way. */
+static void add_attachment(struct bri_audit *audit, const struct bri_object *o, uint32_t session,
+    const struct bri_attachment_shm *att, struct sum *sum)
+{
+    if (att->object != o->id)
+        return;
+    sum->pins += att->pinned;
+    if (att->generation != o->generation)
+        return;
+    for (unsigned c = 0; c < BRI_N_CHANNELS; c++)
+        sum->waiting[c] += att->n_waiting[c];
+    sum->held[0] += att->held[0];
+    sum->held[1] += att->held[1];
+    if (see_list(audit, o, att->reserved) != att->n_reserved)
+        bri_audit_fail(audit, o, "session %u has not as many pages reserved as it says", session);
+    sum->reserved += att->n_reserved;
+}
+
+static struct sum sum_attachments(struct bri_audit *audit, const struct bri_object *o)
 {
     struct bri_arena *a = o->arena;
-    uint64_t reserved = 0;
+    struct sum sum = {0};
 
-    audit->held[0] = audit->held[1] = 0;
     for (uint32_t i = 0; i < a->n_sessions; i++) {
-        struct bri_attachment_shm *att;
+        const struct bri_attachment_shm *att;
         struct bri_object session;
-        uint64_t off;
         uint32_t left = 1000000;
 
         if (bri_session_object(a, i, &session) < 0 || session.root == NULL)
             continue;
-        for (off = bri_session_state(&session)->first_attachment; off != 0 && left-- > 0;
+        for (uint64_t off = bri_session_state(&session)->first_attachment; off != 0 && left-- > 0;
              off = att->next_off) {
             att = bri_attachment_at(&session, off);
             if (att == NULL)
                 break;
-            if (att->object != o->id || att->generation != o->generation)
-                continue;
-            for (unsigned c = 0; c < BRI_N_CHANNELS; c++)
-                waiting[c] += att->n_waiting[c];
-            audit->held[0] += att->held[0];
-            audit->held[1] += att->held[1];
-            if (see_list(audit, o, att->reserved) != att->n_reserved)
-                bri_audit_fail(audit, o, "session %u has not as many pages reserved as it says", i);
-            reserved += att->n_reserved;
+            add_attachment(audit, o, i, att, &sum);
         }
     }
-    return reserved;
+    return sum;
+}
+
+static void check_pins(struct bri_audit *audit, const struct bri_object *o, uint32_t pins)
+{
+    uint32_t says = atomic_load(&o->slot->n_pins);
+
+    if (pins != says)
+        bri_audit_fail(audit, o, "%u pins, but sessions have %u", says, pins);
 }
 
 static void check_waiters(
@@ -212,10 +234,11 @@ static void check_waiters(
 static void check_object(struct bri_audit *audit, const struct bri_object *o)
 {
     const struct bri_type_ops *ops = bri_type_ops(o->type);
-    uint64_t waiting[BRI_N_CHANNELS] = {0};
-    uint64_t reserved = sum_attachments(audit, o, waiting);
+    struct sum sum = sum_attachments(audit, o);
 
-    check_waiters(audit, o, waiting);
+    memcpy(audit->held, sum.held, sizeof(audit->held));
+    check_waiters(audit, o, sum.waiting);
+    check_pins(audit, o, sum.pins);
     if (ops == NULL) {
         bri_audit_fail(audit, o, "there is no type %u", o->type);
         return;
@@ -228,7 +251,7 @@ static void check_object(struct bri_audit *audit, const struct bri_object *o)
         ops->audit(o, audit);
     if (o->root != NULL) {
         (void)test_and_set(audit->seen_pages, o->slot->root_page);
-        check_heap(audit, o, reserved);
+        check_heap(audit, o, sum.reserved);
     }
 }
 
@@ -346,6 +369,26 @@ static bool has_status(const struct bri_slot_shm *s, uint32_t status)
     return is == status || (status == BRI_SLOT_DYING && is == BRI_SLOT_BURIED);
 }
 
+/* A destroyed object whose memory is kept for its pins: its pages are where they were. */
+static void check_dying(struct bri_audit *audit, struct bri_arena *a, uint32_t slot)
+{
+    struct bri_object o = {.arena = a, .slot = bri_slot_at(a, slot), .id = slot};
+    uint32_t root = atomic_load(&o.slot->root_page);
+
+    if (atomic_load(&o.slot->n_pins) == 0)
+        return;
+    check_pins(audit, &o, sum_attachments(audit, &o).pins);
+    if (bri_page_tag(a, root) != bri_tag(slot, BRI_PAGE_ROOT, 1)) {
+        bri_audit_fail(audit, &o, "the root page of slot %u is missing", slot);
+        return;
+    }
+    o.root = bri_page_at(a, root);
+    (void)test_and_set(audit->seen_pages, root);
+    (void)see_list(audit, &o, o.root->heap.runs);
+    (void)see_list(audit, &o, o.root->heap.zombies);
+    (void)see_list(audit, &o, o.root->heap.released);
+}
+
 /* Counts a list of slots; all must have @status and lie in slot pages. */
 static uint64_t check_slot_list(
     struct bri_audit *audit, const struct bri_object *reg, uint32_t first, uint32_t status)
@@ -360,6 +403,8 @@ static uint64_t check_slot_list(
                 audit, reg, "a list of slots is broken at number %llu", (unsigned long long)n);
             break;
         }
+        if (status == BRI_SLOT_DYING)
+            check_dying(audit, reg->arena, slot);
         slot = s->next_free;
     }
     return n;

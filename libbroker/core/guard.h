@@ -141,17 +141,28 @@ static inline void bri_order(void)
     atomic_signal_fence(memory_order_seq_cst);
 }
 
-/* Writes the 64-bit word at @p through the journal. */
-static inline void bri_set64(struct bri_txn *t, uint64_t *p, uint64_t value)
+/*
+ * Notes the 64-bit word at @p in the journal, for a store of the caller's own that follows. False:
+ * the section has failed.
+ */
+static inline bool bri_note64(struct bri_txn *t, uint64_t *p)
 {
     if (__builtin_expect(t->next == t->end, 0) && !bri_journal_more(t))
-        return;
+        return false;
     t->next->where = bri_off(t->o->arena, p);
     t->next->old = *(volatile uint64_t *)p;
     bri_order();
     t->next++;
     atomic_store_explicit(&t->o->slot->n_journal, ++t->n, memory_order_relaxed);
     bri_order();
+    return true;
+}
+
+/* Writes the 64-bit word at @p through the journal. */
+static inline void bri_set64(struct bri_txn *t, uint64_t *p, uint64_t value)
+{
+    if (!bri_note64(t, p))
+        return;
     *(volatile uint64_t *)p = value;
     bri_order();
 }

@@ -98,7 +98,10 @@ struct bri_slot_shm {
     _Atomic uint32_t status; /* enum bri_slot_status */
     uint32_t spare;
     uint64_t n_silent; /* [guard] sections that changed nothing but who sleeps */
-    uint64_t spare2[3];
+    _Atomic uint32_t
+        n_pins; /* [guard] attachments that keep the object's memory from being given back */
+    uint32_t spare2;
+    uint64_t spare3[2];
 };
 
 enum bri_slot_status {
@@ -161,7 +164,7 @@ struct bri_attachment_shm {
     uint64_t prev_off;   /* [guard of the session] */
     uint32_t
         n_waiting[BRI_N_CHANNELS]; /* [guard of the object] registered sleepers of this session */
-    uint32_t spare;
+    uint32_t pinned;      /* [guard of the object] 1: it is one of the object's n_pins */
     uint64_t first_lease; /* [guard of the object] the type's list of what this session took and has
                              not finished */
     uint64_t last_lease;  /* [guard of the object] */

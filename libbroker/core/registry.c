@@ -192,6 +192,7 @@ static int init_slot(struct bri_txn *t, const struct bri_open *open, struct bri_
     atomic_store_explicit(&s->root_page, 0, memory_order_relaxed);
     atomic_store_explicit(&s->chores, 0, memory_order_relaxed);
     atomic_store_explicit(&s->damaged, 0, memory_order_relaxed);
+    atomic_store_explicit(&s->n_pins, 0, memory_order_relaxed);
     atomic_store_explicit(&s->type, open->type->number, memory_order_relaxed);
     memset(s->n_waiters, 0, sizeof(s->n_waiters));
     memset(s->state, 0, sizeof(s->state));
@@ -410,6 +411,10 @@ static int clear_heap(struct bri_object *o)
 
     if (r < 0)
         return r;
+    if (atomic_load(&o->slot->n_pins) != 0) {
+        bri_abort(&t);
+        return BROKER_BUSY; /* whoever takes the last pin away comes back */
+    }
     root = atomic_load(&o->slot->root_page);
     if (root != 0 && bri_page_tag(o->arena, root) == bri_tag(o->id, BRI_PAGE_ROOT, 1)) {
         o->root = bri_page_at(o->arena, root);
@@ -490,6 +495,12 @@ static int bury_one(struct bri_object *registry, uint32_t slot)
     return r < 0 && r != BROKER_NOTFOUND ? r : free_slot(registry, slot);
 }
 
+/* All is done that can be until its last pin is gone. */
+static bool is_pinned(const struct bri_slot_shm *s)
+{
+    return atomic_load(&s->generation) == 0 && atomic_load(&s->n_pins) != 0;
+}
+
 int bri_registry_bury(struct bri_arena *a)
 {
     uint32_t slots[BURY_AT_ONCE], n = 0;
@@ -502,10 +513,12 @@ int bri_registry_bury(struct bri_arena *a)
     r = bri_begin(&t, &registry, BRI_PATIENCE);
     if (r < 0)
         return r;
-    for (uint32_t slot = state_of(&registry)->dying_slots; slot != 0 && n < BURY_AT_ONCE;) {
+    for (uint32_t slot = state_of(&registry)->dying_slots, left = MAX_CHAIN;
+         slot != 0 && n < BURY_AT_ONCE && left > 0; left--) {
         const struct bri_slot_shm *s = bri_slot_at(a, slot);
 
-        slots[n++] = slot;
+        if (s == NULL || !is_pinned(s))
+            slots[n++] = slot;
         slot = s != NULL ? s->next_free : 0;
     }
     bri_abort(&t);

@@ -16,6 +16,7 @@
 #include "core/heap.h"
 #include "core/lock.h"
 #include "core/pages.h"
+#include "core/registry.h"
 #include "core/type.h"
 #include "core/wait.h"
 
@@ -328,6 +329,60 @@ static int give_orphans(const struct bri_object *session, struct bri_attachment_
     return r == BROKER_CORRUPT || r == BROKER_NOTFOUND ? 0 : r;
 }
 
+/* ---- pins ---- */
+
+static void set_pinned(struct bri_txn *t, struct bri_attachment_shm *att, uint32_t pinned)
+{
+    struct bri_slot_shm *slot = t->o->slot;
+
+    if (att->pinned == pinned)
+        return;
+    bri_set_atomic32(t, &slot->n_pins, atomic_load(&slot->n_pins) + pinned - att->pinned);
+    bri_set32(t, &att->pinned, pinned);
+}
+
+void bri_pin(struct bri_txn *t)
+{
+    set_pinned(t, t->o->att, 1);
+}
+
+/*
+ * The object is destroyed, or quarantined and waits for that: its slot is nobody else's while this
+ * pin, among others, is there.
+ */
+static int unpin_gone(const struct bri_object *session, struct bri_attachment_shm *att)
+{
+    struct bri_arena *a = session->arena;
+    struct bri_object bare = {
+        .arena = a, .slot = bri_slot_at(a, att->object), .id = att->object, .burying = true};
+    struct bri_txn t;
+    int r;
+
+    if (*(volatile uint32_t *)&att->pinned == 0 || bare.slot == NULL)
+        return 0;
+    bare.generation = atomic_load(&bare.slot->generation); /* 0, or that of one quarantined */
+    r = bri_begin(&t, &bare, -2 * BRI_MILLISECOND);
+    if (r < 0)
+        return r == BROKER_GONE ? 0 : r;
+    if (atomic_load(&session->slot->generation) != session->generation) {
+        bri_abort(&t);
+        return 0; /* another did it */
+    }
+    set_pinned(&t, att, 0);
+    r = bri_end(&t, 0);
+    if (r == 0)
+        (void)bri_registry_bury(a); /* if it is stuck, the daemon goes on with it */
+    return r;
+}
+
+/* What an attachment has of an object that is gone. */
+static int reap_gone(const struct bri_object *session, struct bri_attachment_shm *att)
+{
+    int r = give_orphans(session, att);
+
+    return r < 0 ? r : unpin_gone(session, att);
+}
+
 int bri_reap_begin(struct bri_txn *t, struct bri_object *o)
 {
     int r = bri_begin(t, o, -2 * BRI_MILLISECOND);
@@ -340,7 +395,7 @@ int bri_reap_begin(struct bri_txn *t, struct bri_object *o)
     return r;
 }
 
-/* Sleepers and reservations: what every type has. */
+/* Sleepers, pins and reservations: what every type has. */
 static int reap_common(struct bri_object *o)
 {
     struct bri_txn t;
@@ -351,6 +406,7 @@ static int reap_common(struct bri_object *o)
         if (r < 0)
             return r;
         bri_forget_waiters(&t, o->att);
+        set_pinned(&t, o->att, 0);
         if (o->root != NULL)
             bri_release_all_reserved(&t, o->att);
         /* It may have died between a change and its wake-up, or after eating one. */
@@ -371,7 +427,7 @@ static int reap_attachment(
     int r = bri_object_bind(a, att->object, &o);
 
     if (r < 0 || o.generation != att->generation)
-        return give_orphans(session, att);
+        return reap_gone(session, att);
     o.att = att;
     o.reaped = session->slot;
     o.reaped_generation = session->generation;
@@ -383,7 +439,9 @@ static int reap_attachment(
     if (r == 0)
         r = reap_common(&o);
     if (r == BROKER_GONE)
-        return give_orphans(session, att);
+        return reap_gone(session, att);
+    if (r == BROKER_CORRUPT)
+        r = unpin_gone(session, att);
     /* Done by another; or quarantined, and then nothing comes back but by destroying it. */
     return r == BROKER_NOTFOUND || r == BROKER_CORRUPT ? 0 : r;
 }

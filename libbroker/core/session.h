@@ -93,6 +93,12 @@ int bri_attach(
 /* Gives back what @o->att holds and unties it. TIMEDOUT as in bri_session_reap(). */
 int bri_detach(struct bri_object *session, struct bri_object *o);
 
+/*
+ * From the section's commit on the object's memory stays the object's, even when it is destroyed,
+ * until this attachment ends: for pointers that are used without the guard.
+ */
+void bri_pin(struct bri_txn *t);
+
 /* The attachment at @off if it is one of @session's; else NULL. */
 struct bri_attachment_shm *bri_attachment_at(const struct bri_object *session, uint64_t off);
 

@@ -211,6 +211,37 @@ BROKER_API int broker_condition_wait_for(
  */
 BROKER_API void broker_buffer_free(broker_buffer *buffer);
 
+/**
+ * The elements of an array themselves, for numeric work.
+ *
+ * The memory holds the elements as C does (`double[]` for typecode "d", and so on) and is aligned
+ * to a page. It stays at this place until the last handle of the array in this process is closed,
+ * or the process ends, even if somebody destroys the array. A forked child asks anew.
+ *
+ * What is stored through the pointer is there at once, for everybody, and knows nothing of
+ * operations: threads and processes that work on the same elements must agree among themselves, for
+ * instance by a lock. A process that is killed in the middle of set_slice or write takes back what
+ * was stored meanwhile in the same aligned eight bytes as an element of its own.
+ *
+ * @param[in]  array       an open handle, not NULL
+ * @param[out] out_data    the first element
+ * @param[out] out_length  how many there are
+ * @retval 0                  the outputs are set
+ * @retval BROKER_INVALID     the handle is not open, or an output is NULL
+ * @retval BROKER_GONE        the array was destroyed
+ * @retval BROKER_ACCESS      this client may only read: nothing would keep the memory in its place
+ * @retval BROKER_NOMEM       no memory left in the arena for the elements
+ * @retval BROKER_QUOTA       the array's quota is too small for the elements
+ * @retval BROKER_UNSUPPORTED the way this client is connected does not offer it
+ * @retval BROKER_TIMEDOUT    a process that is stopped in the middle of a change is in the way
+ * @retval BROKER_CORRUPT     the array's memory is damaged; it is quarantined
+ * @retval BROKER_BUSY        called from inside another operation
+ *
+ * Blocks: only while another client is in the middle of a change of the array.  Threads: any.
+ * Crash: nothing was changed.  Owns: the memory is the array's.
+ */
+BROKER_API int broker_array_data(broker_array *array, void **out_data, uint64_t *out_length);
+
 #ifdef __cplusplus
 }
 #endif

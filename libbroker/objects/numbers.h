@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <broker/errors.h>
 #include <broker/value.h>
@@ -32,6 +33,74 @@ static inline const struct bri_number_type *bri_number_type(uint32_t code)
     const struct bri_number_type *type = &bri_number_types[code % BRI_N_NUMBER_CODES];
 
     return code < BRI_N_NUMBER_CODES && type->class_no != BRI_NOT_A_TYPE ? type : NULL;
+}
+
+/* The bits of a double from those of a float, and back. */
+static inline uint64_t bri_number_widen(uint32_t narrow)
+{
+    uint64_t bits;
+    double d;
+    float f;
+
+    memcpy(&f, &narrow, sizeof(f));
+    d = (double)f;
+    memcpy(&bits, &d, sizeof(bits));
+    return bits;
+}
+
+static inline uint32_t bri_number_narrow(uint64_t bits)
+{
+    uint32_t narrow;
+    double d;
+    float f;
+
+    memcpy(&d, &bits, sizeof(d));
+    f = (float)d;
+    memcpy(&narrow, &f, sizeof(narrow));
+    return narrow;
+}
+
+/* The 64-bit form of the element at @p, which is aligned as its type is in C; one load. */
+static inline uint64_t bri_number_load(const struct bri_number_type *type, const void *p)
+{
+    uint64_t bits = 0;
+
+    switch (type->size) {
+    case 1:
+        bits = __atomic_load_n((const uint8_t *)p, __ATOMIC_RELAXED);
+        return type->class_no == BRI_SIGNED ? (uint64_t)(int64_t)(int8_t)bits : bits;
+    case 2:
+        bits = __atomic_load_n((const uint16_t *)p, __ATOMIC_RELAXED);
+        return type->class_no == BRI_SIGNED ? (uint64_t)(int64_t)(int16_t)bits : bits;
+    case 4:
+        bits = __atomic_load_n((const uint32_t *)p, __ATOMIC_RELAXED);
+        if (type->class_no == BRI_FLOATING)
+            return bri_number_widen((uint32_t)bits);
+        return type->class_no == BRI_SIGNED ? (uint64_t)(int64_t)(int32_t)bits : bits;
+    default:
+        return __atomic_load_n((const uint64_t *)p, __ATOMIC_RELAXED);
+    }
+}
+
+/* Makes the element at @p the number with these bits; one store. */
+static inline void bri_number_store(const struct bri_number_type *type, void *p, uint64_t bits)
+{
+    switch (type->size) {
+    case 1:
+        __atomic_store_n((uint8_t *)p, (uint8_t)bits, __ATOMIC_RELAXED);
+        break;
+    case 2:
+        __atomic_store_n((uint16_t *)p, (uint16_t)bits, __ATOMIC_RELAXED);
+        break;
+    case 4:
+        if (type->class_no == BRI_FLOATING)
+            bits = bri_number_narrow(bits);
+        __atomic_store_n((uint32_t *)p, (uint32_t)bits, __ATOMIC_RELAXED);
+        break;
+    default:
+        __atomic_store_n((uint64_t *)p, bits, __ATOMIC_RELAXED);
+        break;
+    }
 }
 
 /* The letter that an option asks for; NULL asks for none and gets 'q'. INVALID if it is no type. */

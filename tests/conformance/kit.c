@@ -140,6 +140,14 @@ broker_condition *kit_condition(const char *base, const broker_condition_options
     return c;
 }
 
+broker_array *kit_array(const char *base, const broker_array_options *options)
+{
+    broker_array *a;
+
+    OK(broker_array_open(kit_broker, kit_name(base), options, &a));
+    return a;
+}
+
 broker_namespace *kit_namespace(const char *base, const broker_namespace_options *options)
 {
     broker_namespace *n;

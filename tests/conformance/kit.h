@@ -52,6 +52,7 @@ broker_event *kit_event(const char *base);
 broker_barrier *kit_barrier(const char *base, const broker_barrier_options *options);
 broker_rlock *kit_rlock(const char *base);
 broker_condition *kit_condition(const char *base, const broker_condition_options *options);
+broker_array *kit_array(const char *base, const broker_array_options *options);
 broker_namespace *kit_namespace(const char *base, const broker_namespace_options *options);
 broker_number *kit_number(const char *base, const broker_number_options *options);
 

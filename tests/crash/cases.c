@@ -114,6 +114,17 @@ const struct crash_operation crash_operations[] = {
     ROW("value.compare_and_set, other", value_any,   value_compare_other, .flags = CRASH_INVISIBLE,
         .result = BROKER_MISMATCH),
 
+    ROW("array.set",                 array_any,      array_set),
+    ROW("array.set, no number",      array_any,      array_set_bad, .flags = CRASH_INVISIBLE, .result = BROKER_WRONGVALUE),
+    ROW("array.add",                 array_any,      array_add),
+    ROW("array.exchange",            array_any,      array_exchange),
+    ROW("array.compare_and_set",     array_any,      array_compare_and_set),
+    ROW("array.set_slice",           array_any,      array_set_slice),
+    ROW("array.set_slice, all",      array_any,      array_write),
+    ROW("array.data",                array_any,      array_data, .flags = CRASH_INVISIBLE),
+    ROW("close an array",            array_pinned,   array_close, .flags = CRASH_STEPS | CRASH_INVISIBLE),
+    ROW("destroy an array",          array_living,   array_destroy, .flags = CRASH_STEPS),
+
     ROW("namespace.set, new",        namespace_any,    namespace_set_new),
     ROW("namespace.set, old",        namespace_filled, namespace_set_old),
     ROW("namespace.set, no name",    namespace_filled, namespace_set_bad, .flags = CRASH_INVISIBLE,
@@ -221,6 +232,16 @@ static void go_on_value(struct bri_handle *h, struct text *out)
     text_add(out, " = %llx, %llx\n", (unsigned long long)up.u, (unsigned long long)down.u);
 }
 
+/* An element one up and down again, and an answer that tells it. */
+static void go_on_array(struct bri_handle *h, struct text *out)
+{
+    broker_value up = broker_nil(), down = broker_nil();
+
+    text_add(out, "array: add %d,", bri_array_add(h, 2, broker_int(1), &up));
+    text_add(out, " %d", bri_array_add(h, 2, broker_int(-1), &down));
+    text_add(out, " = %llx, %llx\n", (unsigned long long)up.u, (unsigned long long)down.u);
+}
+
 static void go_on_namespace(struct bri_handle *h, struct text *out)
 {
     static broker_buffer buffer;
@@ -244,6 +265,8 @@ void crash_go_on(struct actor *who, struct text *out)
         go_on_lock(&who->handles[LOCK], out);
     if (who->handles[VALUE].magic != 0)
         go_on_value(&who->handles[VALUE], out);
+    if (who->handles[ARRAY].magic != 0)
+        go_on_array(&who->handles[ARRAY], out);
     if (who->handles[NAMESPACE].magic != 0)
         go_on_namespace(&who->handles[NAMESPACE], out);
 }

@@ -92,6 +92,10 @@ crash_run list_append, list_append_block, list_append_large, list_insert_first, 
     list_delete_last, list_delete_large, list_pop, list_remove, list_add, list_compare_and_set;
 crash_run list_extend, list_extend_bulk, list_set_slice, list_set_slice_bulk, list_set_slice_step,
     list_delete_slice, list_delete_slice_step, list_reverse, list_sort, list_repeat, list_clear;
+extern const struct crash_state array_any[7], array_pinned[6], array_living[5];
+crash_run array_set, array_set_bad, array_add, array_exchange, array_compare_and_set,
+    array_set_slice, array_write, array_data, array_close, array_destroy;
+
 extern const struct crash_state namespace_any[5], namespace_filled[5];
 crash_run namespace_set_new, namespace_set_old, namespace_delete, namespace_update, namespace_add,
     namespace_compare_and_set, namespace_set_bad;

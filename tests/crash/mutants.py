@@ -31,8 +31,9 @@ MUTANTS = {
     # What a compiler may make of it without the barriers; gcc 12 happens not to, so it is done by hand.
     "word_before_count": (
         "core/guard.h",
-        "    t->next->old = *(volatile uint64_t *)p;\n    bri_order();\n",
-        "    t->next->old = *(volatile uint64_t *)p;\n    bri_order();\n    *(volatile uint64_t *)p = value;\n    bri_order();\n",
+        "    if (!bri_note64(t, p))\n        return;\n    *(volatile uint64_t *)p = value;\n",
+        "    uint64_t old = *(volatile uint64_t *)p;\n    *(volatile uint64_t *)p = value;\n    bri_order();\n"
+        "    if (bri_note64(t, p))\n        t->next[-1].old = old;\n",
         ["dict.delete, middle", "queue.put"]),
     "sequence_before_reset": (
         "core/guard.c",

@@ -163,6 +163,20 @@ static void show_copy(struct text *x, const struct bri_object *o)
             buffer.size - at < MAX_SHOWN ? buffer.size - at : MAX_SHOWN);
 }
 
+static void show_array(struct text *x, const struct bri_object *o)
+{
+    static broker_buffer buffer;
+    struct bri_handle h = {.object = *o};
+    broker_value values;
+    int r = bri_array_read(&h, &buffer, &values);
+
+    if (r < 0)
+        text_add(x, " failed: %s", broker_error_name(r));
+    else
+        text_value(x, buffer.data, buffer.size);
+    text_add(x, "\n"); /* its pins are holdings, which come and go */
+}
+
 static void show_queue(struct text *x, const struct bri_object *o)
 {
     const struct bri_items_shm *q = (const struct bri_items_shm *)o->slot->state;
@@ -195,6 +209,10 @@ static void show_stat(struct text *x, const struct bri_object *o)
 static void show_object(struct text *x, const struct bri_object *o)
 {
     text_add(x, "object %u:", o->id);
+    if (o->type == BRI_TYPE_ARRAY) {
+        show_array(x, o);
+        return;
+    }
     if (o->type == BRI_TYPE_DICT || o->type == BRI_TYPE_NAMESPACE || o->type == BRI_TYPE_LIST)
         show_copy(x, o);
     else if (o->type == BRI_TYPE_QUEUE)
@@ -271,7 +289,7 @@ static void show_holdings(struct text *x, const struct bri_object *o, uint32_t d
         for (uint32_t left = MAX_SUBJECTS;
              left > 0 && (att = next_attachment(o->arena, i, att)) != NULL; left--)
             if (i != dead && att->object == o->id && att->generation == o->generation)
-                text_add(x, "  session %u: %u leases\n", i, att->n_leases);
+                text_add(x, "  session %u: %u leases, pinned %u\n", i, att->n_leases, att->pinned);
 }
 
 void picture_reserved(struct text *x, struct bri_arena *a)

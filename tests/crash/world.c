@@ -102,6 +102,14 @@ void world_exhaust(struct world *w)
     world_forget_handles(w);
 }
 
+void world_open_array(struct world *w, enum who who, const broker_array_options *options)
+{
+    struct bri_handle *h;
+
+    MUST(bri_array_open(w->actors[who].broker, "array", options, &h));
+    keep_handle(&w->actors[who], ARRAY, h);
+}
+
 void world_open_namespace(struct world *w, enum who who, const broker_namespace_options *options)
 {
     struct bri_handle *h;

@@ -20,7 +20,7 @@
 #define WORLD_SESSIONS 6u /* as many slots as fit into the page that four would take */
 
 enum who { PEER, VICTIM, OTHER, N_ACTORS };
-enum what { DICT, QUEUE, LOCK, LIST, VALUE, NAMESPACE, N_HANDLES };
+enum what { DICT, QUEUE, LOCK, LIST, VALUE, NAMESPACE, ARRAY, N_HANDLES };
 
 struct actor {
     broker *broker;
@@ -45,6 +45,7 @@ void world_open_list(struct world *w, enum who who, uint64_t quota_bytes);
 
 /* Fills a dict until no page that has memory is free. */
 void world_exhaust(struct world *w);
+void world_open_array(struct world *w, enum who who, const broker_array_options *options);
 void world_open_namespace(struct world *w, enum who who, const broker_namespace_options *options);
 void world_open_value(struct world *w, enum who who, const broker_number_options *options);
 
