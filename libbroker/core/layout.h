@@ -164,7 +164,7 @@ struct bri_attachment_shm {
     uint64_t prev_off;   /* [guard of the session] */
     uint32_t
         n_waiting[BRI_N_CHANNELS]; /* [guard of the object] registered sleepers of this session */
-    uint32_t pinned;      /* [guard of the object] 1: it is one of the object's n_pins */
+    uint32_t pinned;               /* [guard of the object] 1: it is one of the object's n_pins */
     uint64_t first_lease; /* [guard of the object] the type's list of what this session took and has
                              not finished */
     uint64_t last_lease;  /* [guard of the object] */
