@@ -1,8 +1,8 @@
 /*
  * crash_sweep - kills every changing operation at every machine instruction; see sweep.h
  *
- *     crash_sweep [--list] [--case OPERATION[/STATE]] [--step N] [--seed N] [--real N] [--double N]
- * [--all]
+ *     crash_sweep [--list] [--case OPERATION[/STATE]] [--step N] [--seed N]
+ *                 [--real N] [--double N] [--all]
  *                 [--stop-after N] [--expect-bad ORACLE[,ORACLE...]]
  *
  * Prints a line for each operation and a total. Ends with 1 if anything is bad; with --expect-bad,
@@ -78,7 +78,8 @@ static void set_case(struct options *o, char *text)
 
 static void set_all(struct options *o)
 {
-    o->sweep.n_killed = UINT32_MAX;
+    o->sweep.n_real = UINT32_MAX;
+    o->sweep.n_double = UINT32_MAX;
     o->sweep.work_first = 1;
     o->sweep.reaping = true;
     o->sweep.reserved = true;
@@ -89,9 +90,10 @@ static void parse(int argc, char **argv, struct options *o)
 {
     static const struct option names[] = {{"list", no_argument, NULL, 'l'},
         {"case", required_argument, NULL, 'c'}, {"step", required_argument, NULL, 's'},
-        {"seed", required_argument, NULL, 'r'}, {"killed", required_argument, NULL, 'k'},
-        {"all", no_argument, NULL, 'a'}, {"stop-after", required_argument, NULL, 'n'},
-        {"expect-bad", required_argument, NULL, 'x'}, {0}};
+        {"seed", required_argument, NULL, 'r'}, {"real", required_argument, NULL, 'k'},
+        {"double", required_argument, NULL, 'd'}, {"all", no_argument, NULL, 'a'},
+        {"stop-after", required_argument, NULL, 'n'}, {"expect-bad", required_argument, NULL, 'x'},
+        {0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1)
@@ -109,7 +111,10 @@ static void parse(int argc, char **argv, struct options *o)
             o->sweep.seed = number(optarg);
             break;
         case 'k':
-            o->sweep.n_killed = number(optarg);
+            o->sweep.n_real = number(optarg);
+            break;
+        case 'd':
+            o->sweep.n_double = number(optarg);
             break;
         case 'a':
             set_all(o);
@@ -196,8 +201,12 @@ static bool found(const struct sweep_counts *total, const char *expected)
 
 int main(int argc, char **argv)
 {
-    struct options o = {
-        .sweep = {.seed = 1, .work_first = 4, .only_step = UINT64_MAX, .stop_after = 20}};
+    struct options o = {.sweep = {.seed = 1,
+                            .n_real = 1,
+                            .n_double = 1,
+                            .work_first = 4,
+                            .only_step = UINT64_MAX,
+                            .stop_after = 20}};
     struct sweep_counts total = {0};
     const char *campaign = getenv("BROKER_CAMPAIGN");
     struct timespec start, end;

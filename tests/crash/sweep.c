@@ -280,8 +280,9 @@ static void kill_recovery(struct sweep *s, unsigned fits)
     tracer_kill(&s->tracer);
 }
 
-/* Kills a child in the @n-th state, and whoever recovers that; then recovers what is left. */
-static void sweep_killed(struct sweep *s, uint32_t n)
+/* Kills a child in the @n-th state, if @twice whoever recovers that too; then recovers what is
+ * left. */
+static void sweep_killed(struct sweep *s, uint32_t n, bool twice)
 {
     unsigned fits;
 
@@ -291,7 +292,8 @@ static void sweep_killed(struct sweep *s, uint32_t n)
         (void)judge_now(s, REAP_FIRST);
         fits = s->judge.fits;
         kill_really(s);
-        kill_recovery(s, fits);
+        if (twice)
+            kill_recovery(s, fits);
         agree(s, judge_world(&s->judge, &s->live, REAP_FIRST), fits, "killed");
     } else {
         tracer_kill(&s->tracer);
@@ -325,19 +327,24 @@ static bool begin_case(struct sweep *s)
     return good;
 }
 
-/* In all states, or in some that are chosen at random, if there are any with a guard held, among
- * those. */
+/*
+ * In all states, or in some that are chosen at random. A recoverer has most to do where a guard is
+ * held: of the states for it only those, if there are any.
+ */
 static void sweep_states(struct sweep *s, uint32_t n_states)
 {
-    uint64_t n = s->options.n_killed;
+    uint64_t n_real = s->options.n_real, n_double = s->options.n_double;
 
-    if (n > n_states)
+    if (n_real > n_states) {
         for (uint32_t i = 0; i <= n_states && !enough(s); i++)
-            sweep_killed(s, i);
-    else
-        for (uint64_t i = 0; i < n && !enough(s); i++)
-            sweep_killed(s, s->n_marked > 0 ? s->marked[random_below(s, s->n_marked)]
-                                            : random_below(s, n_states + 1));
+            sweep_killed(s, i, n_double > n_states || random_below(s, n_states + 1) < n_double);
+        return;
+    }
+    for (uint64_t i = 0; i < n_real && !enough(s); i++)
+        if (i < n_double && s->n_marked > 0)
+            sweep_killed(s, s->marked[random_below(s, s->n_marked)], true);
+        else
+            sweep_killed(s, random_below(s, n_states + 1), i < n_double);
 }
 
 void sweep_case(

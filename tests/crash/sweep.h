@@ -24,7 +24,8 @@
 
 struct sweep_options {
     uint64_t seed;
-    uint64_t n_killed; /* states a case in which a child is really killed, and then its recoverer */
+    uint64_t n_real;   /* states a case in which a child is really killed */
+    uint64_t n_double; /* of those, in which its recoverer is killed too */
     uint64_t
         work_first; /* one in so many states is also judged with work before the reaping; 0: none */
     bool reaping;   /* kill the reaping too, not only the recovery of a guard */
