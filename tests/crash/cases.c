@@ -54,13 +54,13 @@ const struct crash_operation crash_operations[] = {
     ROW("queue.put, 5000 bytes",     queue_any,      queue_put_large),
     ROW("queue.put, full",           queue_full,     queue_put, .flags = CRASH_INVISIBLE, .result = BROKER_FULL),
     ROW("queue.put, large, full",    queue_full,     queue_put_large, .flags = CRASH_INVISIBLE, .result = BROKER_FULL),
-    ROW("queue.put, timed out",      queue_full,     queue_put_timeout, .flags = CRASH_INVISIBLE,
+    ROW("queue.put, timed out",      queue_full,     queue_put_timeout, .flags = CRASH_INVISIBLE | CRASH_TIMED,
         .result = BROKER_TIMEDOUT),
     ROW("queue.put_many",            queue_any,      queue_put_many),
     ROW("queue.get",                 queue_plain,    queue_get),
     ROW("queue.get, 5000 bytes",     queue_large,    queue_get, .flags = CRASH_REDELIVERS),
     ROW("queue.get, joinable",       queue_joinable, queue_get),
-    ROW("queue.get, timed out",      queue_empty,    queue_get_timeout, .flags = CRASH_INVISIBLE,
+    ROW("queue.get, timed out",      queue_empty,    queue_get_timeout, .flags = CRASH_INVISIBLE | CRASH_TIMED,
         .result = BROKER_TIMEDOUT),
     ROW("queue.get_many",            queue_plain,    queue_get_many),
     ROW("queue.get_many, 5000 bytes",queue_large,    queue_get_many, .flags = CRASH_REDELIVERS),
@@ -71,7 +71,7 @@ const struct crash_operation crash_operations[] = {
 
     ROW("lock.acquire",              lock_free,      lock_acquire),
     ROW("lock.acquire, held",        lock_others,    lock_acquire, .flags = CRASH_INVISIBLE, .result = BROKER_TIMEDOUT),
-    ROW("lock.acquire, timed out",   lock_others,    lock_acquire_timeout, .flags = CRASH_INVISIBLE,
+    ROW("lock.acquire, timed out",   lock_others,    lock_acquire_timeout, .flags = CRASH_INVISIBLE | CRASH_TIMED,
         .result = BROKER_TIMEDOUT),
     ROW("lock.release",              lock_mine,      lock_release),
 
@@ -151,7 +151,7 @@ const struct crash_operation crash_operations[] = {
         .flags = CRASH_STEPS | CRASH_INVISIBLE | CRASH_LONG),
     ROW("reap, many leases",         core_many,      core_session_reap,
         .flags = CRASH_STEPS | CRASH_INVISIBLE | CRASH_LONG, .finish = core_session_reap),
-    ROW("trim",                      core_contents,  core_trim, .flags = CRASH_INVISIBLE),
+    ROW("trim",                      core_contents,  core_trim, .flags = CRASH_INVISIBLE | CRASH_SYSCALLS),
 };
 /* clang-format on */
 const unsigned n_crash_operations = sizeof(crash_operations) / sizeof(crash_operations[0]);

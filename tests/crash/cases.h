@@ -28,6 +28,10 @@ enum {
     CRASH_REDELIVERS = 4,
     /* So long that it is killed in campaigns only. */
     CRASH_LONG = 8,
+    /* It has the system change the memory, which nobody can watch: always stepped. */
+    CRASH_SYSCALLS = 16,
+    /* It goes on until a time, so that two runs of it may come to different states. */
+    CRASH_TIMED = 32,
 };
 
 struct crash_operation {

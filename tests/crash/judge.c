@@ -19,7 +19,8 @@
 #include "core/session.h"
 #include "objects/items.h"
 
-const char *const oracle_names[N_ORACLES] = {"state", "reader", "audit", "work", "crash", "kernel"};
+const char *const oracle_names[N_ORACLES] = {
+    "state", "reader", "audit", "work", "crash", "kernel", "watch"};
 
 void judge_init(struct judge *j, uint8_t *seen)
 {

@@ -25,6 +25,7 @@ enum oracle {
     ORACLE_WORK,   /* recovery, reaping or an audit could not be carried out */
     ORACLE_CRASH,  /* the library crashed in one of them */
     ORACLE_KERNEL, /* a real death left something else than the simulated one */
+    ORACLE_WATCH,  /* stepping came to other states than watching */
     N_ORACLES,
 };
 extern const char *const oracle_names[N_ORACLES];

@@ -1,7 +1,7 @@
 /*
  * crash_sweep - kills every changing operation at every machine instruction; see sweep.h
  *
- *     crash_sweep [--list] [--case OPERATION[/STATE]] [--step N] [--seed N]
+ *     crash_sweep [--list] [--case OPERATION[/STATE]] [--step N | --store N] [--seed N]
  *                 [--real N] [--double N] [--all]
  *                 [--stop-after N] [--expect-bad ORACLE[,ORACLE...]]
  *
@@ -78,6 +78,7 @@ static void set_case(struct options *o, char *text)
 
 static void set_all(struct options *o)
 {
+    o->sweep.stepped = true;
     o->sweep.n_real = UINT32_MAX;
     o->sweep.n_double = UINT32_MAX;
     o->sweep.work_first = 1;
@@ -90,10 +91,10 @@ static void parse(int argc, char **argv, struct options *o)
 {
     static const struct option names[] = {{"list", no_argument, NULL, 'l'},
         {"case", required_argument, NULL, 'c'}, {"step", required_argument, NULL, 's'},
-        {"seed", required_argument, NULL, 'r'}, {"real", required_argument, NULL, 'k'},
-        {"double", required_argument, NULL, 'd'}, {"all", no_argument, NULL, 'a'},
-        {"stop-after", required_argument, NULL, 'n'}, {"expect-bad", required_argument, NULL, 'x'},
-        {0}};
+        {"store", required_argument, NULL, 'o'}, {"seed", required_argument, NULL, 'r'},
+        {"real", required_argument, NULL, 'k'}, {"double", required_argument, NULL, 'd'},
+        {"all", no_argument, NULL, 'a'}, {"stop-after", required_argument, NULL, 'n'},
+        {"expect-bad", required_argument, NULL, 'x'}, {0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1)
@@ -105,7 +106,11 @@ static void parse(int argc, char **argv, struct options *o)
             set_case(o, optarg);
             break;
         case 's':
-            o->sweep.only_step = number(optarg);
+            o->sweep.only = number(optarg);
+            break;
+        case 'o':
+            o->sweep.only = number(optarg);
+            o->sweep.only_store = true;
             break;
         case 'r':
             o->sweep.seed = number(optarg);
@@ -141,12 +146,12 @@ static uint64_t all_bad(const struct sweep_counts *c)
 
 static void say(const char *name, const struct sweep_counts *c)
 {
-    (void)printf("%-28s %3llu states %8llu points %7llu distinct %7llu before %7llu after %5llu "
-                 "again  %4llu killed "
-                 "%8llu in recovery  %llu bad\n",
-        name, (unsigned long long)c->n_cases, (unsigned long long)c->n_points,
-        (unsigned long long)c->n_states, (unsigned long long)c->n_outcomes[BEFORE],
-        (unsigned long long)c->n_outcomes[AFTER], (unsigned long long)c->n_outcomes[REDELIVERED],
+    (void)printf(
+        "%-28s %3llu cases %6llu states: %6llu before %6llu after %4llu again; %8llu stepped, "
+        "%5llu killed, %7llu in recovery; %llu bad\n",
+        name, (unsigned long long)c->n_cases, (unsigned long long)c->n_states,
+        (unsigned long long)c->n_outcomes[BEFORE], (unsigned long long)c->n_outcomes[AFTER],
+        (unsigned long long)c->n_outcomes[REDELIVERED], (unsigned long long)c->n_steps,
         (unsigned long long)c->n_real, (unsigned long long)c->n_double,
         (unsigned long long)all_bad(c));
 }
@@ -154,8 +159,8 @@ static void say(const char *name, const struct sweep_counts *c)
 static void add(struct sweep_counts *total, const struct sweep_counts *c)
 {
     total->n_cases += c->n_cases;
-    total->n_points += c->n_points;
     total->n_states += c->n_states;
+    total->n_steps += c->n_steps;
     total->n_real += c->n_real;
     total->n_double += c->n_double;
     for (int i = 0; i < N_OUTCOMES; i++)
@@ -205,7 +210,7 @@ int main(int argc, char **argv)
                             .n_real = 1,
                             .n_double = 1,
                             .work_first = 4,
-                            .only_step = UINT64_MAX,
+                            .only = UINT64_MAX,
                             .stop_after = 20}};
     struct sweep_counts total = {0};
     const char *campaign = getenv("BROKER_CAMPAIGN");
@@ -229,7 +234,7 @@ int main(int argc, char **argv)
     (void)printf("%.1f s, seed %llu\n",
         (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9,
         (unsigned long long)o.sweep.seed);
-    if (total.n_points == 0) {
+    if (total.n_cases == 0) {
         (void)fprintf(stderr, "crash_sweep: there is no such case; --list shows them\n");
         return EXIT_FAILURE;
     }

@@ -29,6 +29,7 @@ void sweep_init(struct sweep *s, const struct sweep_options *options)
     s->seen = map(SIZE, MAP_PRIVATE);
     s->died = map(SIZE, MAP_PRIVATE);
     s->result = map(sizeof(*s->result), MAP_SHARED);
+    s->can_watch = tracer_prepare_watch();
     judge_init(&s->judge, s->seen);
 }
 
@@ -40,7 +41,7 @@ void sweep_fini(struct sweep *s)
     (void)munmap(s->seen, SIZE);
     (void)munmap(s->died, SIZE);
     (void)munmap(s->result, sizeof(*s->result));
-    free(s->marked);
+    free(s->findings);
 }
 
 static uint32_t random_below(struct sweep *s, uint32_t n)
@@ -52,8 +53,9 @@ static uint32_t random_below(struct sweep *s, uint32_t n)
 static void say_fault(struct sweep *s, const char *how)
 {
     if (s->n_faults++ < MAX_SHOWN_FAULTS)
-        (void)printf("BAD  %s/%s, %s, --step %llu: %s\n", s->operation->name, s->state->name, how,
-            (unsigned long long)s->tracer.n_steps, s->judge.message);
+        (void)printf("BAD  %s/%s, %s, --%s %llu: %s\n", s->operation->name, s->state->name, how,
+            s->tracer.watching ? "store" : "step", (unsigned long long)s->tracer.n_steps,
+            s->judge.message);
 }
 
 static bool enough(const struct sweep *s)
@@ -63,22 +65,15 @@ static bool enough(const struct sweep *s)
 
 /* ---- moving images ---- */
 
+/* Free pages too: over what lies in them a store may be one that changes nothing. */
 static void save_live(const struct sweep *s, uint8_t *image)
 {
-    struct world_pages pages;
-
-    world_pages(s->live.arena, true, &pages);
-    world_copy_pages(&pages, world_bytes(&s->live), image);
+    memcpy(image, world_bytes(&s->live), SIZE);
 }
 
 static void load_live(struct sweep *s, const uint8_t *image)
 {
-    struct world_pages pages;
-
-    /* The page table first, from which the pages that count are known. */
-    memcpy(world_bytes(&s->live), image, (size_t)s->live.arena->first_page << BRI_PAGE_SHIFT);
-    world_pages(s->live.arena, true, &pages);
-    world_copy_pages(&pages, image, world_bytes(&s->live));
+    memcpy(world_bytes(&s->live), image, SIZE);
     world_forget_handles(&s->live);
 }
 
@@ -97,12 +92,15 @@ static void start(struct sweep *s, void (*fn)(void *))
     world_pages(s->live.arena, s->options.reserved, &s->pages);
     world_copy_pages(&s->pages, world_bytes(&s->live), s->seen);
     s->death = (struct tracer_death){0};
-    tracer_start(&s->tracer, NULL, fn, s);
+    if (s->watching)
+        tracer_start_watched(&s->tracer, world_bytes(&s->live), SIZE, fn, s);
+    else
+        tracer_start(&s->tracer, NULL, fn, s);
     if (!judge_look(&s->judge))
         say_fault(s, "at the start");
 }
 
-/* One instruction. False at the end. Tells whether it made another state. */
+/* One instruction, or one store. False at the end. Tells whether it made another state. */
 static bool step(struct sweep *s, bool *out_changed)
 {
     struct tracer_death death = {0};
@@ -113,7 +111,7 @@ static bool step(struct sweep *s, bool *out_changed)
     changed = world_follow(s->live.arena, s->seen, s->options.reserved, &s->pages);
     /* Without a change of memory a death can come to leave something else only while it leaves a
      * mark. */
-    if (changed || s->death.marks)
+    if (changed || s->death.marks || s->watching)
         death = tracer_death(&s->tracer, world_bytes(&s->live), SIZE);
     *out_changed = changed || !tracer_same_death(&death, &s->death);
     s->death = death;
@@ -122,14 +120,17 @@ static bool step(struct sweep *s, bool *out_changed)
     return true;
 }
 
-/* Steps to the @n-th state. False if there are not so many. */
-static bool go_to(struct sweep *s, uint32_t n)
+/* Goes to the @n-th state, or the @n_steps-th step if that comes first. False if neither comes. */
+static bool go_to(struct sweep *s, uint64_t n, uint64_t n_steps)
 {
     bool changed;
 
-    while (n > 0 && step(s, &changed))
+    while (n > 0 && s->tracer.n_steps < n_steps) {
+        if (!step(s, &changed))
+            return false;
         n -= changed;
-    return n == 0;
+    }
+    return true;
 }
 
 static enum outcome judge_now(struct sweep *s, enum order order)
@@ -139,19 +140,17 @@ static enum outcome judge_now(struct sweep *s, enum order order)
 
 /* ---- linear ---- */
 
-static void note_marked(struct sweep *s, uint32_t n)
+static struct sweep_finding *new_finding(struct sweep *s)
 {
-    if (!s->death.marks)
-        return;
-    if (s->n_marked == s->max_marked) {
-        s->max_marked = 2 * s->max_marked + 1024;
-        s->marked = realloc(s->marked, s->max_marked * sizeof(*s->marked));
-        must(s->marked == NULL ? BROKER_NOMEM : 0, "realloc");
+    if (s->n_findings == s->max_findings) {
+        s->max_findings = 2 * s->max_findings + 1024;
+        s->findings = realloc(s->findings, s->max_findings * sizeof(*s->findings));
+        must(s->findings == NULL ? BROKER_NOMEM : 0, "realloc");
     }
-    s->marked[s->n_marked++] = n;
+    return &s->findings[s->n_findings++];
 }
 
-static void judge_state(struct sweep *s, uint32_t n)
+static void judge_state(struct sweep *s)
 {
     bool both = (s->operation->flags & CRASH_STEPS) == 0 && s->options.work_first != 0 &&
                 random_below(s, (uint32_t)s->options.work_first) == 0;
@@ -161,7 +160,8 @@ static void judge_state(struct sweep *s, uint32_t n)
     if (outcome == BAD)
         say_fault(s, "dead");
     s->counts.n_outcomes[outcome]++;
-    note_marked(s, n);
+    s->n_marked += s->death.marks;
+    *new_finding(s) = (struct sweep_finding){.fits = fits, .marked = s->death.marks};
     if (!both || outcome == BAD)
         return;
     other = judge_now(s, WORK_FIRST);
@@ -171,42 +171,81 @@ static void judge_state(struct sweep *s, uint32_t n)
         say_fault(s, "dead, not reaped yet");
 }
 
-/* Every instruction. How many states there are. */
-static uint32_t sweep_linear(struct sweep *s)
+/* Every state. */
+static void sweep_linear(struct sweep *s)
 {
-    uint32_t n_states = 0;
     bool changed;
 
     judge_forget(&s->judge);
+    s->n_findings = 0;
     s->n_marked = 0;
     start(s, run_operation);
-    judge_state(s, 0);
-    while (!enough(s) && step(s, &changed)) {
-        s->counts.n_points++;
-        if (!changed)
-            continue;
-        judge_state(s, ++n_states);
-    }
-    s->counts.n_states += n_states;
+    judge_state(s);
+    while (!enough(s) && step(s, &changed))
+        if (changed)
+            judge_state(s);
+    s->counts.n_states += s->n_findings;
+    s->counts.n_steps += s->watching ? 0 : s->tracer.n_steps;
     tracer_kill(&s->tracer);
     load_live(s, s->before);
-    return n_states;
 }
 
-/* What one instruction leaves, with everything that can be said of it. */
-static void sweep_one(struct sweep *s)
+static bool is_repeatable(const struct sweep *s)
 {
+    return (s->operation->flags & CRASH_TIMED) == 0;
+}
+
+/* The state that the child is in must be the @n-th that was found. */
+static void compare_finding(struct sweep *s, uint32_t n)
+{
+    enum outcome outcome = judge_now(s, REAP_FIRST);
+
+    if (outcome != BAD && is_repeatable(s) &&
+        (n >= s->n_findings || s->findings[n].fits != s->judge.fits ||
+            s->findings[n].marked != s->death.marks))
+        outcome = judge_fault(
+            &s->judge, ORACLE_WATCH, "state %u of %u is not as it was found", n, s->n_findings);
+    if (outcome == BAD)
+        say_fault(s, "dead, stepped");
+}
+
+/* Every instruction, to the same states. How many instructions. */
+static uint64_t sweep_stepping(struct sweep *s)
+{
+    uint64_t n_steps;
+    uint32_t n = 0;
     bool changed;
 
     judge_forget(&s->judge);
     start(s, run_operation);
-    while (s->tracer.n_steps < s->options.only_step && step(s, &changed))
-        ;
+    compare_finding(s, 0);
+    while (!enough(s) && step(s, &changed))
+        if (changed)
+            compare_finding(s, ++n);
+    n_steps = s->tracer.n_steps;
+    tracer_kill(&s->tracer);
+    load_live(s, s->before);
+    s->counts.n_steps += n_steps;
+    if (n + 1 < s->n_findings && is_repeatable(s) && !enough(s)) {
+        (void)judge_fault(&s->judge, ORACLE_WATCH, "there are %u states, not %u as were found",
+            n + 1, s->n_findings);
+        say_fault(s, "stepped");
+    }
+    return n_steps;
+}
+
+/* What one step leaves, with everything that can be said of it. */
+static void sweep_one(struct sweep *s)
+{
+    s->watching = s->options.only_store;
+    judge_forget(&s->judge);
+    start(s, run_operation);
+    (void)go_to(s, UINT64_MAX, s->options.only);
     for (int order = 0; order < N_ORDERS; order++) {
         enum outcome outcome = judge_now(s, (enum order)order);
         const struct text *x = &s->judge.transcript;
 
-        s->counts.n_points++;
+        s->counts.n_states++;
         s->counts.n_outcomes[outcome]++;
         if (outcome == BAD)
             say_fault(s, "dead");
@@ -228,7 +267,6 @@ static void kill_really(struct sweep *s)
     s->guard_off = s->death.marks ? s->death.off : 0;
     tracer_kill(&s->tracer);
     s->counts.n_real++;
-    s->counts.n_points++;
     if (world_follow(s->live.arena, s->died, s->options.reserved, &s->pages)) {
         (void)judge_fault(
             &s->judge, ORACLE_KERNEL, "what the kernel left is not what was simulated");
@@ -271,24 +309,23 @@ static void kill_recovery(struct sweep *s, unsigned fits)
     bool changed;
 
     start(s, run_recovery);
-    while (!enough(s) && step(s, &changed)) {
-        s->counts.n_points++;
-        s->counts.n_double++;
-        if (changed)
+    while (!enough(s) && step(s, &changed))
+        if (changed) {
+            s->counts.n_double++;
             agree(s, judge_now(s, REAP_FIRST), fits, "dead in recovery");
-    }
+        }
     tracer_kill(&s->tracer);
 }
 
-/* Kills a child in the @n-th state, if @twice whoever recovers that too; then recovers what is
+/* Kills a child where go_to() comes to, if @twice whoever recovers that too; then recovers what is
  * left. */
-static void sweep_killed(struct sweep *s, uint32_t n, bool twice)
+static void sweep_killed(struct sweep *s, uint64_t n, uint64_t n_steps, bool twice)
 {
     unsigned fits;
 
     judge_forget(&s->judge);
     start(s, run_operation);
-    if (go_to(s, n)) {
+    if (go_to(s, n, n_steps)) {
         (void)judge_now(s, REAP_FIRST);
         fits = s->judge.fits;
         kill_really(s);
@@ -327,24 +364,59 @@ static bool begin_case(struct sweep *s)
     return good;
 }
 
-/*
- * In all states, or in some that are chosen at random. A recoverer has most to do where a guard is
- * held: of the states for it only those, if there are any.
- */
-static void sweep_states(struct sweep *s, uint32_t n_states)
+/* One of the states in which a guard is held, since a recoverer has most to do there; of all if
+ * there are none. */
+static uint32_t choose_marked(struct sweep *s)
+{
+    uint32_t left, i = 0;
+
+    if (s->n_marked == 0)
+        return random_below(s, s->n_findings);
+    for (left = random_below(s, s->n_marked); !s->findings[i].marked || left-- > 0; i++)
+        ;
+    return i;
+}
+
+/* In all states, or in some that are chosen at random. */
+static void sweep_states(struct sweep *s)
 {
     uint64_t n_real = s->options.n_real, n_double = s->options.n_double;
 
-    if (n_real > n_states) {
-        for (uint32_t i = 0; i <= n_states && !enough(s); i++)
-            sweep_killed(s, i, n_double > n_states || random_below(s, n_states + 1) < n_double);
+    if (n_real >= s->n_findings) {
+        for (uint32_t i = 0; i < s->n_findings && !enough(s); i++)
+            sweep_killed(s, i, UINT64_MAX, random_below(s, s->n_findings) < n_double);
         return;
     }
-    for (uint64_t i = 0; i < n_real && !enough(s); i++)
-        if (i < n_double && s->n_marked > 0)
-            sweep_killed(s, s->marked[random_below(s, s->n_marked)], true);
-        else
-            sweep_killed(s, random_below(s, n_states + 1), i < n_double);
+    for (uint64_t i = 0; i < n_real && !enough(s); i++) {
+        bool twice = i < n_double;
+
+        sweep_killed(
+            s, twice ? choose_marked(s) : random_below(s, s->n_findings), UINT64_MAX, twice);
+    }
+}
+
+/* The seed chooses a state of each operation. */
+static bool is_to_be_stepped(const struct sweep *s)
+{
+    uint64_t operation = (uint64_t)(s->operation - crash_operations);
+    uint64_t state = (uint64_t)(s->state - s->operation->states);
+
+    return s->options.stepped || (s->options.seed + operation) % s->operation->n_states == state;
+}
+
+static void sweep_all(struct sweep *s)
+{
+    uint64_t n_steps;
+
+    s->watching = s->can_watch && (s->operation->flags & CRASH_SYSCALLS) == 0;
+    sweep_linear(s);
+    sweep_states(s);
+    if (!s->watching || !is_to_be_stepped(s))
+        return;
+    s->watching = false;
+    n_steps = sweep_stepping(s);
+    if (!enough(s))
+        sweep_killed(s, UINT64_MAX, random_below(s, (uint32_t)n_steps + 1), false);
 }
 
 void sweep_case(
@@ -357,10 +429,10 @@ void sweep_case(
     world_new(&s->live, s->options.seed);
     s->counts.n_cases++;
     if (begin_case(s)) {
-        if (s->options.only_step != UINT64_MAX)
+        if (s->options.only != UINT64_MAX)
             sweep_one(s);
         else
-            sweep_states(s, sweep_linear(s));
+            sweep_all(s);
     }
     for (int i = 0; i < N_ORACLES; i++)
         s->counts.n_bad[i] += s->judge.n_bad[i];

@@ -1,16 +1,19 @@
 /*
  * sweep.h - killing one case at every instruction, in three ways
  *
- * Linear: a child goes through the operation once, instruction by instruction; after each, what the
- * kernel does at a death is done to a copy of the shared memory, and the copy is judged.
- * Instructions that change neither the memory nor what the kernel would do to it leave the same
- * copy, which is not judged again: a state.
+ * Linear: a child goes through the operation once; wherever it has changed the memory, or what the
+ * kernel would do to it at a death, what the kernel does is done to a copy of the shared memory,
+ * and the copy is judged. Between two such places all instructions leave the same: a state. They
+ * are found by watching (tracer.h); and, in one case of each operation that the seed chooses or in
+ * all, once more by going through it instruction by instruction, which must give the same states
+ * with the same verdicts.
  *
- * Real: a child is really killed in one of those states. What the kernel leaves must be, byte by
- * byte, what was simulated; and the live arena, when it is recovered, must give the same verdict.
+ * Real: a child is really killed in one of those states, in stepped cases after any instruction
+ * too. What the kernel leaves must be, byte by byte, what was simulated; and the live arena, when
+ * it is recovered, must give the same verdict.
  *
- * Double: before that, a child recovers that state, and dies at every instruction of it, as in the
- * linear way.
+ * Double: before that, a child recovers that state, and dies in every state of its recovery, as in
+ * the linear way.
  */
 #ifndef TESTS_CRASH_SWEEP_H
 #define TESTS_CRASH_SWEEP_H
@@ -24,23 +27,25 @@
 
 struct sweep_options {
     uint64_t seed;
+    bool stepped;      /* steps through all cases, not one of each operation */
     uint64_t n_real;   /* states a case in which a child is really killed */
     uint64_t n_double; /* of those, in which its recoverer is killed too */
     uint64_t
         work_first; /* one in so many states is also judged with work before the reaping; 0: none */
     bool reaping;   /* kill the reaping too, not only the recovery of a guard */
     bool reserved;  /* what a session fills outside the guard makes states too */
-    uint64_t only_step; /* judges what this instruction leaves, and nothing else; UINT64_MAX: all */
+    uint64_t only;  /* judges what this step leaves, and nothing else; UINT64_MAX: all */
+    bool only_store;     /* ... this store */
     uint64_t stop_after; /* faults in a case */
 };
 
 struct sweep_counts {
     uint64_t n_cases;
-    uint64_t n_points; /* instructions after which somebody was killed */
-    uint64_t n_states;
-    uint64_t n_outcomes[N_OUTCOMES]; /* of the states of the linear pass */
+    uint64_t n_states;               /* different ones that the operation can die in */
+    uint64_t n_steps;                /* instructions after which it was looked at, one by one */
+    uint64_t n_outcomes[N_OUTCOMES]; /* of the states */
     uint64_t n_real;                 /* real deaths */
-    uint64_t n_double; /* instructions of recoveries after which the recoverer was killed */
+    uint64_t n_double;               /* states of recoveries in which the recoverer died */
     uint64_t n_bad[N_ORACLES];
 };
 
@@ -60,10 +65,15 @@ struct sweep {
     int *result;               /* of the operation, from the child */
     const struct crash_operation *operation;
     const struct crash_state *state;
-    uint32_t
-        *marked; /* states of the linear pass in which a death leaves a guard to be recovered */
-    uint32_t n_marked, max_marked;
+    /* What the linear pass has found in each state, ... */
+    struct sweep_finding {
+        unsigned fits; /* as the judge's */
+        bool marked;   /* a death leaves a guard to be recovered */
+    } * findings;
+    uint32_t n_findings, max_findings, n_marked;
     uint64_t random;
+    bool can_watch;
+    bool watching;     /* the child is to be watched, not stepped */
     uint64_t n_faults; /* in this case */
 };
 

@@ -2,7 +2,11 @@
  * tracer.c - see tracer.h
  *
  * The child marks the start and the end of its function by a signal to itself, which only we see.
- * Nothing in here depends on the processor but PTRACE_SINGLESTEP.
+ * Nothing in here depends on the processor but PTRACE_SINGLESTEP and the trap flag.
+ *
+ * A watched child cannot write to the memory in question. When it tries, its handler of SIGSEGV
+ * opens all of that memory and sets the trap flag; the store is carried out, and we see the SIGTRAP
+ * behind it. When it goes on, its handler of SIGTRAP shuts the memory again.
  */
 #include "tracer.h"
 
@@ -13,6 +17,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -20,6 +25,7 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #define BEGIN SIGUSR1
@@ -66,14 +72,102 @@ void tracer_pin(void)
         fail("sched_setaffinity");
 }
 
+/* ---- what is watched ---- */
+
+static struct robust_list_head *own_head; /* NULL: nobody can be watched */
+
+static struct {
+    void *mapping; /* NULL: the next child is not watched */
+    size_t size;
+} watched; /* the child's copy of it counts */
+
+#ifdef __x86_64__
+#define TRAP_FLAG 0x100
+
+static void set_trap(void *context, bool on)
+{
+    greg_t *flags = &((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL];
+
+    *flags = on ? *flags | TRAP_FLAG : *flags & ~TRAP_FLAG;
+}
+#endif
+
+bool tracer_prepare_watch(void)
+{
+#ifdef __x86_64__
+    struct robust_list_head *head;
+    size_t size;
+    void *page = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (page == MAP_FAILED || syscall(SYS_get_robust_list, 0, &head, &size) != 0)
+        fail("get_robust_list");
+    own_head = page;
+    *own_head = *head;
+    own_head->list.next = &own_head->list;
+    if (syscall(SYS_set_robust_list, own_head, sizeof(*own_head)) != 0)
+        fail("set_robust_list");
+#endif
+    return own_head != NULL;
+}
+
+static void protect(int protection)
+{
+    if (mprotect(watched.mapping, watched.size, protection) != 0 ||
+        mprotect(own_head, (size_t)sysconf(_SC_PAGESIZE), protection) != 0)
+        _exit(EXIT_FAILURE);
+}
+
+static void on_store(int signal_number, siginfo_t *info, void *context)
+{
+    bool before = signal_number == SIGSEGV;
+
+    (void)info;
+    protect(before ? PROT_READ | PROT_WRITE : PROT_READ);
+    set_trap(context, before);
+}
+
+/* Not on the stack that is watched code's own: how much of it there is is not our matter. */
+static void begin_watching(void)
+{
+    static uint8_t stack[1 << 16];
+    stack_t where = {.ss_sp = stack, .ss_size = sizeof(stack)};
+    struct sigaction action = {.sa_sigaction = on_store, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+
+    if (sigaltstack(&where, NULL) != 0 || sigaction(SIGSEGV, &action, NULL) != 0 ||
+        sigaction(SIGTRAP, &action, NULL) != 0)
+        _exit(EXIT_FAILURE);
+    protect(PROT_READ);
+}
+
+/* Is what it stopped for an access to memory that it may only read now? */
+static bool is_watched(const struct tracer *t)
+{
+    siginfo_t info;
+    uint64_t at;
+
+    if (ptrace(PTRACE_GETSIGINFO, t->pid, NULL, &info) != 0)
+        fail("ptrace");
+    at = (uint64_t)(uintptr_t)info.si_addr;
+    return info.si_code == SEGV_ACCERR &&
+           (at - t->mapping < t->size || at - t->head < sizeof(*own_head));
+}
+
+/* ---- starting and stepping ---- */
+
 static _Noreturn void run_child(void (*before)(void *), void (*fn)(void *), void *arg)
 {
     pid_t me = getpid();
 
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
         _exit(EXIT_FAILURE);
+    /* In the fork the C library has gone back to its own. */
+    if (own_head != NULL && syscall(SYS_set_robust_list, own_head, sizeof(*own_head)) != 0)
+        _exit(EXIT_FAILURE);
     if (before != NULL)
         before(arg);
+    if (watched.mapping != NULL)
+        begin_watching();
     (void)kill(me, BEGIN);
     fn(arg);
     (void)kill(me, END);
@@ -130,10 +224,27 @@ void tracer_start(struct tracer *t, void (*before)(void *), void (*fn)(void *), 
     t->head = (uint64_t)(uintptr_t)head;
 }
 
+void tracer_start_watched(
+    struct tracer *t, void *mapping, size_t size, void (*fn)(void *), void *arg)
+{
+    watched.mapping = mapping;
+    watched.size = size;
+    tracer_start(t, NULL, fn, arg);
+    watched.mapping = NULL;
+    t->watching = true;
+    t->mapping = (uint64_t)(uintptr_t)mapping;
+    t->size = size;
+}
+
+static void go_on(const struct tracer *t, enum __ptrace_request how, int signal_number)
+{
+    if (ptrace(how, t->pid, NULL, (void *)(uintptr_t)signal_number) != 0)
+        fail("ptrace");
+}
+
 static void begin_step(const struct tracer *t)
 {
-    if (ptrace(PTRACE_SINGLESTEP, t->pid, NULL, NULL) != 0)
-        fail("ptrace");
+    go_on(t, PTRACE_SINGLESTEP, 0);
 }
 
 static bool end_step(struct tracer *t, int signal_number)
@@ -145,8 +256,22 @@ static bool end_step(struct tracer *t, int signal_number)
     return true;
 }
 
+/* To behind the next store, or to the end. */
+static int run_to_store(struct tracer *t)
+{
+    int signal_number = t->n_steps == 0 ? 0 : SIGTRAP;
+
+    do {
+        go_on(t, PTRACE_CONT, signal_number);
+        signal_number = wait_stop(t);
+    } while (signal_number == SIGSEGV && is_watched(t));
+    return signal_number;
+}
+
 bool tracer_step(struct tracer *t)
 {
+    if (t->watching)
+        return end_step(t, run_to_store(t));
     begin_step(t);
     return end_step(t, wait_stop(t));
 }
@@ -187,8 +312,7 @@ enum tracer_event tracer_step_or_sleep(struct tracer *t)
 
 void tracer_finish(struct tracer *t)
 {
-    if (ptrace(PTRACE_CONT, t->pid, NULL, NULL) != 0)
-        fail("ptrace");
+    go_on(t, PTRACE_CONT, 0);
     expect(t, wait_stop(t), END);
 }
 

@@ -1,10 +1,15 @@
 /*
- * tracer.h - a child process that stops after every machine instruction, and what its death would
- * leave
+ * tracer.h - a child process that stops after every machine instruction, or after every store to
+ * the memory that it shares with us, and what its death would leave
  *
  * The child runs one function. It stands still between any two calls in here, so its memory, its
  * robust-list head and the arena that it shares with us can be looked at as they are at that
  * instruction.
+ *
+ * A death leaves what the shared memory and the robust-list head say. An instruction that stores to
+ * neither leaves what the one before it left, so it is enough to stop behind those that do: that is
+ * what watching does, a hundred times as fast. It sees all of them, since it takes the child the
+ * right to write there; what a system call does to the memory it does not see.
  */
 #ifndef TESTS_TRACER_H
 #define TESTS_TRACER_H
@@ -23,9 +28,11 @@ struct tracer_death {
 };
 
 struct tracer {
-    pid_t pid;     /* 0 once it is gone */
-    uint64_t head; /* of its robust list, in its memory */
-    uint64_t n_steps;
+    pid_t pid;        /* 0 once it is gone */
+    uint64_t head;    /* of its robust list, in its memory */
+    uint64_t n_steps; /* instructions; stores if it is watched */
+    bool watching;
+    uint64_t mapping, size; /* that it is watched in */
     bool under_way; /* an instruction that has not come to its end: a system call that sleeps */
 };
 
@@ -37,13 +44,26 @@ struct tracer {
 void tracer_pin(void);
 
 /*
+ * Whether children can be watched on this processor. To be called before this thread locks anything
+ * of the library's: it gives the thread a robust-list head that has a page of its own.
+ */
+bool tracer_prepare_watch(void);
+
+/*
  * Starts a child. It stands before the first instruction of @fn, having run @before (may be NULL).
  * It ends with us, however we end.
  */
 void tracer_start(struct tracer *t, void (*before)(void *), void (*fn)(void *), void *arg);
 
-/* Lets it carry out one instruction (a system call is one). False when @fn has returned; it stands
- * behind it then. */
+/* The same, and watches the @size bytes at @mapping. */
+void tracer_start_watched(
+    struct tracer *t, void *mapping, size_t size, void (*fn)(void *), void *arg);
+
+/*
+ * Lets it carry out one instruction (a system call is one), or all up to and with the next store if
+ * it is watched. False when @fn has returned; it stands behind it then, and may not be killed for
+ * its robust list any more if it was watched: the kernel could not write there.
+ */
 bool tracer_step(struct tracer *t);
 
 /*
