@@ -1,8 +1,8 @@
 /*
  * crash_sweep - kills every changing operation at every machine instruction; see sweep.h
  *
- *     crash_sweep [--list] [--case OPERATION[/STATE]] [--step N | --store N] [--seed N]
- *                 [--real N] [--double N] [--all]
+ *     crash_sweep [--list] [--case OPERATION[/STATE]] [--store N] [--step N] [--seed N]
+ *                 [--stepped N] [--real N] [--double N] [--all]
  *                 [--stop-after N] [--expect-bad ORACLE[,ORACLE...]]
  *
  * Prints a line for each operation and a total. Ends with 1 if anything is bad; with --expect-bad,
@@ -78,7 +78,7 @@ static void set_case(struct options *o, char *text)
 
 static void set_all(struct options *o)
 {
-    o->sweep.stepped = true;
+    o->sweep.stepped = 1;
     o->sweep.n_real = UINT32_MAX;
     o->sweep.n_double = UINT32_MAX;
     o->sweep.work_first = 1;
@@ -92,9 +92,10 @@ static void parse(int argc, char **argv, struct options *o)
     static const struct option names[] = {{"list", no_argument, NULL, 'l'},
         {"case", required_argument, NULL, 'c'}, {"step", required_argument, NULL, 's'},
         {"store", required_argument, NULL, 'o'}, {"seed", required_argument, NULL, 'r'},
-        {"real", required_argument, NULL, 'k'}, {"double", required_argument, NULL, 'd'},
-        {"all", no_argument, NULL, 'a'}, {"stop-after", required_argument, NULL, 'n'},
-        {"expect-bad", required_argument, NULL, 'x'}, {0}};
+        {"stepped", required_argument, NULL, 't'}, {"real", required_argument, NULL, 'k'},
+        {"double", required_argument, NULL, 'd'}, {"all", no_argument, NULL, 'a'},
+        {"stop-after", required_argument, NULL, 'n'}, {"expect-bad", required_argument, NULL, 'x'},
+        {0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1)
@@ -105,12 +106,16 @@ static void parse(int argc, char **argv, struct options *o)
         case 'c':
             set_case(o, optarg);
             break;
-        case 's':
-            o->sweep.only = number(optarg);
-            break;
         case 'o':
-            o->sweep.only = number(optarg);
-            o->sweep.only_store = true;
+            o->sweep.only = true;
+            o->sweep.store = number(optarg);
+            break;
+        case 's':
+            o->sweep.only = true;
+            o->sweep.step = number(optarg);
+            break;
+        case 't':
+            o->sweep.stepped = number(optarg);
             break;
         case 'r':
             o->sweep.seed = number(optarg);
@@ -210,7 +215,7 @@ int main(int argc, char **argv)
                             .n_real = 1,
                             .n_double = 1,
                             .work_first = 4,
-                            .only = UINT64_MAX,
+                            .stepped = 16,
                             .stop_after = 20}};
     struct sweep_counts total = {0};
     const char *campaign = getenv("BROKER_CAMPAIGN");

@@ -12,6 +12,7 @@
 
 #define SIZE ((size_t)WORLD_PAGES * BRI_PAGE_SIZE)
 #define MAX_SHOWN_FAULTS 3
+#define MAX_FARTHER 16u /* instructions, of a child that is really killed */
 
 static void *map(size_t size, int flags)
 {
@@ -23,7 +24,7 @@ static void *map(size_t size, int flags)
 
 void sweep_init(struct sweep *s, const struct sweep_options *options)
 {
-    *s = (struct sweep){.options = *options, .random = options->seed};
+    *s = (struct sweep){.options = *options, .random = options->seed, .turn = options->seed};
     s->before = map(SIZE, MAP_PRIVATE);
     s->after = map(SIZE, MAP_PRIVATE);
     s->seen = map(SIZE, MAP_PRIVATE);
@@ -53,9 +54,9 @@ static uint32_t random_below(struct sweep *s, uint32_t n)
 static void say_fault(struct sweep *s, const char *how)
 {
     if (s->n_faults++ < MAX_SHOWN_FAULTS)
-        (void)printf("BAD  %s/%s, %s, --%s %llu: %s\n", s->operation->name, s->state->name, how,
-            s->tracer.watching ? "store" : "step", (unsigned long long)s->tracer.n_steps,
-            s->judge.message);
+        (void)printf("BAD  %s/%s, %s, --store %llu --step %llu: %s\n", s->operation->name,
+            s->state->name, how, (unsigned long long)s->tracer.n_stores,
+            (unsigned long long)s->tracer.n_steps, s->judge.message);
 }
 
 static bool enough(const struct sweep *s)
@@ -111,7 +112,7 @@ static bool step(struct sweep *s, bool *out_changed)
     changed = world_follow(s->live.arena, s->seen, s->options.reserved, &s->pages);
     /* Without a change of memory a death can come to leave something else only while it leaves a
      * mark. */
-    if (changed || s->death.marks || s->watching)
+    if (changed || s->death.marks || s->tracer.watching)
         death = tracer_death(&s->tracer, world_bytes(&s->live), SIZE);
     *out_changed = changed || !tracer_same_death(&death, &s->death);
     s->death = death;
@@ -120,17 +121,26 @@ static bool step(struct sweep *s, bool *out_changed)
     return true;
 }
 
-/* Goes to the @n-th state, or the @n_steps-th step if that comes first. False if neither comes. */
-static bool go_to(struct sweep *s, uint64_t n, uint64_t n_steps)
+/* Goes on by so many states, ... */
+static bool skip_states(struct sweep *s, uint64_t n)
 {
     bool changed;
 
-    while (n > 0 && s->tracer.n_steps < n_steps) {
+    while (n > 0) {
         if (!step(s, &changed))
             return false;
         n -= changed;
     }
     return true;
+}
+
+/* ... or by so many steps. */
+static void skip(struct sweep *s, uint64_t n)
+{
+    bool changed;
+
+    while (n-- > 0 && step(s, &changed))
+        ;
 }
 
 static enum outcome judge_now(struct sweep *s, enum order order)
@@ -209,10 +219,9 @@ static void compare_finding(struct sweep *s, uint32_t n)
         say_fault(s, "dead, stepped");
 }
 
-/* Every instruction, to the same states. How many instructions. */
-static uint64_t sweep_stepping(struct sweep *s)
+/* Every instruction, to the same states. */
+static void sweep_stepping(struct sweep *s)
 {
-    uint64_t n_steps;
     uint32_t n = 0;
     bool changed;
 
@@ -222,25 +231,25 @@ static uint64_t sweep_stepping(struct sweep *s)
     while (!enough(s) && step(s, &changed))
         if (changed)
             compare_finding(s, ++n);
-    n_steps = s->tracer.n_steps;
+    s->counts.n_steps += s->tracer.n_steps;
     tracer_kill(&s->tracer);
     load_live(s, s->before);
-    s->counts.n_steps += n_steps;
     if (n + 1 < s->n_findings && is_repeatable(s) && !enough(s)) {
         (void)judge_fault(&s->judge, ORACLE_WATCH, "there are %u states, not %u as were found",
             n + 1, s->n_findings);
         say_fault(s, "stepped");
     }
-    return n_steps;
 }
 
-/* What one step leaves, with everything that can be said of it. */
+/* What one point leaves, with everything that can be said of it. */
 static void sweep_one(struct sweep *s)
 {
-    s->watching = s->options.only_store;
+    s->watching = s->options.store > 0;
     judge_forget(&s->judge);
     start(s, run_operation);
-    (void)go_to(s, UINT64_MAX, s->options.only);
+    skip(s, s->options.store);
+    tracer_unwatch(&s->tracer);
+    skip(s, s->options.step);
     for (int order = 0; order < N_ORDERS; order++) {
         enum outcome outcome = judge_now(s, (enum order)order);
         const struct text *x = &s->judge.transcript;
@@ -317,15 +326,29 @@ static void kill_recovery(struct sweep *s, unsigned fits)
     tracer_kill(&s->tracer);
 }
 
-/* Kills a child where go_to() comes to, if @twice whoever recovers that too; then recovers what is
- * left. */
-static void sweep_killed(struct sweep *s, uint64_t n, uint64_t n_steps, bool twice)
+/* Starts a child and has it go to the @n-th state, and on by some instructions. */
+static bool go_to_death(struct sweep *s, uint32_t n)
+{
+    bool watching = s->watching;
+
+    judge_forget(&s->judge);
+    s->watching &= n > 0; /* before its first store its memory is shut */
+    start(s, run_operation);
+    s->watching = watching;
+    if (!skip_states(s, n))
+        return false;
+    tracer_unwatch(&s->tracer);
+    skip(s, random_below(s, MAX_FARTHER + 1));
+    return true;
+}
+
+/* Kills a child in the @n-th state or soon after, if @twice whoever recovers that too; then
+ * recovers what is left. */
+static void sweep_killed(struct sweep *s, uint32_t n, bool twice)
 {
     unsigned fits;
 
-    judge_forget(&s->judge);
-    start(s, run_operation);
-    if (go_to(s, n, n_steps)) {
+    if (go_to_death(s, n)) {
         (void)judge_now(s, REAP_FIRST);
         fits = s->judge.fits;
         kill_really(s);
@@ -384,39 +407,25 @@ static void sweep_states(struct sweep *s)
 
     if (n_real >= s->n_findings) {
         for (uint32_t i = 0; i < s->n_findings && !enough(s); i++)
-            sweep_killed(s, i, UINT64_MAX, random_below(s, s->n_findings) < n_double);
+            sweep_killed(s, i, random_below(s, s->n_findings) < n_double);
         return;
     }
     for (uint64_t i = 0; i < n_real && !enough(s); i++) {
         bool twice = i < n_double;
 
-        sweep_killed(
-            s, twice ? choose_marked(s) : random_below(s, s->n_findings), UINT64_MAX, twice);
+        sweep_killed(s, twice ? choose_marked(s) : random_below(s, s->n_findings), twice);
     }
-}
-
-/* The seed chooses a state of each operation. */
-static bool is_to_be_stepped(const struct sweep *s)
-{
-    uint64_t operation = (uint64_t)(s->operation - crash_operations);
-    uint64_t state = (uint64_t)(s->state - s->operation->states);
-
-    return s->options.stepped || (s->options.seed + operation) % s->operation->n_states == state;
 }
 
 static void sweep_all(struct sweep *s)
 {
-    uint64_t n_steps;
-
     s->watching = s->can_watch && (s->operation->flags & CRASH_SYSCALLS) == 0;
     sweep_linear(s);
     sweep_states(s);
-    if (!s->watching || !is_to_be_stepped(s))
+    if (!s->watching || s->options.stepped == 0 || s->turn++ % s->options.stepped != 0)
         return;
     s->watching = false;
-    n_steps = sweep_stepping(s);
-    if (!enough(s))
-        sweep_killed(s, UINT64_MAX, random_below(s, (uint32_t)n_steps + 1), false);
+    sweep_stepping(s);
 }
 
 void sweep_case(
@@ -429,7 +438,7 @@ void sweep_case(
     world_new(&s->live, s->options.seed);
     s->counts.n_cases++;
     if (begin_case(s)) {
-        if (s->options.only != UINT64_MAX)
+        if (s->options.only)
             sweep_one(s);
         else
             sweep_all(s);

@@ -4,13 +4,13 @@
  * Linear: a child goes through the operation once; wherever it has changed the memory, or what the
  * kernel would do to it at a death, what the kernel does is done to a copy of the shared memory,
  * and the copy is judged. Between two such places all instructions leave the same: a state. They
- * are found by watching (tracer.h); and, in one case of each operation that the seed chooses or in
- * all, once more by going through it instruction by instruction, which must give the same states
- * with the same verdicts.
+ * are found by watching (tracer.h); and, in some cases that the seed chooses or in all, once more
+ * by going through it instruction by instruction, which must give the same states with the same
+ * verdicts.
  *
- * Real: a child is really killed in one of those states, in stepped cases after any instruction
- * too. What the kernel leaves must be, byte by byte, what was simulated; and the live arena, when
- * it is recovered, must give the same verdict.
+ * Real: a child goes to one of those states, and by some instructions farther, and is really
+ * killed. What the kernel leaves must be, byte by byte, what was simulated; and the live arena,
+ * when it is recovered, must give the same verdict.
  *
  * Double: before that, a child recovers that state, and dies in every state of its recovery, as in
  * the linear way.
@@ -27,16 +27,16 @@
 
 struct sweep_options {
     uint64_t seed;
-    bool stepped;      /* steps through all cases, not one of each operation */
+    uint64_t stepped;  /* one in so many cases is stepped through as well; 0: none */
     uint64_t n_real;   /* states a case in which a child is really killed */
     uint64_t n_double; /* of those, in which its recoverer is killed too */
     uint64_t
         work_first; /* one in so many states is also judged with work before the reaping; 0: none */
     bool reaping;   /* kill the reaping too, not only the recovery of a guard */
     bool reserved;  /* what a session fills outside the guard makes states too */
-    uint64_t only;  /* judges what this step leaves, and nothing else; UINT64_MAX: all */
-    bool only_store;     /* ... this store */
-    uint64_t stop_after; /* faults in a case */
+    bool only;      /* judges one point, and nothing else: behind ... */
+    uint64_t store, step; /* ... this store, and then this instruction */
+    uint64_t stop_after;  /* faults in a case */
 };
 
 struct sweep_counts {
@@ -72,6 +72,7 @@ struct sweep {
     } * findings;
     uint32_t n_findings, max_findings, n_marked;
     uint64_t random;
+    uint64_t turn; /* of cases that could be stepped through */
     bool can_watch;
     bool watching;     /* the child is to be watched, not stepped */
     uint64_t n_faults; /* in this case */

@@ -186,8 +186,9 @@ static int stopped(struct tracer *t, int options)
         fail("waitpid");
     if (WIFSTOPPED(status))
         return WSTOPSIG(status);
-    (void)fprintf(stderr, "tracer: the child ended by itself, status %#x, at step %llu\n",
-        (unsigned)status, (unsigned long long)t->n_steps);
+    (void)fprintf(stderr,
+        "tracer: the child ended by itself, status %#x, behind store %llu, step %llu\n",
+        (unsigned)status, (unsigned long long)t->n_stores, (unsigned long long)t->n_steps);
     exit(EXIT_FAILURE);
 }
 
@@ -200,8 +201,8 @@ static void expect(struct tracer *t, int signal_number, int wanted)
 {
     if (signal_number == wanted)
         return;
-    (void)fprintf(stderr, "tracer: the child got signal %d at step %llu\n", signal_number,
-        (unsigned long long)t->n_steps);
+    (void)fprintf(stderr, "tracer: the child got signal %d behind store %llu, step %llu\n",
+        signal_number, (unsigned long long)t->n_stores, (unsigned long long)t->n_steps);
     exit(EXIT_FAILURE);
 }
 
@@ -236,6 +237,11 @@ void tracer_start_watched(
     t->size = size;
 }
 
+void tracer_unwatch(struct tracer *t)
+{
+    t->watching = false; /* behind a store its memory is open and stays so */
+}
+
 static void go_on(const struct tracer *t, enum __ptrace_request how, int signal_number)
 {
     if (ptrace(how, t->pid, NULL, (void *)(uintptr_t)signal_number) != 0)
@@ -252,14 +258,15 @@ static bool end_step(struct tracer *t, int signal_number)
     if (signal_number == END)
         return false;
     expect(t, signal_number, SIGTRAP);
-    t->n_steps++;
+    t->n_stores += t->watching;
+    t->n_steps += !t->watching;
     return true;
 }
 
 /* To behind the next store, or to the end. */
 static int run_to_store(struct tracer *t)
 {
-    int signal_number = t->n_steps == 0 ? 0 : SIGTRAP;
+    int signal_number = t->n_stores == 0 ? 0 : SIGTRAP;
 
     do {
         go_on(t, PTRACE_CONT, signal_number);

@@ -28,9 +28,9 @@ struct tracer_death {
 };
 
 struct tracer {
-    pid_t pid;        /* 0 once it is gone */
-    uint64_t head;    /* of its robust list, in its memory */
-    uint64_t n_steps; /* instructions; stores if it is watched */
+    pid_t pid;                  /* 0 once it is gone */
+    uint64_t head;              /* of its robust list, in its memory */
+    uint64_t n_stores, n_steps; /* how often it was let go on, watched and stepped */
     bool watching;
     uint64_t mapping, size; /* that it is watched in */
     bool under_way; /* an instruction that has not come to its end: a system call that sleeps */
@@ -65,6 +65,9 @@ void tracer_start_watched(
  * its robust list any more if it was watched: the kernel could not write there.
  */
 bool tracer_step(struct tracer *t);
+
+/* From here, behind a store, it is stepped. */
+void tracer_unwatch(struct tracer *t);
 
 /*
  * The same for functions that wait for others: tells also when it sleeps, in the middle of an
