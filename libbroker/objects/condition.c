@@ -134,9 +134,10 @@ static int lock_of(struct bri_handle *h, struct bri_handle **out_lock)
     struct bri_handle *lock = h->lock != NULL ? h->lock : h;
     int r = lock != h ? bri_enter(lock, lock->type) : 0;
 
-    if (r == 0)
-        *out_lock = lock;
-    return r;
+    if (r < 0)
+        return r;
+    *out_lock = lock;
+    return 0;
 }
 
 int bri_condition_acquire(struct bri_handle *h, int64_t timeout_ns, uint64_t *out_token)
