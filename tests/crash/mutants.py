@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Breaks the guard and the journal on purpose, once in each way that has been thought of, and has the sweep find it.
+"""Breaks the guard, the journal and the sweep itself on purpose, once in each way that has been thought of, and has the sweep find it.
 
-A mutant is the library's core and objects with one exact text replaced. If the text is not there any more, the mutant is out of date and
-the test fails. Usage: mutants.py --source DIR --work DIR --cc CC --flags FLAGS --link FILES... [--only NAME]
+A mutant is the library's core and objects, or a file of the sweep, with one exact text replaced. If the text is not there any more, the
+mutant is out of date and the test fails. Usage: mutants.py --source DIR --work DIR --cc CC --flags FLAGS --link FILES... [--only NAME]
 """
 import argparse
 import pathlib
@@ -11,55 +11,83 @@ import subprocess
 import sys
 
 MUTANTS = {
-    # name: (file, text, replacement, operations to sweep)
+    # name: (file, text, replacement, operations to sweep, what must find it: any if empty)
     "count_before_entry": (
-        "core/guard.h",
+        "libbroker/core/guard.h",
         "    t->next->where = bri_off(t->o->arena, p);\n",
         "    atomic_store_explicit(&t->o->slot->n_journal, t->n + 1, memory_order_relaxed);\n    bri_order();\n"
         "    t->next->where = bri_off(t->o->arena, p);\n",
-        ["dict.delete, middle", "queue.put"]),
+        ["dict.delete, middle", "queue.put"], ""),
     "forward_rollback": (
-        "core/guard.c",
+        "libbroker/core/guard.c",
         "        for (uint32_t i = count; i-- > 0;) {\n            const struct bri_journal_entry_shm *e = entry_at(o, i);\n\n            sound &=",
         "        for (uint32_t i = 0; i < count; i++) {\n            const struct bri_journal_entry_shm *e = entry_at(o, i);\n\n            sound &=",
-        ["dict.update", "dict.add_many"]),
+        ["dict.update", "dict.add_many"], ""),
     "unjournalled_store": (
-        "objects/items.c",
+        "libbroker/objects/items.c",
         "    bri_set64(t, &q->n_bytes, q->n_bytes + bytes);\n}",
         "    *(volatile uint64_t *)&q->n_bytes = q->n_bytes + bytes;\n}",
-        ["queue.put"]),
+        ["queue.put"], ""),
     # What a compiler may make of it without the barriers; gcc 12 happens not to, so it is done by hand.
     "word_before_count": (
-        "core/guard.h",
+        "libbroker/core/guard.h",
         "    if (!bri_note64(t, p))\n        return;\n    *(volatile uint64_t *)p = value;\n",
         "    uint64_t old = *(volatile uint64_t *)p;\n    *(volatile uint64_t *)p = value;\n    bri_order();\n"
         "    if (bri_note64(t, p))\n        t->next[-1].old = old;\n",
-        ["dict.delete, middle", "queue.put"]),
+        ["dict.delete, middle", "queue.put"], ""),
     "sequence_before_reset": (
-        "core/guard.c",
+        "libbroker/core/guard.c",
         "static inline void happen(struct bri_slot_shm *s)\n{\n",
         "static inline void happen(struct bri_slot_shm *s)\n{\n"
         "    bri_order();\n    atomic_fetch_add_explicit(&s->seq, 1, memory_order_release);\n    bri_order();\n"
         "    atomic_store_explicit(&s->n_journal, 0, memory_order_relaxed);\n    bri_order();\n    return;\n",
-        ["dict.delete, middle", "queue.put"]),
+        ["dict.delete, middle", "queue.put"], ""),
+    # No memory that is shared changes there: the robust list must be watched too.
+    "list_cleared_first": (
+        "libbroker/core/lock.c",
+        "    v = atomic_exchange_explicit(word, 0, memory_order_release);\n",
+        "    self.head->list_op_pending = NULL;\n    barrier();\n"
+        "    v = atomic_exchange_explicit(word, 0, memory_order_release);\n",
+        ["dict.delete, middle"], "dead, --store"),
+    # Whoever recovers may not die: only killing it too shows that.
+    "journal_dropped_first": (
+        "libbroker/core/guard.c",
+        "    if (!sound)\n        count = 0;\n",
+        "    if (!sound)\n        count = 0;\n    set_count(s, 0);\n    bri_order();\n",
+        ["dict.update", "dict.add_many"], "dead in recovery"),
+    # The simulated death is not what the kernel does: only a real one shows that.
+    "wrong_death": (
+        "tests/crash/tracer.c",
+        ".word = (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED};",
+        ".word = FUTEX_WAITERS | FUTEX_OWNER_DIED};",
+        ["dict.update", "queue.put"], "kernel: "),
+    # Watching misses stores: only stepping shows that.
+    "unseen_stores": (
+        "tests/crash/tracer.c",
+        "    protect(before ? PROT_READ | PROT_WRITE : PROT_READ);\n",
+        "    if (before)\n        protect(PROT_READ | PROT_WRITE);\n",
+        ["dict.delete, middle"], "watch: "),
 }
 
 
 def make(name, arguments):
     """Compiles the mutant; returns the program."""
-    file, text, replacement, _ = MUTANTS[name]
+    file, text, replacement, _, _ = MUTANTS[name]
     folder = pathlib.Path(arguments.work) / name
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(pathlib.Path(arguments.source) / "libbroker", folder / "libbroker")
-    target = folder / "libbroker" / file
+    for part in ("libbroker", "tests/crash"):
+        shutil.copytree(pathlib.Path(arguments.source) / part, folder / part)
+    target = folder / file
     source = target.read_text()
     if source.count(text) != 1:
         sys.exit(f"{name}: out of date: {file} does not have its text once, but {source.count(text)} times")
     source = source.replace(text, replacement)
     target.write_text(source)
-    flags = ["-I" + str(folder / "libbroker"), *arguments.flags.split(), "-O2", "-w"]
+    flags = ["-I" + str(folder / "libbroker"), "-I" + str(pathlib.Path(arguments.source) / "tests"), *arguments.flags.split(), "-O2", "-w"]
     jobs, objects = [], []
-    for c in sorted(folder.glob("libbroker/core/*.c")) + sorted(folder.glob("libbroker/objects/*.c")):
+    mutated = [target] if file.startswith("tests/") else \
+        sorted(folder.glob("libbroker/core/*.c")) + sorted(folder.glob("libbroker/objects/*.c"))
+    for c in mutated:
         objects.append(str(c) + ".o")
         jobs.append(subprocess.Popen([arguments.cc, *flags, "-c", str(c), "-o", objects[-1]]))
         if len(jobs) == 2 and jobs.pop(0).wait() != 0:
@@ -72,13 +100,15 @@ def make(name, arguments):
 
 
 def is_caught(name, program):
-    for operation in MUTANTS[name][3]:
-        result = subprocess.run([program, "--case", operation, "--stop-after", "1"], capture_output=True, text=True, timeout=200)
+    _, _, _, operations, finder = MUTANTS[name]
+    for operation in operations:
+        result = subprocess.run([program, "--case", operation, "--stepped", "1", "--stop-after", "1"],
+                                capture_output=True, text=True, timeout=200)
         bad = [line for line in result.stdout.splitlines() + result.stderr.splitlines() if line.startswith("BAD")]
-        if result.returncode != 0 and bad:
+        if result.returncode != 0 and bad and finder in bad[0]:
             print(f"{name}: caught: {bad[0]}", flush=True)
             return True
-    print(f"{name}: NOT CAUGHT", flush=True)
+    print(f"{name}: NOT CAUGHT", *bad[:1], flush=True)
     return False
 
 
