@@ -32,6 +32,8 @@ enum {
     CRASH_SYSCALLS = 16,
     /* It goes on until a time, so that two runs of it may come to different states. */
     CRASH_TIMED = 32,
+    /* Whoever has done it has nothing to go on with: another does. */
+    CRASH_LEAVES = 64,
 };
 
 struct crash_operation {

@@ -218,7 +218,7 @@ static void work(struct judge *j, struct world *w, uint32_t dead, struct text *o
         text_value(out, peer->out->data, peer->out->size);
     text_add(out, "\n");
     picture_arena(out, w->arena, dead);
-    crash_go_on(peer, out);
+    crash_go_on((j->operation->flags & CRASH_LEAVES) != 0 ? &w->actors[OTHER] : peer, out);
 }
 
 /* Everything goes: then only the registry's own pages are left. */
