@@ -12,6 +12,7 @@
 
 #define SIZE ((size_t)WORLD_PAGES * BRI_PAGE_SIZE)
 #define MAX_SHOWN_FAULTS 3
+#define MAX_LONG 16u    /* states in which a long operation is really killed */
 #define MAX_FARTHER 16u /* instructions, of a child that is really killed */
 
 static void *map(size_t size, int flags)
@@ -403,8 +404,11 @@ static uint32_t choose_marked(struct sweep *s)
 /* In all states, or in some that are chosen at random. */
 static void sweep_states(struct sweep *s)
 {
+    bool is_long = (s->operation->flags & CRASH_LONG) != 0;
     uint64_t n_real = s->options.n_real, n_double = s->options.n_double;
 
+    if (is_long && n_real > MAX_LONG) /* the square of so many states */
+        n_real = MAX_LONG;
     if (n_real >= s->n_findings) {
         for (uint32_t i = 0; i < s->n_findings && !enough(s); i++)
             sweep_killed(s, i, random_below(s, s->n_findings) < n_double);

@@ -82,6 +82,7 @@ static struct {
 } watched; /* the child's copy of it counts */
 
 #ifdef __x86_64__
+#define CAN_WATCH true
 #define TRAP_FLAG 0x100
 
 static void set_trap(void *context, bool on)
@@ -90,16 +91,26 @@ static void set_trap(void *context, bool on)
 
     *flags = on ? *flags | TRAP_FLAG : *flags & ~TRAP_FLAG;
 }
+#else /* a program cannot have itself stepped there */
+#define CAN_WATCH false
+
+static void set_trap(void *context, bool on)
+{
+    (void)context;
+    (void)on;
+}
 #endif
 
 bool tracer_prepare_watch(void)
 {
-#ifdef __x86_64__
     struct robust_list_head *head;
     size_t size;
-    void *page = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE,
-        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *page;
 
+    if (!CAN_WATCH)
+        return false;
+    page = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED || syscall(SYS_get_robust_list, 0, &head, &size) != 0)
         fail("get_robust_list");
     own_head = page;
@@ -107,8 +118,7 @@ bool tracer_prepare_watch(void)
     own_head->list.next = &own_head->list;
     if (syscall(SYS_set_robust_list, own_head, sizeof(*own_head)) != 0)
         fail("set_robust_list");
-#endif
-    return own_head != NULL;
+    return true;
 }
 
 static void protect(int protection)
