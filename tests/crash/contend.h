@@ -16,17 +16,18 @@
 #include "world.h"
 
 /* The part of a process. Gives a result, which the sleeper ends with. */
-typedef int contend_run(struct actor *who);
+typedef int contend_part(struct actor *who);
 
 struct contend_scenario {
     const char *name;
     void (*prepare)(struct world *w);
 
-    contend_run *before; /* what the victim does before it is stepped; may be NULL */
-    contend_run *victim;
+    contend_part *setup;  /* before all, as PEER, each time; may be NULL */
+    contend_part *before; /* what the victim does before it is stepped; may be NULL */
+    contend_part *victim;
 
     enum who sleeper;
-    contend_run *sleep;
+    contend_part *sleep;
     bool victim_first; /* the victim falls asleep first, and is woken first */
 
     /*
@@ -34,14 +35,18 @@ struct contend_scenario {
      * so that the sleeper can go on if the victim took with it what it waited for. Both may be
      * NULL. They work as PEER.
      */
-    contend_run *trigger;
-    contend_run *finish;
+    contend_part *trigger;
+    contend_part *finish;
 
-    contend_run
-        *holder;    /* by a third process, before all; killed by the trigger; NULL: there is none */
-    bool no_daemon; /* nobody reaps: the sleeper finds out by itself, within its second */
-    int results[3]; /* with which the sleeper may end, up to the first 0 and with it */
+    contend_part *holder; /* by a third process, before all; killed by the trigger; may be NULL */
+    bool no_daemon;       /* nobody reaps: the sleeper finds out by itself, within its second */
+    bool bare;            /* a guard alone: the kernel does all, there is nothing to reap */
+    bool every;           /* so short that every instruction is a point, not every change */
+    int results[2];       /* with which the sleeper may end; the second one if it is not 0 */
 };
+
+/* Makes what the parts take as arguments. */
+void contend_make_arguments(void);
 
 extern const struct contend_scenario contend_scenarios[];
 extern const unsigned n_contend_scenarios;
