@@ -1,9 +1,9 @@
 /*
  * wait_any.h - waiting until one of several objects is ready
  *
- * An object is ready when its type's waiting operation would not have to wait now: a queue has an
- * item or was shut down, a lock is free. Nothing is taken: whoever is told may find that another
- * was faster.
+ * An object is ready when its type's waiting operation would not have to wait now, whoever calls
+ * it: a queue has an item or was shut down, a lock is free, a semaphore has a permit, an event is
+ * set. Nothing is taken: whoever is told may find that another was faster.
  */
 #ifndef BRI_WAIT_ANY_H
 #define BRI_WAIT_ANY_H

@@ -10,6 +10,7 @@
 #include "core/audit.h"
 #include "core/type.h"
 #include "core/wait.h"
+#include "core/wait_any.h"
 #include "engine_ops.h"
 #include "objects/open.h"
 #include "objects/reading.h"
@@ -113,6 +114,14 @@ static int event_match(const struct bri_object *o, const void *options)
     return 0;
 }
 
+/* As it is now: who waits for several objects does not learn of a set that was cleared before it
+ * looked. */
+static bool event_ready(struct bri_object *o, struct bri_wait_word *out)
+{
+    bri_wait_word_of(o, WAS_SET, out);
+    return is_set(*(volatile uint64_t *)&state_of(o)->count);
+}
+
 static void event_audit(const struct bri_object *o, struct bri_audit *audit)
 {
     if (audit->held[0] != 0 || audit->held[1] != 0)
@@ -133,6 +142,7 @@ const struct bri_type_ops bri_event_type = {
     .has_heap = false,
     .create = event_create,
     .match = event_match,
+    .ready = event_ready,
     .audit = event_audit,
     .stat = event_stat,
 };

@@ -119,6 +119,7 @@ const struct bri_type_ops bri_rlock_type = {
     .reap = rlock_reap,
     .gone = bri_owner_gone,
     .ends = bri_owner_ends,
+    .ready = bri_owner_ready,
     .audit = bri_owner_audit,
     .stat = rlock_stat,
 };

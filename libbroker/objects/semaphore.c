@@ -21,6 +21,7 @@
 #include "core/session.h"
 #include "core/type.h"
 #include "core/wait.h"
+#include "core/wait_any.h"
 #include "engine_ops.h"
 #include "objects/open.h"
 #include "objects/reading.h"
@@ -226,6 +227,12 @@ static void semaphore_ends(const struct bri_object *o, unsigned channel, struct 
         .proof = *(const volatile uint64_t *)&s->n_acquired};
 }
 
+static bool semaphore_ready(struct bri_object *o, struct bri_wait_word *out)
+{
+    bri_wait_word_of(o, PERMITS, out);
+    return *(volatile uint64_t *)&state_of(o)->value != 0;
+}
+
 static void semaphore_audit(const struct bri_object *o, struct bri_audit *audit)
 {
     const struct semaphore_shm *s = state_of(o);
@@ -273,6 +280,7 @@ const struct bri_type_ops bri_semaphore_type = {
     .match = semaphore_match,
     .reap = semaphore_reap,
     .ends = semaphore_ends,
+    .ready = semaphore_ready,
     .audit = semaphore_audit,
     .stat = semaphore_stat,
 };

@@ -89,6 +89,8 @@ Test(wait_any, wrong_arguments_are_said)
     struct several s = open_several();
     void *hole[2] = {s.objects[0], NULL};
     void *dict[1] = {kit_dict("d", NULL)};
+    void *barrier[1] = {kit_barrier("b", &(broker_barrier_options){.parties = 2})};
+    void *condition[1] = {kit_condition("c", NULL)};
     void *many[128];
 
     for (size_t i = 0; i < 128; i++)
@@ -99,6 +101,8 @@ Test(wait_any, wrong_arguments_are_said)
     GIVES(broker_wait_any(s.objects, 1, 0, NULL), BROKER_INVALID);
     GIVES(broker_wait_any(hole, 2, 0, &s.index), BROKER_INVALID);
     GIVES(broker_wait_any(dict, 1, 0, &s.index), BROKER_UNSUPPORTED);
+    GIVES(broker_wait_any(barrier, 1, 0, &s.index), BROKER_UNSUPPORTED);
+    GIVES(broker_wait_any(condition, 1, 0, &s.index), BROKER_UNSUPPORTED);
     GIVES(broker_wait_any(many, 128, 0, &s.index), BROKER_INVALID);
     GIVES(broker_wait_any(many, 127, 0, &s.index), BROKER_TIMEDOUT);
     cr_assert_eq(s.index, 99);
@@ -292,6 +296,7 @@ Test(descriptor, wrong_arguments_are_said)
     GIVES(broker_fd(NULL, &fd), BROKER_INVALID);
     GIVES(broker_fd(s.objects[0], NULL), BROKER_INVALID);
     GIVES(broker_fd(kit_dict("d", NULL), &fd), BROKER_UNSUPPORTED);
+    GIVES(broker_fd(kit_condition("c", NULL), &fd), BROKER_UNSUPPORTED);
     GIVES(broker_fd_clear(NULL), BROKER_INVALID);
     GIVES(broker_fd_clear(s.objects[0]), BROKER_INVALID);
     cr_assert_eq(fd, 77);
