@@ -11,6 +11,7 @@
  * notified of goes to the next one; if it owned the lock, that comes back with notice to its next
  * owner. Notifying is one section: all that it means to wake are notified, or none.
  */
+#include "objects/condition.h"
 #include "client/open.h"
 #include "core/audit.h"
 #include "core/session.h"
@@ -18,26 +19,10 @@
 #include "core/wait.h"
 #include "engine_ops.h"
 #include "objects/open.h"
-#include "objects/owner.h"
-#include "objects/waiters.h"
 
 #define LEAVE_AT_ONCE 16 /* waiters of an ended session that leave in one section */
 
-struct condition_shm {
-    struct bri_owner_shm own; /* the lock, if it has one of its own */
-    uint64_t lock_generation; /* [const] of the lock that it shares; 0: it has its own */
-    uint32_t lock_id;         /* [const] slot of that */
-    uint32_t spare;
-    struct bri_waiters_shm waiters;
-};
-
-_Static_assert(sizeof(struct condition_shm) <= BRI_SLOT_STATE, "condition state size");
 _Static_assert(BRI_WAITERS_CHANNEL != BRI_OWNER_CHANNEL, "each has its own sleepers");
-
-static inline struct condition_shm *state_of(const struct bri_object *o)
-{
-    return (struct condition_shm *)o->slot->state;
-}
 
 /* ---- opening ---- */
 
@@ -63,7 +48,8 @@ static int open_lock(broker *b, const char *name, struct bri_handle **out_lock)
 }
 
 /* The lock that the condition was made with; GONE if that is not there any more. */
-static int open_shared_lock(broker *b, const struct condition_shm *c, struct bri_handle **out_lock)
+static int open_shared_lock(
+    broker *b, const struct bri_condition_shm *c, struct bri_handle **out_lock)
 {
     char name[BRI_NAME_MAX + 1];
     struct bri_object o;
@@ -111,8 +97,8 @@ int bri_condition_open(broker *b, const char *name, const broker_condition_optio
     }
     if (r == 0)
         r = bri_open_object(b, name, bri_type_ops(BRI_TYPE_CONDITION), &wanted, &h);
-    if (r == 0 && lock == NULL && state_of(&h->object)->lock_generation != 0) {
-        r = open_shared_lock(b, state_of(&h->object), &lock);
+    if (r == 0 && lock == NULL && bri_condition_of(&h->object)->lock_generation != 0) {
+        r = open_shared_lock(b, bri_condition_of(&h->object), &lock);
         if (r < 0)
             bri_shm_close_handle(h);
     }
@@ -222,12 +208,12 @@ static int join_try(struct bri_txn *t, void *arg)
 {
     struct wait *x = arg;
 
-    return bri_waiters_join(t, &state_of(t->o)->waiters, &x->waiter);
+    return bri_waiters_join(t, &bri_condition_of(t->o)->waiters, &x->waiter);
 }
 
 static int wait_try(struct bri_txn *t, void *arg)
 {
-    struct bri_waiters_shm *w = &state_of(t->o)->waiters;
+    struct bri_waiters_shm *w = &bri_condition_of(t->o)->waiters;
     const struct wait *x = arg;
     struct bri_handle *lock = x->owned.lock;
     struct bri_waiter_shm *waiter = bri_waiters_find(t->o, x->waiter);
@@ -247,7 +233,7 @@ static int wait_try(struct bri_txn *t, void *arg)
 /* Whoever was notified at the last moment before its time was over, was notified. */
 static int leave_try(struct bri_txn *t, struct wait *x)
 {
-    struct bri_waiters_shm *w = &state_of(t->o)->waiters;
+    struct bri_waiters_shm *w = &bri_condition_of(t->o)->waiters;
     struct bri_waiter_shm *waiter = bri_waiters_find(t->o, x->waiter);
 
     if (waiter == NULL)
@@ -321,7 +307,7 @@ int bri_condition_wait(struct bri_handle *h, int64_t timeout_ns)
 
 static int notify_try(struct bri_txn *t, void *arg)
 {
-    bri_waiters_notify(t, &state_of(t->o)->waiters, *(const uint64_t *)arg);
+    bri_waiters_notify(t, &bri_condition_of(t->o)->waiters, *(const uint64_t *)arg);
     return t->failed;
 }
 
@@ -348,7 +334,7 @@ int bri_condition_notify_all(struct bri_handle *h)
 static int condition_create(struct bri_object *o, const void *options)
 {
     const struct wanted *wanted = options;
-    struct condition_shm *c = state_of(o);
+    struct bri_condition_shm *c = bri_condition_of(o);
 
     if (wanted == NULL || wanted->lock == NULL) {
         bri_owner_create(o, 0);
@@ -363,7 +349,7 @@ static int condition_match(const struct bri_object *o, const void *options)
 {
     const struct wanted *wanted = options;
 
-    if (wanted->lock != NULL && wanted->lock->generation != state_of(o)->lock_generation)
+    if (wanted->lock != NULL && wanted->lock->generation != bri_condition_of(o)->lock_generation)
         return BROKER_MISMATCH;
     return bri_match_quota(o, wanted->options.quota_bytes);
 }
@@ -371,7 +357,7 @@ static int condition_match(const struct bri_object *o, const void *options)
 /* Its waiters leave, some at a time; what they were notified of goes to others. */
 static int reap_waiters(struct bri_object *o)
 {
-    struct condition_shm *c = state_of(o);
+    struct bri_condition_shm *c = bri_condition_of(o);
     struct bri_waiter_shm *waiter;
     struct bri_txn t;
     bool more = true;
@@ -393,7 +379,7 @@ static int reap_waiters(struct bri_object *o)
 
 static int condition_reap(struct bri_object *o, bool died)
 {
-    int r = state_of(o)->lock_generation == 0 ? bri_owner_reap(o) : 0;
+    int r = bri_condition_of(o)->lock_generation == 0 ? bri_owner_reap(o) : 0;
 
     (void)died;
     return r < 0 ? r : reap_waiters(o);
@@ -401,20 +387,20 @@ static int condition_reap(struct bri_object *o, bool died)
 
 static void condition_gone(struct bri_object *o)
 {
-    if (state_of(o)->lock_generation == 0)
+    if (bri_condition_of(o)->lock_generation == 0)
         bri_owner_gone(o);
 }
 
 static void condition_ends(const struct bri_object *o, unsigned channel, struct bri_ends *out)
 {
     *out = (struct bri_ends){.by = BRI_BY_ANYBODY};
-    if (state_of(o)->lock_generation == 0)
+    if (bri_condition_of(o)->lock_generation == 0)
         bri_owner_ends(o, channel, out);
 }
 
 static void condition_audit(const struct bri_object *o, struct bri_audit *audit)
 {
-    const struct condition_shm *c = state_of(o);
+    const struct bri_condition_shm *c = bri_condition_of(o);
 
     if (c->lock_generation == 0)
         bri_owner_audit(o, audit);
@@ -423,7 +409,7 @@ static void condition_audit(const struct bri_object *o, struct bri_audit *audit)
 
 static void condition_stat(const struct bri_object *o, struct bri_stat *stat)
 {
-    const struct condition_shm *c = state_of(o);
+    const struct bri_condition_shm *c = bri_condition_of(o);
 
     bri_stat_add(stat, "waiting", c->waiters.n);
     bri_stat_add(stat, "waits", c->waiters.n_joined);

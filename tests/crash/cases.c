@@ -58,12 +58,12 @@ const struct crash_operation crash_operations[] = {
         .result = BROKER_TIMEDOUT),
     ROW("queue.put_many",            queue_any,      queue_put_many),
     ROW("queue.get",                 queue_plain,    queue_get),
-    ROW("queue.get, 5000 bytes",     queue_large,    queue_get, .flags = CRASH_REDELIVERS),
+    ROW("queue.get, 5000 bytes",     queue_large,    queue_get, .middle = queue_deliver),
     ROW("queue.get, joinable",       queue_joinable, queue_get),
     ROW("queue.get, timed out",      queue_empty,    queue_get_timeout, .flags = CRASH_INVISIBLE | CRASH_TIMED,
         .result = BROKER_TIMEDOUT),
     ROW("queue.get_many",            queue_plain,    queue_get_many),
-    ROW("queue.get_many, 5000 bytes",queue_large,    queue_get_many, .flags = CRASH_REDELIVERS),
+    ROW("queue.get_many, 5000 bytes",queue_large,    queue_get_many, .middle = queue_deliver),
     ROW("queue.get_many, joinable",  queue_joinable, queue_get_many),
     ROW("queue.task_done",           queue_mine,     queue_task_done),
     ROW("queue.task_done, no lease", queue_others,   queue_task_done),
@@ -106,6 +106,7 @@ const struct crash_operation crash_operations[] = {
     ROW("list.sort",                 list_turned,  list_sort),
     ROW("list.repeat",               list_filled,  list_repeat),
     ROW("list.clear",                list_filled,  list_clear),
+
     ROW("value.set",                 value_any,      value_set),
     ROW("value.add",                 value_any,      value_add),
     ROW("value.add, overflow",       value_edge,     value_add_over, .flags = CRASH_INVISIBLE, .result = BROKER_OVERFLOW),
@@ -133,6 +134,53 @@ const struct crash_operation crash_operations[] = {
     ROW("namespace.update",          namespace_any,    namespace_update),
     ROW("namespace.add",             namespace_any,    namespace_add),
     ROW("namespace.compare_and_set", namespace_filled, namespace_compare_and_set),
+
+    ROW("semaphore.acquire",         semaphore_free,  semaphore_acquire),
+    ROW("semaphore.acquire, none",   semaphore_empty, semaphore_acquire, .flags = CRASH_INVISIBLE,
+        .result = BROKER_TIMEDOUT),
+    ROW("semaphore.acquire, timed out", semaphore_empty, semaphore_acquire_timeout, .flags = CRASH_INVISIBLE,
+        .result = BROKER_TIMEDOUT),
+    ROW("semaphore.release",         semaphore_taken, semaphore_release),
+    ROW("semaphore.release, two",    semaphore_several, semaphore_release_two),
+    ROW("semaphore.release, full",   semaphore_full,  semaphore_release, .flags = CRASH_INVISIBLE,
+        .result = BROKER_OVERDONE),
+
+    ROW("event.set",                 event_clear_now, event_set),
+    ROW("event.set, set",            event_set_now,   event_set, .flags = CRASH_INVISIBLE),
+    ROW("event.clear",               event_set_now,   event_clear),
+    ROW("event.clear, clear",        event_clear_now, event_clear, .flags = CRASH_INVISIBLE),
+    ROW("event.wait, timed out",     event_clear_now, event_wait_timeout, .flags = CRASH_INVISIBLE,
+        .result = BROKER_TIMEDOUT),
+
+    ROW("barrier.wait, last",        barrier_last,    barrier_wait),
+    ROW("barrier.wait, acts",        barrier_last_acts, barrier_wait),
+    ROW("barrier.wait, timed out",   barrier_not_last, barrier_wait_timeout, .flags = CRASH_STEPS,
+        .result = BROKER_BROKEN, .middle = barrier_die_waiting),
+    ROW("barrier.wait, outside",     barrier_closed,  barrier_wait_timeout, .flags = CRASH_INVISIBLE,
+        .result = BROKER_TIMEDOUT),
+    ROW("barrier.pass",              barrier_acting,  barrier_pass),
+    ROW("barrier.pass, in vain",     barrier_acts_in_vain, barrier_pass, .result = BROKER_BROKEN),
+    ROW("barrier.abort",             barrier_whole,   barrier_abort),
+    ROW("barrier.reset",             barrier_resettable, barrier_reset),
+
+    ROW("rlock.acquire",             rlock_free,      rlock_acquire),
+    ROW("rlock.acquire, again",      rlock_mine,      rlock_acquire, .flags = CRASH_INVISIBLE),
+    ROW("rlock.acquire, held",       rlock_others,    rlock_acquire, .flags = CRASH_INVISIBLE, .result = BROKER_TIMEDOUT),
+    ROW("rlock.acquire, timed out",  rlock_others,    rlock_acquire_timeout, .flags = CRASH_INVISIBLE,
+        .result = BROKER_TIMEDOUT),
+    ROW("rlock.release",             rlock_mine,      rlock_release),
+    ROW("rlock.release, once",       rlock_deep,      rlock_release, .flags = CRASH_INVISIBLE),
+
+    ROW("condition.acquire",         condition_free,  condition_acquire),
+    ROW("condition.release",         condition_mine,  condition_release),
+    ROW("condition.wait, 0",         condition_waitable, condition_wait, .flags = CRASH_STEPS,
+        .result = BROKER_TIMEDOUT, .middle = condition_die_waiting),
+    ROW("condition.wait, timed out", condition_waitable, condition_wait_timeout, .flags = CRASH_STEPS,
+        .result = BROKER_TIMEDOUT, .middle = condition_die_waiting),
+    ROW("condition.notify",          condition_waiting, condition_notify),
+    ROW("condition.notify, two",     condition_waiting, condition_notify_two),
+    ROW("condition.notify_all",      condition_waiting, condition_notify_all),
+    ROW("condition.notify, nobody",  condition_mine,  condition_notify, .flags = CRASH_INVISIBLE),
 
     ROW("create a dict",             core_names,     core_create_dict),
     ROW("create a queue",            core_names,     core_create_queue),
@@ -253,20 +301,79 @@ static void go_on_namespace(struct bri_handle *h, struct text *out)
     text_add(out, " delete %d\n", bri_namespace_delete(h, "next"));
 }
 
+/* Takes all that there is, and gives it back. */
+static void go_on_semaphore(struct bri_handle *h, struct text *out)
+{
+    unsigned n = 0;
+    int r;
+
+    text_add(out, "semaphore: acquire");
+    for (; n < 8 && (r = bri_semaphore_acquire(h, 0)) >= 0; n++)
+        text_add(out, " %d", r);
+    text_add(out, ", release");
+    for (; n > 0; n--)
+        text_add(out, " %d", bri_semaphore_release(h, 1));
+    text_add(out, "\n");
+}
+
+static void go_on_event(struct bri_handle *h, struct text *out)
+{
+    bool set = false;
+
+    text_add(out, "event: wait %d, ", bri_event_wait(h, 0));
+    text_add(out, "clear %d, ", bri_event_clear(h));
+    text_add(out, "set %d, ", bri_event_set(h));
+    text_add(out, "is_set %d = %d\n", bri_event_is_set(h, &set), set);
+}
+
+static void go_on_barrier(struct bri_handle *h, struct text *out)
+{
+    uint64_t index = 0;
+
+    text_add(out, "barrier: pass %d, ", bri_barrier_pass(h));
+    text_add(out, "wait %d, ", bri_barrier_wait(h, 0, &index));
+    text_add(out, "reset %d, ", bri_barrier_reset(h));
+    text_add(out, "wait %d = %llu\n", bri_barrier_wait(h, 0, &index), (unsigned long long)index);
+}
+
+static void go_on_rlock(struct bri_handle *h, struct text *out)
+{
+    uint64_t token = 0;
+
+    text_add(out, "rlock: acquire %d", bri_rlock_acquire(h, 0, &token));
+    text_add(out, " %d,", bri_rlock_acquire(h, 0, &token));
+    text_add(out, " release %d", bri_rlock_release(h));
+    text_add(out, " %d\n", bri_rlock_release(h));
+}
+
+static void go_on_condition(struct bri_handle *h, struct text *out)
+{
+    uint64_t token = 0;
+
+    text_add(out, "condition: acquire %d,", bri_condition_acquire(h, 0, &token));
+    text_add(out, " wait %d,", bri_condition_wait(h, 0));
+    text_add(out, " notify %d,", bri_condition_notify(h, 1));
+    text_add(out, " release %d\n", bri_condition_release(h));
+}
+
+static void (*const next_steps[N_HANDLES])(struct bri_handle *h, struct text *out) = {
+    [DICT] = go_on_dict,
+    [QUEUE] = go_on_queue,
+    [LOCK] = go_on_lock,
+    [SEMAPHORE] = go_on_semaphore,
+    [EVENT] = go_on_event,
+    [BARRIER] = go_on_barrier,
+    [RLOCK] = go_on_rlock,
+    [CONDITION] = go_on_condition,
+    [LIST] = go_on_list,
+    [VALUE] = go_on_value,
+    [ARRAY] = go_on_array,
+    [NAMESPACE] = go_on_namespace,
+};
+
 void crash_go_on(struct actor *who, struct text *out)
 {
-    if (who->handles[DICT].magic != 0)
-        go_on_dict(&who->handles[DICT], out);
-    if (who->handles[QUEUE].magic != 0)
-        go_on_queue(&who->handles[QUEUE], out);
-    if (who->handles[LIST].magic != 0)
-        go_on_list(&who->handles[LIST], out);
-    if (who->handles[LOCK].magic != 0)
-        go_on_lock(&who->handles[LOCK], out);
-    if (who->handles[VALUE].magic != 0)
-        go_on_value(&who->handles[VALUE], out);
-    if (who->handles[ARRAY].magic != 0)
-        go_on_array(&who->handles[ARRAY], out);
-    if (who->handles[NAMESPACE].magic != 0)
-        go_on_namespace(&who->handles[NAMESPACE], out);
+    for (unsigned i = 0; i < N_HANDLES; i++)
+        if (next_steps[i] != NULL && who->handles[i].magic != 0)
+            next_steps[i](&who->handles[i], out);
 }

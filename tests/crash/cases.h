@@ -23,9 +23,6 @@ enum {
     /* It happens in several steps, which others can see until whoever goes on (`finish`) has got to
        its end. */
     CRASH_STEPS = 2,
-    /* Killed in the middle, the first item may be one that was delivered although the operation did
-       not happen. */
-    CRASH_REDELIVERS = 4,
     /* So long that it is killed in campaigns only. */
     CRASH_LONG = 8,
     /* It has the system change the memory, which nobody can watch: always stepped. */
@@ -34,6 +31,7 @@ enum {
     CRASH_TIMED = 32,
     /* Whoever has done it has nothing to go on with: another does. */
     CRASH_LEAVES = 64,
+    CRASH_LONG = 4,
 };
 
 struct crash_operation {
@@ -44,6 +42,9 @@ struct crash_operation {
     unsigned flags;
     int result;                       /* what it gives when nobody is killed */
     int (*finish)(struct actor *who); /* what the daemon does about it later; may be NULL */
+    /* Killed in the middle, this may have happened instead: it leaves the victim dead in the
+       operation. May be NULL. */
+    void (*middle)(struct actor *victim);
 };
 
 extern const struct crash_operation crash_operations[];
@@ -70,6 +71,7 @@ void list_make_arguments(void);
 void list_free_arguments(void);
 
 typedef int crash_run(struct actor *who);
+typedef void crash_middle(struct actor *victim);
 
 extern const struct crash_state dict_any[7], dict_filled[5], dict_bulk[5], dict_sized[5],
     dict_tight[5];
@@ -87,6 +89,7 @@ extern const struct crash_state queue_empty[5], queue_mine[5], queue_others[5];
 crash_run queue_put, queue_put_2k, queue_put_large, queue_put_many, queue_get, queue_get_many,
     queue_get_timeout;
 crash_run queue_put_timeout, queue_task_done, queue_shutdown;
+crash_middle queue_deliver;
 
 extern const struct crash_state lock_free[5], lock_mine[5], lock_others[5];
 crash_run lock_acquire, lock_release, lock_acquire_timeout;
@@ -109,6 +112,28 @@ crash_run namespace_set_new, namespace_set_old, namespace_delete, namespace_upda
 extern const struct crash_state value_any[6], value_edge[5];
 crash_run value_set, value_add, value_add_over, value_exchange, value_compare_and_set,
     value_compare_other;
+
+extern const struct crash_state semaphore_free[7], semaphore_empty[6], semaphore_taken[8],
+    semaphore_several[6], semaphore_full[5];
+crash_run semaphore_acquire, semaphore_acquire_timeout, semaphore_release, semaphore_release_two;
+
+extern const struct crash_state event_clear_now[5], event_set_now[5];
+crash_run event_set, event_clear, event_wait_timeout;
+
+extern const struct crash_state barrier_last[5], barrier_last_acts[5], barrier_acting[5],
+    barrier_acts_in_vain[5], barrier_not_last[5], barrier_closed[5], barrier_whole[8],
+    barrier_resettable[7];
+crash_run barrier_wait, barrier_wait_timeout, barrier_pass, barrier_abort, barrier_reset;
+crash_middle barrier_die_waiting;
+
+extern const struct crash_state rlock_free[5], rlock_mine[5], rlock_deep[5], rlock_others[5];
+crash_run rlock_acquire, rlock_acquire_timeout, rlock_release;
+
+extern const struct crash_state condition_free[7], condition_mine[6], condition_waitable[8],
+    condition_waiting[6];
+crash_run condition_acquire, condition_release, condition_wait, condition_wait_timeout;
+crash_run condition_notify, condition_notify_two, condition_notify_all;
+crash_middle condition_die_waiting;
 
 extern const struct crash_state core_names[5], core_contents[5], core_holdings[5], core_many[1];
 crash_run core_create_dict, core_create_queue, core_create_lock, core_open, core_destroy_dict,

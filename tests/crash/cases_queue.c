@@ -11,6 +11,7 @@
 #include "cases.h"
 #include "core/session.h"
 #include "engine_ops.h"
+#include "objects/items.h"
 #include "value/value.h"
 
 #define LARGE 5000u
@@ -422,4 +423,15 @@ int queue_task_done(struct actor *who)
 int queue_shutdown(struct actor *who)
 {
     return bri_queue_shutdown(queue_of(who));
+}
+
+/* It takes the first item as a lease, and dies with it. */
+void queue_deliver(struct actor *victim)
+{
+    struct bri_object *o = &victim->handles[QUEUE].object;
+    struct bri_txn t;
+
+    MUST(bri_begin(&t, o, BRI_PATIENCE));
+    bri_items_take(&t, (struct bri_items_shm *)o->slot->state, 1, true, BRI_ITEM_COPYING);
+    MUST(bri_end(&t, t.failed));
 }

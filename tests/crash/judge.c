@@ -17,7 +17,6 @@
 #include "core/lock.h"
 #include "core/registry.h"
 #include "core/session.h"
-#include "objects/items.h"
 
 const char *const oracle_names[N_ORACLES] = {
     "state", "reader", "audit", "work", "crash", "kernel", "watch"};
@@ -385,19 +384,6 @@ enum outcome judge_image(struct judge *j, const uint8_t *image, const struct wor
 
 /* ---- references ---- */
 
-/* The victim takes the first item as a lease, and dies with it. */
-static int lease_first(struct actor *victim)
-{
-    struct bri_object *o = &victim->handles[QUEUE].object;
-    struct bri_txn t;
-    int r = bri_begin(&t, o, BRI_PATIENCE);
-
-    if (r < 0)
-        return r;
-    bri_items_take(&t, (struct bri_items_shm *)o->slot->state, 1, true, BRI_ITEM_COPYING);
-    return bri_end(&t, t.failed);
-}
-
 /* Fills the reference of one outcome from an image in which the victim has died already. */
 static bool refer(struct judge *j, uint8_t *image, enum outcome outcome)
 {
@@ -410,8 +396,8 @@ static bool refer(struct judge *j, uint8_t *image, enum outcome outcome)
     for (int order = 0; order < N_ORDERS; order++) {
         world_copy_pages(&pages, image, world_bytes(&j->copy));
         world_copy_actors(&j->copy, j->live);
-        if (outcome == REDELIVERED)
-            MUST(lease_first(&j->copy.actors[VICTIM]));
+        if (outcome == MIDDLE)
+            j->operation->middle(&j->copy.actors[VICTIM]);
         if (!settle_or_crash(j, &j->copy, (enum order)order, &j->references[outcome][order]))
             return false;
     }
@@ -432,11 +418,11 @@ bool judge_begin(struct judge *j, const struct crash_operation *operation, const
     j->live = live;
     judge_forget(j);
     memcpy(j->readers.arena->secret, live->arena->secret, sizeof(live->arena->secret));
-    text_clear(&j->references[REDELIVERED][REAP_FIRST]);
-    text_clear(&j->references[REDELIVERED][WORK_FIRST]);
+    text_clear(&j->references[MIDDLE][REAP_FIRST]);
+    text_clear(&j->references[MIDDLE][WORK_FIRST]);
     if (!refer(j, before, BEFORE) || !refer(j, after, AFTER))
         return false;
-    if ((operation->flags & CRASH_REDELIVERS) != 0 && !refer(j, before, REDELIVERED))
+    if (operation->middle != NULL && !refer(j, before, MIDDLE))
         return false;
     same = same_references(j, REAP_FIRST);
     if (silent ? same : !same || !same_references(j, WORK_FIRST))

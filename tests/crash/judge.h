@@ -33,7 +33,7 @@ extern const char *const oracle_names[N_ORACLES];
 /* When the peer works in the arena: after the daemon has reaped the dead session, or before. */
 enum order { REAP_FIRST, WORK_FIRST, N_ORDERS };
 
-enum outcome { BEFORE, AFTER, REDELIVERED, BAD, N_OUTCOMES };
+enum outcome { BEFORE, AFTER, MIDDLE, BAD, N_OUTCOMES };
 
 /* The even sequence numbers that a subject has shown while the victim worked, and what readers saw
  * under them. */

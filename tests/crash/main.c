@@ -152,11 +152,11 @@ static uint64_t all_bad(const struct sweep_counts *c)
 static void say(const char *name, const struct sweep_counts *c)
 {
     (void)printf(
-        "%-28s %3llu cases %6llu states: %6llu before %6llu after %4llu again; %8llu stepped, "
+        "%-28s %3llu cases %6llu states: %6llu before %6llu after %4llu middle; %8llu stepped, "
         "%5llu killed, %7llu in recovery; %llu bad\n",
         name, (unsigned long long)c->n_cases, (unsigned long long)c->n_states,
         (unsigned long long)c->n_outcomes[BEFORE], (unsigned long long)c->n_outcomes[AFTER],
-        (unsigned long long)c->n_outcomes[REDELIVERED], (unsigned long long)c->n_steps,
+        (unsigned long long)c->n_outcomes[MIDDLE], (unsigned long long)c->n_steps,
         (unsigned long long)c->n_real, (unsigned long long)c->n_double,
         (unsigned long long)all_bad(c));
 }

@@ -10,10 +10,12 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "core/heap.h"
 #include "core/registry.h"
 #include "core/session.h"
 #include "core/type.h"
 #include "engine_ops.h"
+#include "objects/condition.h"
 #include "objects/items.h"
 #include "objects/owner.h"
 #include "world.h"
@@ -206,6 +208,29 @@ static void show_stat(struct text *x, const struct bri_object *o)
                 x, " %s=%llu", stat.entries[i].name, (unsigned long long)stat.entries[i].value);
 }
 
+/* One of a list, whose links are offsets; NULL at the end. */
+static const struct bri_waiter_shm *waiter_at(const struct bri_object *o, uint64_t off)
+{
+    if (off == 0 || bri_block_capacity(o, off) < sizeof(struct bri_waiter_shm))
+        return NULL;
+    return BRI_AT(o->arena, off, struct bri_waiter_shm);
+}
+
+/* Of the lock, which has no sequence, nothing. */
+static void show_waiters(struct text *x, const struct bri_object *o)
+{
+    const struct bri_waiters_shm *w = &bri_condition_of(o)->waiters;
+    const struct bri_waiter_shm *waiter = waiter_at(o, w->first_off);
+
+    text_add(x, " %llu joined, %llu notified, %llu wait:", (unsigned long long)w->n_joined,
+        (unsigned long long)w->n_notified, (unsigned long long)w->n);
+    for (uint32_t left = MAX_ITEMS; waiter != NULL && left > 0; left--) {
+        text_add(x, " %llu%s", (unsigned long long)waiter->number,
+            bri_waiters_is_notified(w, waiter) ? "!" : "");
+        waiter = waiter_at(o, waiter->next_off);
+    }
+}
+
 static void show_object(struct text *x, const struct bri_object *o)
 {
     text_add(x, "object %u:", o->id);
@@ -213,13 +238,16 @@ static void show_object(struct text *x, const struct bri_object *o)
         show_array(x, o);
         return;
     }
+    if (bri_type_ops(o->type)->is_word)
+        return; /* it has no sequence */
     if (o->type == BRI_TYPE_DICT || o->type == BRI_TYPE_NAMESPACE || o->type == BRI_TYPE_LIST)
         show_copy(x, o);
     else if (o->type == BRI_TYPE_QUEUE)
         show_queue(x, o);
+    if (o->type == BRI_TYPE_CONDITION)
+        show_waiters(x, o);
     else
-        return; /* a lock is one word, and a value a pair, that has no sequence */
-    show_stat(x, o);
+        show_stat(x, o);
     text_add(x, "\n");
 }
 
@@ -242,7 +270,8 @@ void picture_reader(struct text *x, struct bri_arena *a, const struct subject *s
 
 /* ---- all ---- */
 
-static void show_lock(struct text *x, const struct bri_object *o)
+/* How often it is held counts only for an owner that can go on. */
+static void show_owner(struct text *x, const struct bri_object *o, uint32_t dead)
 {
     struct bri_owner_look look;
     int r = bri_owner_look(o, &look);
@@ -253,8 +282,11 @@ static void show_lock(struct text *x, const struct bri_object *o)
         text_add(x, "lock: free\n");
     else if (look.kept)
         text_add(x, "lock: kept\n");
-    else
+    else if (o->type == BRI_TYPE_LOCK || look.session == dead)
         text_add(x, "lock: held by session %u\n", look.session);
+    else
+        text_add(x, "lock: held by session %u, %llu times\n", look.session,
+            (unsigned long long)look.depth);
 }
 
 static void show_value(struct text *x, const struct bri_object *o)
@@ -278,6 +310,21 @@ static const struct bri_attachment_shm *next_attachment(
         before != NULL ? before->next_off : bri_session_state(&session)->first_attachment);
 }
 
+static void show_holding(struct text *x, const struct bri_object *o, uint32_t session,
+    const struct bri_attachment_shm *att)
+{
+    const struct bri_waiter_shm *waiter;
+
+    text_add(x, "  session %u: %u leases, pinned %u, holds %llu and %llu", session, att->n_leases,
+        att->pinned, (unsigned long long)att->held[0], (unsigned long long)att->held[1]);
+    waiter = o->type == BRI_TYPE_CONDITION ? waiter_at(o, att->first_lease) : NULL;
+    for (uint32_t left = MAX_ITEMS; waiter != NULL && left > 0; left--) {
+        text_add(x, ", waits as %llu", (unsigned long long)waiter->number);
+        waiter = waiter_at(o, waiter->next_mine_off);
+    }
+    text_add(x, "\n");
+}
+
 static void show_holdings(struct text *x, const struct bri_object *o, uint32_t dead)
 {
     const struct bri_attachment_shm *att = NULL;
@@ -289,7 +336,7 @@ static void show_holdings(struct text *x, const struct bri_object *o, uint32_t d
         for (uint32_t left = MAX_SUBJECTS;
              left > 0 && (att = next_attachment(o->arena, i, att)) != NULL; left--)
             if (i != dead && att->object == o->id && att->generation == o->generation)
-                text_add(x, "  session %u: %u leases, pinned %u\n", i, att->n_leases, att->pinned);
+                show_holding(x, o, i, att);
 }
 
 void picture_reserved(struct text *x, struct bri_arena *a)
@@ -316,8 +363,9 @@ void picture_arena(struct text *x, struct bri_arena *a, uint32_t dead)
             picture_reader(x, a, &subjects[i]);
         if (i <= a->n_sessions || bri_object_bind(a, subjects[i].slot, &o) < 0)
             continue;
-        if (o.type == BRI_TYPE_LOCK)
-            show_lock(x, &o);
+        if (o.type == BRI_TYPE_LOCK || o.type == BRI_TYPE_RLOCK ||
+            (o.type == BRI_TYPE_CONDITION && bri_condition_of(&o)->lock_generation == 0))
+            show_owner(x, &o, dead);
         else if (o.type == BRI_TYPE_VALUE)
             show_value(x, &o);
         show_holdings(x, &o, dead);

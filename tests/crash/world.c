@@ -3,16 +3,21 @@
  */
 #include "world.h"
 
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/pages.h"
 #include "core/session.h"
 #include "engine_ops.h"
 #include "support/shm_fixture.h"
+#include "tracer.h"
 
 #define SIZE ((size_t)WORLD_PAGES * BRI_PAGE_SIZE)
 
@@ -44,15 +49,18 @@ void world_free(struct world *w)
     shm_arena_free(w->arena);
 }
 
-/*
- * The handle becomes the actor's own, and the broker forgets it: what opens the object again then
- * attaches again.
- */
-static void keep_handle(struct actor *actor, enum what what, struct bri_handle *h)
+void world_keep_handle(struct world *w, enum who who, enum what what, struct bri_handle *h)
 {
+    struct actor *actor = &w->actors[who];
+    struct bri_handle *lock = h->lock;
+
     actor->handles[what] = *h;
     actor->broker->handles = NULL;
     free(h);
+    if (lock == NULL)
+        return;
+    world_keep_handle(w, who, CONDITION_LOCK, lock);
+    actor->handles[what].lock = &actor->handles[CONDITION_LOCK];
 }
 
 void world_open_dict(struct world *w, enum who who, uint64_t quota_bytes)
@@ -61,7 +69,7 @@ void world_open_dict(struct world *w, enum who who, uint64_t quota_bytes)
     struct bri_handle *h;
 
     MUST(bri_dict_open(w->actors[who].broker, "dict", &options, &h));
-    keep_handle(&w->actors[who], DICT, h);
+    world_keep_handle(w, who, DICT, h);
 }
 
 void world_open_queue(struct world *w, enum who who, const broker_queue_options *options)
@@ -69,7 +77,7 @@ void world_open_queue(struct world *w, enum who who, const broker_queue_options 
     struct bri_handle *h;
 
     MUST(bri_queue_open(w->actors[who].broker, "queue", options, &h));
-    keep_handle(&w->actors[who], QUEUE, h);
+    world_keep_handle(w, who, QUEUE, h);
 }
 
 void world_open_lock(struct world *w, enum who who, const broker_lock_options *options)
@@ -77,7 +85,36 @@ void world_open_lock(struct world *w, enum who who, const broker_lock_options *o
     struct bri_handle *h;
 
     MUST(bri_lock_open(w->actors[who].broker, "lock", options, &h));
-    keep_handle(&w->actors[who], LOCK, h);
+    world_keep_handle(w, who, LOCK, h);
+}
+
+static uint32_t count_sleepers(const struct bri_object *o)
+{
+    uint32_t n = 0;
+
+    for (unsigned i = 0; i < BRI_N_CHANNELS; i++)
+        n += *(volatile uint32_t *)&o->slot->n_waiters[i];
+    return n;
+}
+
+void world_die_asleep(struct actor *who, enum what what, int (*run)(struct actor *who))
+{
+    const struct bri_object *o = &who->handles[what].object;
+    uint32_t n_sleepers = count_sleepers(o);
+    pid_t child = fork();
+
+    must(child < 0 ? BROKER_SYSTEM : 0, "fork");
+    if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        (void)run(who);
+        _exit(EXIT_FAILURE);
+    }
+    while (count_sleepers(o) == n_sleepers || !tracer_sleeps(child)) {
+        must(waitpid(child, NULL, WNOHANG) == child ? BROKER_INTERNAL : 0, "it does not sleep");
+        (void)sched_yield();
+    }
+    (void)kill(child, SIGKILL);
+    must(waitpid(child, NULL, 0) != child ? BROKER_SYSTEM : 0, "waitpid");
 }
 
 void world_open_list(struct world *w, enum who who, uint64_t quota_bytes)
@@ -86,7 +123,7 @@ void world_open_list(struct world *w, enum who who, uint64_t quota_bytes)
     struct bri_handle *h;
 
     MUST(bri_list_open(w->actors[who].broker, "list", &options, &h));
-    keep_handle(&w->actors[who], LIST, h);
+    world_keep_handle(w, who, LIST, h);
 }
 
 void world_exhaust(struct world *w)
@@ -107,7 +144,7 @@ void world_open_array(struct world *w, enum who who, const broker_array_options 
     struct bri_handle *h;
 
     MUST(bri_array_open(w->actors[who].broker, "array", options, &h));
-    keep_handle(&w->actors[who], ARRAY, h);
+    world_keep_handle(w, who, ARRAY, h);
 }
 
 void world_open_namespace(struct world *w, enum who who, const broker_namespace_options *options)
@@ -115,7 +152,7 @@ void world_open_namespace(struct world *w, enum who who, const broker_namespace_
     struct bri_handle *h;
 
     MUST(bri_namespace_open(w->actors[who].broker, "namespace", options, &h));
-    keep_handle(&w->actors[who], NAMESPACE, h);
+    world_keep_handle(w, who, NAMESPACE, h);
 }
 
 void world_open_value(struct world *w, enum who who, const broker_number_options *options)
@@ -123,16 +160,16 @@ void world_open_value(struct world *w, enum who who, const broker_number_options
     struct bri_handle *h;
 
     MUST(bri_value_open(w->actors[who].broker, "value", options, &h));
-    keep_handle(&w->actors[who], VALUE, h);
+    world_keep_handle(w, who, VALUE, h);
 }
 
 /* ---- copies ---- */
 
-/* An empty arena in private memory: only its header is there, so that the view knows its bounds. */
+/* An empty arena: only its header is there, so that the view knows its bounds. */
 void world_new_copy(struct world *copy)
 {
     struct bri_arena *model = shm_arena_new(WORLD_PAGES, WORLD_SESSIONS);
-    void *bytes = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *bytes = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     *copy = (struct world){0};
     must(bytes == MAP_FAILED ? BROKER_NOMEM : 0, "mmap");
@@ -204,6 +241,8 @@ void world_copy_actors(struct world *copy, const struct world *w)
                 continue;
             to->handles[k].broker = b;
             move_object(&to->handles[k].object, w, copy);
+            if (to->handles[k].lock != NULL)
+                to->handles[k].lock = &to->handles[CONDITION_LOCK];
         }
     }
 }

@@ -2,9 +2,8 @@
  * world.h - the arena that operations are killed in, and copies of it
  *
  * A world is an arena and three sessions in it: of the victim, who is killed; of a peer, who goes
- * on; and of a third, who has holdings of its own in some start states. The live world is shared
- * memory. Copies of it are private memory, seen through bri_arena_view(), in which the same actors
- * stand at the same offsets.
+ * on; and of a third, who has holdings of its own in some start states. Copies of the live world
+ * are seen through bri_arena_view(), and the same actors stand at the same offsets in them.
  */
 #ifndef TESTS_CRASH_WORLD_H
 #define TESTS_CRASH_WORLD_H
@@ -20,7 +19,22 @@
 #define WORLD_SESSIONS 6u /* as many slots as fit into the page that four would take */
 
 enum who { PEER, VICTIM, OTHER, N_ACTORS };
-enum what { DICT, QUEUE, LOCK, LIST, VALUE, NAMESPACE, ARRAY, N_HANDLES };
+enum what {
+    DICT,
+    QUEUE,
+    LOCK,
+    SEMAPHORE,
+    EVENT,
+    BARRIER,
+    RLOCK,
+    CONDITION,
+    LIST,
+    VALUE,
+    ARRAY,
+    NAMESPACE,
+    CONDITION_LOCK, /* that a condition shares */
+    N_HANDLES
+};
 
 struct actor {
     broker *broker;
@@ -49,7 +63,19 @@ void world_open_array(struct world *w, enum who who, const broker_array_options 
 void world_open_namespace(struct world *w, enum who who, const broker_namespace_options *options);
 void world_open_value(struct world *w, enum who who, const broker_number_options *options);
 
-/* A world of private memory, with no contents yet. */
+/*
+ * Makes what @who has just opened its own, and has the broker forget it: what opens the object
+ * again then attaches again.
+ */
+void world_keep_handle(struct world *w, enum who who, enum what what, struct bri_handle *h);
+
+/*
+ * A process that does @run as @who, falls asleep in it, for @what, and is killed then. Nobody reaps
+ * the session, so what it was counted for stays.
+ */
+void world_die_asleep(struct actor *who, enum what what, int (*run)(struct actor *who));
+
+/* A world with no contents yet. */
 void world_new_copy(struct world *copy);
 void world_free_copy(struct world *copy);
 
