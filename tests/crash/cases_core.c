@@ -259,7 +259,10 @@ int core_destroy_lock(struct actor *who)
 
 int core_close(struct actor *who)
 {
-    return bri_detach(&who->broker->session, &who->handles[QUEUE].object);
+    int r = bri_detach(&who->broker->session, &who->handles[QUEUE].object);
+
+    who->handles[QUEUE].magic = 0;
+    return r;
 }
 
 int core_session_create(struct actor *who)
@@ -272,7 +275,11 @@ int core_session_create(struct actor *who)
 
 int core_session_leave(struct actor *who)
 {
-    return bri_session_reap(arena_of(who), who->broker->session_number, false, BRI_PATIENCE);
+    int r = bri_session_reap(arena_of(who), who->broker->session_number, false, BRI_PATIENCE);
+
+    for (int i = 0; r == 0 && i < N_HANDLES; i++)
+        who->handles[i].magic = 0; /* who has left has no business there any more */
+    return r;
 }
 
 int core_session_reap(struct actor *who)
