@@ -115,24 +115,27 @@ crash_run value_set, value_add, value_add_over, value_exchange, value_compare_an
 
 extern const struct crash_state semaphore_free[7], semaphore_empty[6], semaphore_taken[8],
     semaphore_several[6], semaphore_full[5];
-crash_run semaphore_acquire, semaphore_acquire_timeout, semaphore_release, semaphore_release_two;
+crash_run semaphore_acquire, semaphore_acquire_timeout, semaphore_release, semaphore_release_two,
+    semaphore_create, semaphore_destroy;
 
 extern const struct crash_state event_clear_now[5], event_set_now[5];
-crash_run event_set, event_clear, event_wait_timeout;
+crash_run event_set, event_clear, event_wait_timeout, event_create, event_destroy;
 
 extern const struct crash_state barrier_last[5], barrier_last_acts[5], barrier_acting[5],
     barrier_acts_in_vain[5], barrier_not_last[5], barrier_closed[5], barrier_whole[8],
     barrier_resettable[7];
-crash_run barrier_wait, barrier_wait_timeout, barrier_pass, barrier_abort, barrier_reset;
+crash_run barrier_wait, barrier_wait_timeout, barrier_pass, barrier_abort, barrier_reset,
+    barrier_create, barrier_destroy;
 crash_middle barrier_die_waiting;
 
 extern const struct crash_state rlock_free[5], rlock_mine[5], rlock_deep[5], rlock_others[5];
-crash_run rlock_acquire, rlock_acquire_timeout, rlock_release;
+crash_run rlock_acquire, rlock_acquire_timeout, rlock_release, rlock_create, rlock_destroy;
 
 extern const struct crash_state condition_free[7], condition_mine[6], condition_waitable[8],
     condition_waiting[6];
 crash_run condition_acquire, condition_release, condition_wait, condition_wait_timeout;
-crash_run condition_notify, condition_notify_two, condition_notify_all;
+crash_run condition_notify, condition_notify_two, condition_notify_all, condition_create,
+    condition_destroy;
 crash_middle condition_die_waiting;
 
 extern const struct crash_state core_names[5], core_contents[5], core_holdings[5], core_many[1];

@@ -2,6 +2,7 @@
  * cases_barrier.c - start states and operations of the barrier
  */
 #include "cases.h"
+#include "core/registry.h"
 #include "core/session.h"
 #include "engine_ops.h"
 
@@ -332,4 +333,17 @@ int barrier_abort(struct actor *who)
 int barrier_reset(struct actor *who)
 {
     return bri_barrier_reset(barrier_of(who));
+}
+
+int barrier_create(struct actor *who)
+{
+    static const broker_barrier_options options = {.parties = 3, .action = true};
+    struct bri_handle *h;
+
+    return bri_barrier_open(who->broker, "fresh", &options, &h);
+}
+
+int barrier_destroy(struct actor *who)
+{
+    return bri_registry_destroy(who->broker->arena, "barrier");
 }

@@ -5,6 +5,7 @@
  * between, its session leaves neither a lock nor a waiter behind.
  */
 #include "cases.h"
+#include "core/registry.h"
 #include "core/session.h"
 #include "engine_ops.h"
 
@@ -271,4 +272,16 @@ int condition_notify_two(struct actor *who)
 int condition_notify_all(struct actor *who)
 {
     return bri_condition_notify_all(condition_of(who));
+}
+
+int condition_create(struct actor *who)
+{
+    struct bri_handle *h;
+
+    return bri_condition_open(who->broker, "fresh", NULL, &h);
+}
+
+int condition_destroy(struct actor *who)
+{
+    return bri_registry_destroy(who->broker->arena, "condition");
 }

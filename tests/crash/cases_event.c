@@ -2,6 +2,7 @@
  * cases_event.c - start states and operations of the event
  */
 #include "cases.h"
+#include "core/registry.h"
 #include "core/session.h"
 #include "core/wait.h"
 #include "engine_ops.h"
@@ -114,4 +115,16 @@ int event_clear(struct actor *who)
 int event_wait_timeout(struct actor *who)
 {
     return bri_event_wait(event_of(who), 1000);
+}
+
+int event_create(struct actor *who)
+{
+    struct bri_handle *h;
+
+    return bri_event_open(who->broker, "fresh", NULL, &h);
+}
+
+int event_destroy(struct actor *who)
+{
+    return bri_registry_destroy(who->broker->arena, "event");
 }

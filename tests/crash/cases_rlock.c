@@ -2,6 +2,7 @@
  * cases_rlock.c - start states and operations of the rlock
  */
 #include "cases.h"
+#include "core/registry.h"
 #include "core/session.h"
 #include "engine_ops.h"
 
@@ -195,4 +196,16 @@ int rlock_acquire_timeout(struct actor *who)
 int rlock_release(struct actor *who)
 {
     return bri_rlock_release(rlock_of(who));
+}
+
+int rlock_create(struct actor *who)
+{
+    struct bri_handle *h;
+
+    return bri_rlock_open(who->broker, "fresh", NULL, &h);
+}
+
+int rlock_destroy(struct actor *who)
+{
+    return bri_registry_destroy(who->broker->arena, "rlock");
 }

@@ -2,6 +2,7 @@
  * cases_semaphore.c - start states and operations of the semaphore
  */
 #include "cases.h"
+#include "core/registry.h"
 #include "core/session.h"
 #include "engine_ops.h"
 
@@ -193,4 +194,17 @@ int semaphore_release(struct actor *who)
 int semaphore_release_two(struct actor *who)
 {
     return bri_semaphore_release(semaphore_of(who), 2);
+}
+
+int semaphore_create(struct actor *who)
+{
+    static const broker_semaphore_options options = {.value = 3, .bounded = true, .empty = true};
+    struct bri_handle *h;
+
+    return bri_semaphore_open(who->broker, "fresh", &options, &h);
+}
+
+int semaphore_destroy(struct actor *who)
+{
+    return bri_registry_destroy(who->broker->arena, "semaphore");
 }
