@@ -67,6 +67,17 @@ MUTANTS = {
         "    protect(before ? PROT_READ | PROT_WRITE : PROT_READ);\n",
         "    if (before)\n        protect(PROT_READ | PROT_WRITE);\n",
         ["dict.delete, middle"], "watch: "),
+    # What is counted twice, in the object and in its session; and what readers see.
+    "unjournalled_permit": (
+        "libbroker/objects/semaphore.c",
+        "        bri_set64(t, taken, *taken - own);\n",
+        "        *(volatile uint64_t *)taken = *taken - own;\n",
+        ["semaphore.release"], ""),
+    "unjournalled_waiter": (
+        "libbroker/objects/waiters.c",
+        "    bri_set64(t, &w->notified, last);\n",
+        "    *(volatile uint64_t *)&w->notified = last;\n",
+        ["condition.notify"], ""),
 }
 
 
