@@ -33,6 +33,28 @@ static void use_dict(struct worker *w, const char *name)
     broker_dict_close(d);
 }
 
+static void use_list(struct worker *w, const char *name)
+{
+    static uint8_t bytes[ANY_BYTES];
+    broker_value v;
+    broker_list *l;
+
+    if (worker_expect(w, broker_list_open(w->b, name, NULL, &l), "list open", COMES_AND_GOES) < 0)
+        return;
+    for (uint32_t i = worker_pick(w, 6); i > 0; i--) {
+        int64_t index = worker_pick(w, 8);
+        int r;
+
+        if (worker_pick(w, 3) != 0)
+            r = broker_list_insert(l, index, broker_bin(bytes, worker_pick(w, ANY_BYTES)));
+        else
+            r = broker_list_pop(l, index, &w->out, &v);
+        worker_expect(
+            w, r, "list", COMES_AND_GOES | ANSWER(BROKER_NOTFOUND) | ANSWER(BROKER_EMPTY));
+    }
+    broker_list_close(l);
+}
+
 static void use_queue(struct worker *w, const char *name)
 {
     static uint8_t bytes[ANY_BYTES];
@@ -80,7 +102,7 @@ void object_use_any(struct worker *w)
 
     (void)snprintf(name, sizeof(name), "any-%u", n);
     worker_step(w, "any object");
-    switch (worker_pick(w, 6)) {
+    switch (worker_pick(w, 7)) {
     case 0:
     case 1:
         worker_expect(w, broker_destroy(w->b, name), "destroy", ANSWER(BROKER_NOTFOUND));
@@ -92,6 +114,9 @@ void object_use_any(struct worker *w)
         use_queue(w, name);
         return;
     case 4:
+        use_list(w, name);
+        return;
+    case 5:
         use_lock(w, name);
         return;
     default:

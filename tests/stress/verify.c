@@ -298,7 +298,8 @@ static void check_clients(struct verify *v)
 
 static void destroy_all(struct verify *v)
 {
-    static const char *const names[] = {"counters", "sums", "records", "groups", "plain", "tasks"};
+    static const char *const names[] = {
+        "counters", "sums", "records", "groups", "rows", "plain", "tasks"};
     broker_value objects;
     char name[16];
     int r;

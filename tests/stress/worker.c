@@ -32,6 +32,7 @@ static void open_all(struct worker *w)
     worker_expect(w, broker_dict_open(w->b, "sums", NULL, &w->sums), "dict open", 0);
     worker_expect(w, broker_dict_open(w->b, "records", NULL, &w->records), "dict open", 0);
     worker_expect(w, broker_dict_open(w->b, "groups", NULL, &w->groups), "dict open", 0);
+    worker_expect(w, broker_list_open(w->b, "rows", NULL, &w->rows), "list open", 0);
     worker_expect(w, broker_queue_open(w->b, "plain", &plain, &w->plain), "queue open", 0);
     worker_expect(w, broker_queue_open(w->b, "tasks", &tasks, &w->tasks), "queue open", 0);
     for (unsigned i = 0; i < N_LOCKS; i++) {
@@ -92,6 +93,8 @@ static void do_something(struct worker *w)
         dict_use_records(w);
     else if (pick < 450)
         dict_use_groups(w);
+    else if (pick < 480)
+        list_use_rows(w);
     else if (pick < 600)
         queue_use_plain(w);
     else if (pick < 800)

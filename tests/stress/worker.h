@@ -17,6 +17,7 @@ struct worker {
     uint64_t random;
     broker *b;
     broker_dict *counters, *sums, *records, *groups;
+    broker_list *rows;
     broker_queue *plain, *tasks;
     broker_lock *locks[N_LOCKS];
     broker_buffer in, out;       /* for arguments and for results */
@@ -52,6 +53,7 @@ void dict_count(struct worker *w, unsigned thread);
 void dict_count_many(struct worker *w);
 void dict_use_records(struct worker *w);
 void dict_use_groups(struct worker *w);
+void list_use_rows(struct worker *w);
 void queue_use_plain(struct worker *w);
 void queue_use_tasks(struct worker *w);
 void lock_use(struct worker *w);
