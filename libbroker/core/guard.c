@@ -481,6 +481,10 @@ void bri_set_bytes(struct bri_txn *t, void *p, const void *bytes, size_t n)
 
 int bri_damaged(struct bri_txn *t, uint32_t line)
 {
+    /* A section that has failed no longer writes all that it should: what it finds then is its own
+     * doing, and is undone. */
+    if (t->failed != 0)
+        return t->failed;
     if (atomic_load_explicit(&t->o->slot->damaged, memory_order_relaxed) == 0)
         atomic_store_explicit(&t->o->slot->damaged, line, memory_order_relaxed);
     t->failed = BROKER_CORRUPT;

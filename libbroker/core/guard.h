@@ -123,7 +123,8 @@ bool bri_journal_more(struct bri_txn *t);
  * first page, or 0: the section has failed. */
 uint32_t bri_claim(struct bri_txn *t, uint32_t n, uint32_t owner, unsigned kind);
 
-/* Marks the object damaged, naming the line that found it, and fails the section with CORRUPT. */
+/* Marks the object damaged, naming the line that found it, and fails the section with CORRUPT;
+ * unless it has failed before. Gives the section's failure. */
 int bri_damaged(struct bri_txn *t, uint32_t line);
 #define BRI_DAMAGED(t) bri_damaged((t), __LINE__)
 

@@ -372,6 +372,19 @@ Test(guard, an_object_that_is_another_by_now_is_gone)
     bri_abort(&t);
 }
 
+/* After a failure, changes may be missing that the section itself relies on. */
+Test(guard, what_a_failed_section_finds_is_no_damage)
+{
+    struct bri_txn t;
+
+    cr_assert_eq(bri_begin(&t, &object, BRI_PATIENCE), 0);
+    t.failed = BROKER_NOMEM;
+    cr_assert_eq(BRI_DAMAGED(&t), BROKER_NOMEM);
+    cr_assert_eq(bri_end(&t, t.failed), BROKER_NOMEM);
+    cr_assert_eq(bri_begin(&t, &object, BRI_PATIENCE), 0);
+    cr_assert_eq(bri_end(&t, 0), 0);
+}
+
 Test(guard, damage_is_remembered_by_its_line_and_refuses_everybody)
 {
     struct bri_txn t = begin();
