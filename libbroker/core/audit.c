@@ -166,7 +166,7 @@ static void check_heap(struct bri_audit *audit, const struct bri_object *o, uint
 /* What sessions have of an object. */
 struct sum {
     uint64_t waiting[BRI_N_CHANNELS]; /* sleepers */
-    uint64_t held[2];                 /* what its type counts */
+    uint64_t held[2], n_leases;       /* what its type counts */
     uint64_t reserved;                /* pages */
     uint32_t pins;
 };
@@ -185,6 +185,7 @@ static void add_attachment(struct bri_audit *audit, const struct bri_object *o, 
         sum->waiting[c] += att->n_waiting[c];
     sum->held[0] += att->held[0];
     sum->held[1] += att->held[1];
+    sum->n_leases += att->n_leases;
     if (see_list(audit, o, att->reserved) != att->n_reserved)
         bri_audit_fail(audit, o, "session %u has not as many pages reserved as it says", session);
     sum->reserved += att->n_reserved;
@@ -237,6 +238,7 @@ static void check_object(struct bri_audit *audit, const struct bri_object *o)
     struct sum sum = sum_attachments(audit, o);
 
     memcpy(audit->held, sum.held, sizeof(audit->held));
+    audit->n_leases = sum.n_leases;
     check_waiters(audit, o, sum.waiting);
     check_pins(audit, o, sum.pins);
     if (ops == NULL) {

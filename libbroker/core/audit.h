@@ -24,7 +24,8 @@ struct bri_audit {
     uint8_t *seen_units; /* bit a unit of 16 bytes: start of a block that its owner knows */
     char object[BRI_NAME_MAX + 1];
     uint64_t
-        held[2]; /* for type audits: what all sessions together count of the object in held[] */
+        held[2]; /* for type audits: what all sessions together count of the object in held[], */
+    uint64_t n_leases; /* and in n_leases */
 };
 
 /*

@@ -148,6 +148,14 @@ broker_array *kit_array(const char *base, const broker_array_options *options)
     return a;
 }
 
+broker_pipe *kit_pipe(const char *base, const broker_pipe_options *options)
+{
+    broker_pipe *p;
+
+    OK(broker_pipe_open(kit_broker, kit_name(base), options, &p));
+    return p;
+}
+
 broker_namespace *kit_namespace(const char *base, const broker_namespace_options *options)
 {
     broker_namespace *n;

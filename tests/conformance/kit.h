@@ -53,6 +53,7 @@ broker_barrier *kit_barrier(const char *base, const broker_barrier_options *opti
 broker_rlock *kit_rlock(const char *base);
 broker_condition *kit_condition(const char *base, const broker_condition_options *options);
 broker_array *kit_array(const char *base, const broker_array_options *options);
+broker_pipe *kit_pipe(const char *base, const broker_pipe_options *options);
 broker_namespace *kit_namespace(const char *base, const broker_namespace_options *options);
 broker_number *kit_number(const char *base, const broker_number_options *options);
 

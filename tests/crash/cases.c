@@ -126,6 +126,21 @@ const struct crash_operation crash_operations[] = {
     ROW("close an array",            array_pinned,   array_close, .flags = CRASH_STEPS | CRASH_INVISIBLE),
     ROW("destroy an array",          array_living,   array_destroy, .flags = CRASH_STEPS),
 
+    ROW("pipe.hold",                 pipe_any,       pipe_hold, .flags = CRASH_INVISIBLE),
+    ROW("pipe.release",              pipe_held,      pipe_release, .flags = CRASH_INVISIBLE),
+    ROW("pipe.send",                 pipe_any,       pipe_send),
+    ROW("pipe.send, 5000 bytes",     pipe_any,       pipe_send_large),
+    ROW("pipe.send, full",           pipe_full,      pipe_send, .flags = CRASH_INVISIBLE, .result = BROKER_FULL),
+    ROW("pipe.send, timed out",      pipe_full,      pipe_send_timeout, .flags = CRASH_INVISIBLE,
+        .result = BROKER_TIMEDOUT),
+    ROW("pipe.recv",                 pipe_filled,    pipe_recv),
+    ROW("pipe.recv, 5000 bytes",     pipe_large,     pipe_recv, .middle = pipe_recv_half),
+    ROW("pipe.recv, timed out",      pipe_empty,     pipe_recv_timeout, .flags = CRASH_INVISIBLE,
+        .result = BROKER_TIMEDOUT),
+    ROW("pipe.poll",                 pipe_filled,    pipe_poll, .flags = CRASH_INVISIBLE),
+    ROW("close a pipe",              pipe_held,      pipe_close, .flags = CRASH_STEPS | CRASH_INVISIBLE),
+    ROW("destroy a pipe",            pipe_filled,    pipe_destroy, .flags = CRASH_STEPS),
+
     ROW("namespace.set, new",        namespace_any,    namespace_set_new),
     ROW("namespace.set, old",        namespace_filled, namespace_set_old),
     ROW("namespace.set, no name",    namespace_filled, namespace_set_bad, .flags = CRASH_INVISIBLE,
@@ -236,6 +251,7 @@ void crash_make_arguments(void)
     dict_make_arguments();
     queue_make_arguments();
     list_make_arguments();
+    pipe_make_arguments();
 }
 
 void crash_free_arguments(void)
@@ -243,6 +259,7 @@ void crash_free_arguments(void)
     dict_free_arguments();
     queue_free_arguments();
     list_free_arguments();
+    pipe_free_arguments();
 }
 
 /* ---- what comes next ---- */
@@ -315,6 +332,25 @@ static void go_on_array(struct bri_handle *h, struct text *out)
     text_add(out, "array: add %d,", bri_array_add(h, 2, broker_int(1), &up));
     text_add(out, " %d", bri_array_add(h, 2, broker_int(-1), &down));
     text_add(out, " = %llx, %llx\n", (unsigned long long)up.u, (unsigned long long)down.u);
+}
+
+/* A message each way, and all that is there before it; then both ends are let go. */
+static void go_on_pipe(struct bri_handle *h, struct text *out)
+{
+    static broker_buffer buffer;
+    broker_value v;
+    int r;
+
+    for (uint64_t end = 0; end < 2; end++) {
+        text_add(out, "pipe: send %d:", bri_pipe_send(h, 1 - end, broker_int(4713), 0));
+        while ((r = bri_pipe_recv(h, end, 0, &buffer, &v)) == 0) {
+            text_add(out, " ");
+            text_value(out, buffer.data, buffer.size);
+        }
+        text_add(out, " %d\n", r);
+    }
+    text_add(out, "pipe: release %d", bri_pipe_release(h, 0));
+    text_add(out, " %d\n", bri_pipe_release(h, 1));
 }
 
 static void go_on_namespace(struct bri_handle *h, struct text *out)
@@ -403,4 +439,20 @@ void crash_go_on(struct actor *who, struct text *out)
     for (unsigned i = 0; i < N_HANDLES; i++)
         if (next_steps[i] != NULL && who->handles[i].magic != 0)
             next_steps[i](&who->handles[i], out);
+    if (who->handles[DICT].magic != 0)
+        go_on_dict(&who->handles[DICT], out);
+    if (who->handles[QUEUE].magic != 0)
+        go_on_queue(&who->handles[QUEUE], out);
+    if (who->handles[LIST].magic != 0)
+        go_on_list(&who->handles[LIST], out);
+    if (who->handles[LOCK].magic != 0)
+        go_on_lock(&who->handles[LOCK], out);
+    if (who->handles[VALUE].magic != 0)
+        go_on_value(&who->handles[VALUE], out);
+    if (who->handles[ARRAY].magic != 0)
+        go_on_array(&who->handles[ARRAY], out);
+    if (who->handles[PIPE].magic != 0)
+        go_on_pipe(&who->handles[PIPE], out);
+    if (who->handles[NAMESPACE].magic != 0)
+        go_on_namespace(&who->handles[NAMESPACE], out);
 }

@@ -105,6 +105,14 @@ extern const struct crash_state array_any[7], array_pinned[6], array_living[5];
 crash_run array_set, array_set_bad, array_add, array_exchange, array_compare_and_set,
     array_set_slice, array_write, array_data, array_close, array_destroy;
 
+void pipe_make_arguments(void);
+void pipe_free_arguments(void);
+extern const struct crash_state pipe_any[7], pipe_filled[6], pipe_large[5], pipe_full[5],
+    pipe_empty[5], pipe_held[6];
+crash_run pipe_hold, pipe_release, pipe_send, pipe_send_large, pipe_send_timeout, pipe_recv,
+    pipe_recv_timeout, pipe_poll, pipe_close, pipe_destroy;
+crash_middle pipe_recv_half;
+
 extern const struct crash_state namespace_any[5], namespace_filled[5];
 crash_run namespace_set_new, namespace_set_old, namespace_delete, namespace_update, namespace_add,
     namespace_compare_and_set, namespace_set_bad;

@@ -179,6 +179,21 @@ static void show_array(struct text *x, const struct bri_object *o)
     text_add(x, "\n"); /* its pins are holdings, which come and go */
 }
 
+/* How many messages there are, with those that are being copied. Who does that, and who holds the
+ * ends, comes and goes. */
+static void show_pipe(struct text *x, const struct bri_object *o)
+{
+    struct bri_stat stat = {0};
+    uint64_t n = 0;
+
+    bri_type_ops(o->type)->stat(o, &stat);
+    for (uint32_t i = 0; i < stat.n; i++)
+        if (strncmp(stat.entries[i].name, "messages_", 9) == 0 ||
+            strncmp(stat.entries[i].name, "reading_", 8) == 0)
+            n += stat.entries[i].value;
+    text_add(x, " %llu messages\n", (unsigned long long)n);
+}
+
 static void show_queue(struct text *x, const struct bri_object *o)
 {
     const struct bri_items_shm *q = (const struct bri_items_shm *)o->slot->state;
@@ -240,6 +255,10 @@ static void show_object(struct text *x, const struct bri_object *o)
     }
     if (bri_type_ops(o->type)->is_word)
         return; /* it has no sequence */
+    if (o->type == BRI_TYPE_PIPE) {
+        show_pipe(x, o);
+        return;
+    }
     if (o->type == BRI_TYPE_DICT || o->type == BRI_TYPE_NAMESPACE || o->type == BRI_TYPE_LIST)
         show_copy(x, o);
     else if (o->type == BRI_TYPE_QUEUE)

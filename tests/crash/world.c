@@ -147,6 +147,14 @@ void world_open_array(struct world *w, enum who who, const broker_array_options 
     world_keep_handle(w, who, ARRAY, h);
 }
 
+void world_open_pipe(struct world *w, enum who who, const broker_pipe_options *options)
+{
+    struct bri_handle *h;
+
+    MUST(bri_pipe_open(w->actors[who].broker, "pipe", options, &h));
+    keep_handle(&w->actors[who], PIPE, h);
+}
+
 void world_open_namespace(struct world *w, enum who who, const broker_namespace_options *options)
 {
     struct bri_handle *h;

@@ -32,6 +32,7 @@ enum what {
     VALUE,
     ARRAY,
     NAMESPACE,
+    PIPE,
     CONDITION_LOCK, /* that a condition shares */
     N_HANDLES
 };
@@ -60,6 +61,7 @@ void world_open_list(struct world *w, enum who who, uint64_t quota_bytes);
 /* Fills a dict until no page that has memory is free. */
 void world_exhaust(struct world *w);
 void world_open_array(struct world *w, enum who who, const broker_array_options *options);
+void world_open_pipe(struct world *w, enum who who, const broker_pipe_options *options);
 void world_open_namespace(struct world *w, enum who who, const broker_namespace_options *options);
 void world_open_value(struct world *w, enum who who, const broker_number_options *options);
 
