@@ -168,7 +168,7 @@ Test(array_data, many_pinned_arrays_are_in_nobodys_way)
     broker_value v;
 
     for (int i = 0; i < MANY; i++) {
-        char name[8];
+        char name[16];
 
         (void)snprintf(name, sizeof(name), "p%d", i);
         pinned[i] = NULL;
