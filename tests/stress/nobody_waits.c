@@ -1,0 +1,355 @@
+/*
+ * nobody_waits.c - nobody waits for the dead
+ *
+ * For each type that can be waited for, processes are killed: who holds, who waits, and who wakes,
+ * this one after a random time or a random number of machine instructions; with the daemon, and
+ * without it. No survivor may be forgotten, and afterwards the account must be exact. How long the
+ * survivors wait is measured and told.
+ *
+ * Several daemons run at the same time, each with an arena and a process of this program of its
+ * own, which has several rounds under way: without a daemon most of a round is waiting for the
+ * second after which sleepers look for themselves.
+ *
+ *     stress_nobody_waits [--kills N] [--seed N] [--type NAME] [--with-daemon | --without-daemon]
+ */
+#include <getopt.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/lock.h"
+#include "settle.h"
+#include "waits.h"
+
+#define CONFIG "[broker]\nlog_level = warning\n[arena default]\nsize = 32M\n"
+#define KILLS 200u
+/* How many arenas there are at a time, and how many rounds in each. */
+#define N_ARENAS_WITH 2u
+#define N_ROUNDS_WITH 8u
+#define N_ARENAS_WITHOUT 12u
+#define N_ROUNDS_WITHOUT 16u
+/* Half of the waits may last this long. A machine that is busy with other things makes single ones
+ * longer. */
+#define SOON_WITH_NS (10 * BRI_MILLISECOND)
+#define SOON_WITHOUT_NS (1200 * BRI_MILLISECOND)
+/* When everybody should have looked for himself. */
+#define LOOKED_NS (1400 * BRI_MILLISECOND)
+
+static const struct waits_type *const types[] = {&waits_lock, &waits_rlock, &waits_any,
+    &waits_semaphore, &waits_signals, &waits_event, &waits_change};
+#define N_TYPES (sizeof(types) / sizeof(types[0]))
+
+/* One job: all kills of some types, with the daemon or without. */
+struct job {
+    bool with_daemon;
+    unsigned n_arenas, n_rounds; /* at a time */
+    uint32_t n_kills;            /* of each type */
+    uint64_t seed;
+    const char *type; /* NULL: all */
+};
+
+/* Of all arenas of a job; shared. A type's kills are in a row of their own. */
+struct tally {
+    _Atomic bool failed;
+    struct row {
+        _Atomic uint32_t n;
+        _Atomic uint32_t n_deaths[N_DEATHS];
+    } rows[N_TYPES];
+    int64_t waited_ns[]; /* job.n_kills of each type */
+};
+
+static struct instance *instance;
+static pid_t instance_owner;
+
+static void stop_instance(void)
+{
+    if (getpid() == instance_owner)
+        instance_stop(instance);
+}
+
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
+
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return z ^ (z >> 31);
+}
+
+static void *share(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (p == MAP_FAILED) {
+        perror("mmap");
+        exit(1);
+    }
+    return p;
+}
+
+/* ---- one arena ---- */
+
+struct lane {
+    const struct job *job;
+    struct tally *tally;
+    struct waits waits;
+    struct round *rounds; /* job->n_rounds */
+    uint64_t random;
+    uint64_t n_steps[N_TYPES];
+};
+
+static unsigned type_index(const struct round *r)
+{
+    unsigned i = 0;
+
+    while (types[i] != r->type)
+        i++;
+    return i;
+}
+
+static void choose(struct lane *lane, struct round *r, unsigned type, uint32_t number)
+{
+    struct round_shm *shm = r->shm;
+    uint64_t random = next_random(&lane->random);
+
+    *r = (struct round){.type = types[type],
+        .waits = &lane->waits,
+        .shm = shm,
+        .is_stepped = random % 2 == 0,
+        .is_stopped = random / 2 % 2 == 0,
+        .await_asleep = random / 4 % 2 == 0,
+        .victim_first = random / 8 % 2 == 0,
+        .choice = random / 16,
+        .random = next_random(&lane->random),
+        .n_steps = &lane->n_steps[type]};
+    do
+        r->death = (enum death)(next_random(&lane->random) % N_DEATHS);
+    while ((types[type]->deaths & 1u << r->death) == 0);
+    r->is_stepped &= r->death == WAKER;
+    r->is_stopped &= r->death == WAITER;
+    (void)snprintf(r->name, sizeof(r->name), "round %" PRIu32, number);
+    (void)snprintf(r->decoy_name, sizeof(r->decoy_name), "decoy %" PRIu32, number);
+}
+
+static void note(struct lane *lane, const struct round *r)
+{
+    unsigned type = type_index(r);
+    struct row *row = &lane->tally->rows[type];
+    uint32_t i = atomic_fetch_add(&row->n, 1);
+
+    atomic_fetch_add(&row->n_deaths[r->death], 1);
+    lane->tally->waited_ns[(size_t)type * lane->job->n_kills + i] = r->waited_ns;
+}
+
+/* Without a daemon each must find out by himself: it is not looked at before that. */
+static void await_all(struct lane *lane, unsigned n)
+{
+    int64_t deadline = bri_now() + LOOKED_NS;
+    uint32_t seen;
+    unsigned n_done;
+
+    do {
+        seen = atomic_load(lane->waits.moved);
+        n_done = 0;
+        for (unsigned i = 0; i < n; i++)
+            n_done += round_is_done(&lane->rounds[i]);
+        if (n_done < n)
+            (void)bri_futex_wait(lane->waits.moved, seen, deadline);
+    } while (n_done < n && bri_now() < deadline);
+}
+
+static void await_daemon(struct lane *lane, unsigned n)
+{
+    int64_t deadline = bri_now() + WAITS_SOON;
+
+    for (unsigned i = 0; i < n; i++)
+        while (!round_is_reaped(&lane->rounds[i])) {
+            if (bri_now() > deadline)
+                waits_fail(&lane->rounds[i], "the daemon does not see to the victim");
+            (void)sched_yield();
+        }
+}
+
+static void run_rounds(struct lane *lane, unsigned n)
+{
+    struct round *rounds = lane->rounds;
+    bool with_daemon = lane->job->with_daemon;
+
+    for (unsigned i = 0; i < n; i++)
+        round_begin(&rounds[i]);
+    for (unsigned i = 0; i < n; i++)
+        round_arrange(&rounds[i]);
+    if (!with_daemon)
+        instance_kill(instance);
+    for (unsigned i = 0; i < n; i++)
+        round_kill(&rounds[i]);
+    if (with_daemon)
+        await_daemon(lane, n);
+    else
+        await_all(lane, n);
+    for (unsigned i = 0; i < n; i++)
+        round_finish(&rounds[i]);
+    if (!with_daemon) {
+        instance_restart(instance);
+        await_daemon(lane, n);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        round_end(&rounds[i]);
+        note(lane, &rounds[i]);
+    }
+}
+
+static void run_lane(const struct job *job, struct tally *tally, unsigned number)
+{
+    struct lane lane = {.job = job,
+        .tally = tally,
+        .waits = {.failed = &tally->failed,
+            .with_daemon = job->with_daemon,
+            .seed = job->seed,
+            .moved = share(sizeof(uint32_t))},
+        .rounds = calloc(job->n_rounds, sizeof(struct round)),
+        .random = job->seed ^ (number + 1) * UINT64_C(0xd1342543de82ef95)};
+    unsigned n = 0;
+
+    instance_owner = getpid();
+    instance = instance_start(CONFIG);
+    (void)atexit(stop_instance);
+    if (lane.rounds == NULL || broker_open(instance_address(instance), &lane.waits.broker) < 0)
+        exit(1);
+    for (unsigned i = 0; i < job->n_rounds; i++)
+        lane.rounds[i].shm = share(sizeof(struct round_shm));
+    for (uint32_t k = number; k < job->n_kills; k += job->n_arenas)
+        for (unsigned type = 0; type < N_TYPES; type++) {
+            if (job->type != NULL && strcmp(job->type, types[type]->name) != 0)
+                continue;
+            choose(&lane, &lane.rounds[n++], type, k * (uint32_t)N_TYPES + type);
+            if (n < job->n_rounds)
+                continue;
+            run_rounds(&lane, n);
+            n = 0;
+        }
+    run_rounds(&lane, n);
+    broker_close(lane.waits.broker);
+    exit(settle_audit(instance, true) ? 0 : 1);
+}
+
+/* ---- all of them ---- */
+
+static int compare_times(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static double milliseconds(int64_t ns)
+{
+    return (double)ns / (double)BRI_MILLISECOND;
+}
+
+/* False if too many waited too long. */
+static bool report_row(const struct job *job, struct tally *tally, unsigned type)
+{
+    const struct row *row = &tally->rows[type];
+    int64_t *times = &tally->waited_ns[(size_t)type * job->n_kills];
+    uint32_t n = row->n;
+
+    if (n == 0)
+        return true;
+    qsort(times, n, sizeof(times[0]), compare_times);
+    (void)printf("%-22s %6u %8u %8u %8u %9.2f %9.2f %9.2f\n", types[type]->name, n,
+        row->n_deaths[HOLDER], row->n_deaths[WAITER], row->n_deaths[WAKER],
+        milliseconds(times[n / 2]), milliseconds(times[n - 1 - n / 100]),
+        milliseconds(times[n - 1]));
+    return times[n / 2] <= (job->with_daemon ? SOON_WITH_NS : SOON_WITHOUT_NS);
+}
+
+static bool report(const struct job *job, struct tally *tally)
+{
+    bool right = true;
+
+    (void)printf("%s the daemon\n%-22s %6s %8s %8s %8s %9s %9s %9s\n",
+        job->with_daemon ? "with" : "without", "", "kills", "holders", "waiters", "wakers",
+        "median ms", "99 % ms", "longest");
+    for (unsigned i = 0; i < N_TYPES; i++)
+        if (!report_row(job, tally, i)) {
+            (void)fprintf(stderr, "%s: half of the waits are too long\n", types[i]->name);
+            right = false;
+        }
+    return right;
+}
+
+static bool run(const struct job *job)
+{
+    struct tally *tally = share(sizeof(*tally) + sizeof(int64_t) * N_TYPES * job->n_kills);
+    pid_t parent = getpid();
+    bool right = true;
+    int status;
+
+    (void)fflush(NULL);
+    for (unsigned i = 0; i < job->n_arenas; i++) {
+        pid_t pid = fork();
+
+        if (pid == 0) {
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+            if (getppid() == parent)
+                run_lane(job, tally, i);
+            _exit(1);
+        }
+        right &= pid > 0;
+    }
+    while (wait(&status) > 0)
+        right &= status == 0;
+    return report(job, tally) && right;
+}
+
+int main(int argc, char *argv[])
+{
+    static const struct option options[] = {{"kills", required_argument, NULL, 'k'},
+        {"seed", required_argument, NULL, 's'}, {"type", required_argument, NULL, 't'},
+        {"with-daemon", no_argument, NULL, 'w'}, {"without-daemon", no_argument, NULL, 'o'}, {0}};
+    struct job with = {.with_daemon = true, .n_arenas = N_ARENAS_WITH, .n_rounds = N_ROUNDS_WITH};
+    struct job without = {.n_arenas = N_ARENAS_WITHOUT, .n_rounds = N_ROUNDS_WITHOUT};
+    uint32_t n_kills = KILLS;
+    uint64_t seed = (uint64_t)bri_clock(CLOCK_REALTIME);
+    const char *type = NULL;
+    bool only_with = false, only_without = false, right = true;
+    int c;
+
+    while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0)
+        switch (c) {
+        case 'k':
+            n_kills = (uint32_t)strtoul(optarg, NULL, 10);
+            break;
+        case 's':
+            seed = strtoull(optarg, NULL, 10);
+            break;
+        case 't':
+            type = optarg;
+            break;
+        case 'w':
+            only_with = true;
+            break;
+        case 'o':
+            only_without = true;
+            break;
+        default:
+            return 2;
+        }
+    (void)printf("seed %" PRIu64 "\n", seed);
+    with.seed = without.seed = seed;
+    with.type = without.type = type;
+    with.n_kills = without.n_kills = n_kills;
+    if (!only_without)
+        right &= run(&with);
+    if (!only_with)
+        right &= run(&without);
+    return right ? 0 : 1;
+}
