@@ -43,7 +43,8 @@
 #define LOOKED_NS (1400 * BRI_MILLISECOND)
 
 static const struct waits_type *const types[] = {&waits_lock, &waits_rlock, &waits_any,
-    &waits_semaphore, &waits_signals, &waits_event, &waits_change};
+    &waits_semaphore, &waits_signals, &waits_event, &waits_change, &waits_condition, &waits_barrier,
+    &waits_get, &waits_lease, &waits_put, &waits_join};
 #define N_TYPES (sizeof(types) / sizeof(types[0]))
 
 /* One job: all kills of some types, with the daemon or without. */
@@ -55,15 +56,18 @@ struct job {
     const char *type; /* NULL: all */
 };
 
-/* Of all arenas of a job; shared. A type's kills are in a row of their own. */
+/* Of all arenas of a job; shared. */
 struct tally {
     _Atomic bool failed;
-    struct row {
-        _Atomic uint32_t n;
-        _Atomic uint32_t n_deaths[N_DEATHS];
-    } rows[N_TYPES];
-    int64_t waited_ns[]; /* job.n_kills of each type */
+    struct waits_steps steps[N_TYPES];
+    _Atomic uint32_t n[N_TYPES][N_DEATHS];
+    int64_t waited_ns[]; /* job.n_kills of each type and kind of death */
 };
+
+static int64_t *times_of(const struct job *job, struct tally *tally, size_t type, enum death death)
+{
+    return &tally->waited_ns[(type * N_DEATHS + death) * job->n_kills];
+}
 
 static struct instance *instance;
 static pid_t instance_owner;
@@ -102,7 +106,6 @@ struct lane {
     struct waits waits;
     struct round *rounds; /* job->n_rounds */
     uint64_t random;
-    uint64_t n_steps[N_TYPES];
 };
 
 static unsigned type_index(const struct round *r)
@@ -128,7 +131,7 @@ static void choose(struct lane *lane, struct round *r, unsigned type, uint32_t n
         .victim_first = random / 8 % 2 == 0,
         .choice = random / 16,
         .random = next_random(&lane->random),
-        .n_steps = &lane->n_steps[type]};
+        .steps = &lane->tally->steps[type]};
     do
         r->death = (enum death)(next_random(&lane->random) % N_DEATHS);
     while ((types[type]->deaths & 1u << r->death) == 0);
@@ -141,11 +144,9 @@ static void choose(struct lane *lane, struct round *r, unsigned type, uint32_t n
 static void note(struct lane *lane, const struct round *r)
 {
     unsigned type = type_index(r);
-    struct row *row = &lane->tally->rows[type];
-    uint32_t i = atomic_fetch_add(&row->n, 1);
+    uint32_t i = atomic_fetch_add(&lane->tally->n[type][r->death], 1);
 
-    atomic_fetch_add(&row->n_deaths[r->death], 1);
-    lane->tally->waited_ns[(size_t)type * lane->job->n_kills + i] = r->waited_ns;
+    times_of(lane->job, lane->tally, type, r->death)[i] = r->waited_ns;
 }
 
 /* Without a daemon each must find out by himself: it is not looked at before that. */
@@ -255,40 +256,55 @@ static double milliseconds(int64_t ns)
 }
 
 /* False if too many waited too long. */
-static bool report_row(const struct job *job, struct tally *tally, unsigned type)
+static bool report_row(const struct job *job, struct tally *tally, size_t type, enum death death)
 {
-    const struct row *row = &tally->rows[type];
-    int64_t *times = &tally->waited_ns[(size_t)type * job->n_kills];
-    uint32_t n = row->n;
+    static const char *const deaths[N_DEATHS] = {"holder", "waiter", "waker"};
+    int64_t *times = times_of(job, tally, type, death);
+    uint32_t n = tally->n[type][death];
+    bool right;
 
     if (n == 0)
         return true;
     qsort(times, n, sizeof(times[0]), compare_times);
-    (void)printf("%-22s %6u %8u %8u %8u %9.2f %9.2f %9.2f\n", types[type]->name, n,
-        row->n_deaths[HOLDER], row->n_deaths[WAITER], row->n_deaths[WAKER],
+    right = times[n / 2] <= (job->with_daemon ? SOON_WITH_NS : SOON_WITHOUT_NS);
+    (void)printf("  %-22s %-8s %6u %9.2f %9.2f %9.2f%s\n", types[type]->name, deaths[death], n,
         milliseconds(times[n / 2]), milliseconds(times[n - 1 - n / 100]),
-        milliseconds(times[n - 1]));
-    return times[n / 2] <= (job->with_daemon ? SOON_WITH_NS : SOON_WITHOUT_NS);
+        milliseconds(times[n - 1]), right ? "" : "  too long");
+    return right;
+}
+
+static void report_steps(struct tally *tally, size_t type)
+{
+    const struct waits_steps *steps = &tally->steps[type];
+    unsigned n = 0;
+
+    for (unsigned i = 0; i <= steps->n && i < STEPS_MAX; i++)
+        n += steps->tried[i];
+    if (steps->n_tries != 0)
+        (void)printf("  %-22s a wake takes %u instructions; killed after %u numbers of them\n",
+            types[type]->name, steps->n, n);
 }
 
 static bool report(const struct job *job, struct tally *tally)
 {
     bool right = true;
 
-    (void)printf("%s the daemon\n%-22s %6s %8s %8s %8s %9s %9s %9s\n",
-        job->with_daemon ? "with" : "without", "", "kills", "holders", "waiters", "wakers",
-        "median ms", "99 % ms", "longest");
-    for (unsigned i = 0; i < N_TYPES; i++)
-        if (!report_row(job, tally, i)) {
-            (void)fprintf(stderr, "%s: half of the waits are too long\n", types[i]->name);
-            right = false;
-        }
+    (void)printf("%s the daemon, the longest wait of the survivors:\n"
+                 "  %-22s %-8s %6s %9s %9s %9s\n",
+        job->with_daemon ? "with" : "without", "", "killed", "times", "median ms", "99 %",
+        "longest");
+    for (size_t type = 0; type < N_TYPES; type++)
+        for (unsigned death = 0; death < N_DEATHS; death++)
+            right &= report_row(job, tally, type, (enum death)death);
+    for (size_t type = 0; type < N_TYPES; type++)
+        report_steps(tally, type);
     return right;
 }
 
 static bool run(const struct job *job)
 {
-    struct tally *tally = share(sizeof(*tally) + sizeof(int64_t) * N_TYPES * job->n_kills);
+    struct tally *tally =
+        share(sizeof(*tally) + sizeof(int64_t) * N_TYPES * N_DEATHS * job->n_kills);
     pid_t parent = getpid();
     bool right = true;
     int status;

@@ -27,7 +27,8 @@
 
 #define STOPPED_MAX_NS (200 * INT64_C(1000)) /* from the waker's start to the end of who stands */
 #define TIMED_MAX_NS (30 * INT64_C(1000))    /* of a wake, about */
-#define STEPS_AT_FIRST 1024u
+#define STEPS_AT_FIRST 2048u
+#define GOLDEN_RATIO 2654435769u /* of 2 to the 32nd */
 
 static const char *const deaths[N_DEATHS] = {"holder", "waiter", "waker"};
 
@@ -370,18 +371,23 @@ static void kill_waker_in_time(struct round *r)
     kill_victim(r);
 }
 
-/* How many instructions a wake of the type takes is learnt from those that were carried out to the
- * end. */
+/* How many instructions a wake takes is learnt from those that are carried out to the end. The
+ * numbers are spread evenly, so that sooner or later each is tried. */
 static void kill_waker_in_steps(struct round *r)
 {
-    uint64_t limit = *r->n_steps, n;
+    struct waits_steps *steps = r->steps;
+    uint64_t limit = atomic_load(&steps->n), k = atomic_fetch_add(&steps->n_tries, 1), n;
 
-    n = (uint64_t)random_below(r, (int64_t)(limit != 0 ? limit + limit / 16 : STEPS_AT_FIRST));
+    limit = limit != 0 ? limit + limit / 32 + 1 : STEPS_AT_FIRST;
+    n = (uint64_t)(uint32_t)(k * GOLDEN_RATIO) * limit >> 32;
     while (r->tracer.n_steps < n)
         if (!tracer_step(&r->tracer)) {
-            *r->n_steps = r->tracer.n_steps;
+            if (r->tracer.n_steps > atomic_load(&steps->n))
+                atomic_store(&steps->n, (uint32_t)r->tracer.n_steps);
             break;
         }
+    if (r->tracer.n_steps < STEPS_MAX)
+        atomic_store(&steps->tried[r->tracer.n_steps], true);
     tracer_kill(&r->tracer);
 }
 

@@ -53,6 +53,14 @@ struct waits {
     uint64_t seed; /* for the reports */
 };
 
+/* The instructions of a type's wake, of all rounds; shared. */
+#define STEPS_MAX 16384u
+struct waits_steps {
+    _Atomic uint64_t n_tries;
+    _Atomic uint32_t n;            /* of the longest wake that was seen to its end */
+    _Atomic bool tried[STEPS_MAX]; /* somebody was killed after so many */
+};
+
 struct round {
     const struct waits_type *type;
     struct waits *waits;
@@ -71,7 +79,7 @@ struct round {
     pid_t pids[N_ACTORS]; /* 0: there is none, or it is gone */
     pid_t victim;
     struct tracer tracer;
-    uint64_t *n_steps; /* instructions of the longest wake of the type, as far as it is known */
+    struct waits_steps *steps;
     int64_t killed_ns, waited_ns;
 };
 
