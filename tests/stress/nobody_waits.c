@@ -10,6 +10,9 @@
  * own, which has several rounds under way: without a daemon most of a round is waiting for the
  * second after which sleepers look for themselves.
  *
+ * A type's kills are done half with the daemon and half without, unless one of the two is asked
+ * for.
+ *
  *     stress_nobody_waits [--kills N] [--seed N] [--type NAME] [--with-daemon | --without-daemon]
  */
 #include <getopt.h>
@@ -125,11 +128,11 @@ static void choose(struct lane *lane, struct round *r, unsigned type, uint32_t n
     *r = (struct round){.type = types[type],
         .waits = &lane->waits,
         .shm = shm,
-        .is_stepped = random % 2 == 0,
-        .is_stopped = random / 2 % 2 == 0,
-        .await_asleep = random / 4 % 2 == 0,
-        .victim_first = random / 8 % 2 == 0,
-        .choice = random / 16,
+        .is_stepped = random % 4 != 0,
+        .is_stopped = random / 4 % 2 == 0,
+        .await_asleep = random / 8 % 2 == 0,
+        .victim_first = random / 16 % 2 == 0,
+        .choice = random / 32,
         .random = next_random(&lane->random),
         .steps = &lane->tally->steps[type]};
     do
@@ -276,13 +279,16 @@ static bool report_row(const struct job *job, struct tally *tally, size_t type, 
 static void report_steps(struct tally *tally, size_t type)
 {
     const struct waits_steps *steps = &tally->steps[type];
-    unsigned n = 0;
+    unsigned n = 0, longest = 0;
 
-    for (unsigned i = 0; i <= steps->n && i < STEPS_MAX; i++)
-        n += steps->tried[i];
-    if (steps->n_tries != 0)
-        (void)printf("  %-22s a wake takes %u instructions; killed after %u numbers of them\n",
-            types[type]->name, steps->n, n);
+    for (unsigned i = 0; i < STEPS_MAX; i++)
+        if (steps->tried[i]) {
+            n++;
+            longest = i;
+        }
+    if (n != 0)
+        (void)printf("  %-22s wakers died after %u different numbers of instructions, up to %u\n",
+            types[type]->name, n, longest);
 }
 
 static bool report(const struct job *job, struct tally *tally)
@@ -326,46 +332,70 @@ static bool run(const struct job *job)
     return report(job, tally) && right;
 }
 
-int main(int argc, char *argv[])
+static bool is_known(const char *type)
+{
+    for (size_t i = 0; type != NULL && i < N_TYPES; i++)
+        if (strcmp(types[i]->name, type) == 0)
+            return true;
+    return type == NULL;
+}
+
+struct command {
+    uint32_t n_kills;
+    uint64_t seed;
+    const char *type;
+    bool only_with, only_without;
+};
+
+static bool parse(int argc, char *argv[], struct command *c)
 {
     static const struct option options[] = {{"kills", required_argument, NULL, 'k'},
         {"seed", required_argument, NULL, 's'}, {"type", required_argument, NULL, 't'},
         {"with-daemon", no_argument, NULL, 'w'}, {"without-daemon", no_argument, NULL, 'o'}, {0}};
-    struct job with = {.with_daemon = true, .n_arenas = N_ARENAS_WITH, .n_rounds = N_ROUNDS_WITH};
-    struct job without = {.n_arenas = N_ARENAS_WITHOUT, .n_rounds = N_ROUNDS_WITHOUT};
-    uint32_t n_kills = KILLS;
-    uint64_t seed = (uint64_t)bri_clock(CLOCK_REALTIME);
-    const char *type = NULL;
-    bool only_with = false, only_without = false, right = true;
-    int c;
+    int option;
 
-    while ((c = getopt_long(argc, argv, "", options, NULL)) >= 0)
-        switch (c) {
+    while ((option = getopt_long(argc, argv, "", options, NULL)) >= 0)
+        switch (option) {
         case 'k':
-            n_kills = (uint32_t)strtoul(optarg, NULL, 10);
+            c->n_kills = (uint32_t)strtoul(optarg, NULL, 10);
             break;
         case 's':
-            seed = strtoull(optarg, NULL, 10);
+            c->seed = strtoull(optarg, NULL, 10);
             break;
         case 't':
-            type = optarg;
+            c->type = optarg;
             break;
         case 'w':
-            only_with = true;
+            c->only_with = true;
             break;
         case 'o':
-            only_without = true;
+            c->only_without = true;
             break;
         default:
-            return 2;
+            return false;
         }
-    (void)printf("seed %" PRIu64 "\n", seed);
-    with.seed = without.seed = seed;
-    with.type = without.type = type;
-    with.n_kills = without.n_kills = n_kills;
-    if (!only_without)
+    if (!is_known(c->type))
+        (void)fprintf(stderr, "%s is no type that can be waited for\n", c->type);
+    return is_known(c->type) && optind == argc && c->n_kills > 0;
+}
+
+int main(int argc, char *argv[])
+{
+    struct command c = {.n_kills = KILLS, .seed = (uint64_t)bri_clock(CLOCK_REALTIME)};
+    struct job with = {.with_daemon = true, .n_arenas = N_ARENAS_WITH, .n_rounds = N_ROUNDS_WITH};
+    struct job without = {.n_arenas = N_ARENAS_WITHOUT, .n_rounds = N_ROUNDS_WITHOUT};
+    bool right = true;
+
+    if (!parse(argc, argv, &c))
+        return 2;
+    (void)printf("seed %" PRIu64 "\n", c.seed);
+    with.seed = without.seed = c.seed;
+    with.type = without.type = c.type;
+    with.n_kills = c.only_with ? c.n_kills : c.n_kills / 2;
+    without.n_kills = c.only_without ? c.n_kills : c.n_kills - with.n_kills;
+    if (!c.only_without)
         right &= run(&with);
-    if (!only_with)
+    if (!c.only_with)
         right &= run(&without);
     return right ? 0 : 1;
 }

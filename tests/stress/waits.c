@@ -27,8 +27,7 @@
 
 #define STOPPED_MAX_NS (200 * INT64_C(1000)) /* from the waker's start to the end of who stands */
 #define TIMED_MAX_NS (30 * INT64_C(1000))    /* of a wake, about */
-#define STEPS_AT_FIRST 2048u
-#define GOLDEN_RATIO 2654435769u /* of 2 to the 32nd */
+#define GOLDEN_RATIO 2654435769u             /* of 2 to the 32nd */
 
 static const char *const deaths[N_DEATHS] = {"holder", "waiter", "waker"};
 
@@ -371,19 +370,18 @@ static void kill_waker_in_time(struct round *r)
     kill_victim(r);
 }
 
-/* How many instructions a wake takes is learnt from those that are carried out to the end. The
- * numbers are spread evenly, so that sooner or later each is tried. */
+/* How many instructions a wake takes is learnt from those that are carried out to the end; now and
+ * then it is more, or less. The numbers are spread evenly, so that sooner or later each is tried.
+ */
 static void kill_waker_in_steps(struct round *r)
 {
     struct waits_steps *steps = r->steps;
     uint64_t limit = atomic_load(&steps->n), k = atomic_fetch_add(&steps->n_tries, 1), n;
 
-    limit = limit != 0 ? limit + limit / 32 + 1 : STEPS_AT_FIRST;
-    n = (uint64_t)(uint32_t)(k * GOLDEN_RATIO) * limit >> 32;
+    n = limit == 0 ? UINT64_MAX : (k * GOLDEN_RATIO & UINT32_MAX) * (limit + limit / 32 + 1) >> 32;
     while (r->tracer.n_steps < n)
         if (!tracer_step(&r->tracer)) {
-            if (r->tracer.n_steps > atomic_load(&steps->n))
-                atomic_store(&steps->n, (uint32_t)r->tracer.n_steps);
+            atomic_store(&steps->n, (uint32_t)r->tracer.n_steps);
             break;
         }
     if (r->tracer.n_steps < STEPS_MAX)

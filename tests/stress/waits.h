@@ -57,7 +57,7 @@ struct waits {
 #define STEPS_MAX 16384u
 struct waits_steps {
     _Atomic uint64_t n_tries;
-    _Atomic uint32_t n;            /* of the longest wake that was seen to its end */
+    _Atomic uint32_t n;            /* of the last wake that was seen to its end */
     _Atomic bool tried[STEPS_MAX]; /* somebody was killed after so many */
 };
 
