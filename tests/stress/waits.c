@@ -23,6 +23,7 @@
 #include "core/lock.h"
 #include "core/session.h"
 #include "core/spin.h"
+#include "deep_sleep.h"
 #include "value/value.h"
 
 #define STOPPED_MAX_NS (200 * INT64_C(1000)) /* from the waker's start to the end of who stands */
@@ -140,6 +141,8 @@ static void attach(struct round *r, enum actor who)
     struct actor_shm *me = &r->shm->actors[who];
     struct bri_handle *h = r->object;
 
+    if (r->waits->with_daemon)
+        deep_sleep();
     (void)MUST(r, bri_enter(h, h->type));
     if (r->decoy != NULL)
         (void)MUST(r, bri_enter(r->decoy, ((struct bri_handle *)r->decoy)->type));
