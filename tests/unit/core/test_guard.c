@@ -97,6 +97,21 @@ Test(guard, what_is_committed_stays)
     cr_assert_eq(atomic_load(&object.slot->n_journal), 0);
 }
 
+/* A section's own record lies on the stack: what was there before must not silence it. */
+Test(guard, a_section_wakes_those_who_wait_for_changes)
+{
+    uint32_t before = atomic_load(&object.slot->wait_word[BRI_CHANGES]);
+    struct bri_txn t;
+
+    memset(&t, 0xff, sizeof(t));
+    object.slot->n_waiters[BRI_CHANGES] = 1;
+    cr_assert_eq(bri_begin(&t, &object, BRI_PATIENCE), 0);
+    bri_set64(&t, &words[0], 100);
+    cr_assert_eq(bri_end(&t, 0), 0);
+    object.slot->n_waiters[BRI_CHANGES] = 0;
+    cr_assert_neq(atomic_load(&object.slot->wait_word[BRI_CHANGES]), before);
+}
+
 Test(guard, what_fails_is_undone_to_the_last_word)
 {
     struct bri_txn t = begin();
