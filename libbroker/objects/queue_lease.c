@@ -232,11 +232,30 @@ static int join_try(struct bri_txn *t, void *arg)
     return bri_items_unfinished(&q->items) == 0 ? 0 : BRI_WAIT;
 }
 
+static int join_look(struct bri_object *o, void *arg)
+{
+    *(bool *)arg = bri_items_unfinished(&bri_queue_of(o)->items) == 0;
+    return 0;
+}
+
+/* Who may only read can look, but not be counted among those who wait. */
+static int join_reading(struct bri_handle *h, int64_t timeout_ns)
+{
+    bool done = false;
+    int r = bri_read(h, join_look, &done);
+
+    if (r < 0 || done)
+        return r;
+    return timeout_ns == 0 ? BROKER_TIMEDOUT : BROKER_ACCESS;
+}
+
 int bri_queue_join(struct bri_handle *h, int64_t timeout_ns)
 {
     int64_t deadline = bri_deadline(timeout_ns);
-    int r = bri_queue_check_timeout(h, timeout_ns);
+    int r = timeout_ns < 0 ? BROKER_INVALID : 0;
 
+    if (r == 0 && h->object.att == NULL)
+        return join_reading(h, timeout_ns);
     while (r == 0) {
         r = bri_blocking(
             &h->object, BRI_QUEUE_ALL_DONE, timeout_ns, BROKER_TIMEDOUT, join_try, NULL);
