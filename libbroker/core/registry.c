@@ -264,6 +264,8 @@ static int open_existing(
         return r == BROKER_GONE ? BROKER_CORRUPT : r;
     if (out->type != open->type->number)
         return BROKER_WRONGTYPE;
+    if ((out->root != NULL) != open->type->has_heap)
+        return BROKER_CORRUPT;
     return open->options != NULL ? open->type->match(out, open->options) : 0;
 }
 
@@ -532,7 +534,8 @@ int bri_registry_bury(struct bri_arena *a)
 
 /* ---- looking ---- */
 
-/* One bucket into @entries, all or nothing; how many, or -1 if they do not fit. */
+/* One bucket into @entries, all or nothing; how many. TOOBIG if they do not fit, CORRUPT if there
+ * is no end. */
 static int list_bucket(
     const struct bri_object *registry, uint32_t bucket, struct bri_listing *entries, uint32_t max)
 {
@@ -544,16 +547,20 @@ static int list_bucket(
         uint16_t len;
         const char *name = s != NULL ? slot_name(registry, s, &len) : NULL;
 
-        if (name == NULL || n == max)
-            return name == NULL ? (int)n : -1;
-        memcpy(entries[n].name, name, len);
-        entries[n].name[len] = '\0';
-        entries[n].slot = slot;
-        entries[n].type = atomic_load(&s->type);
-        entries[n].generation = atomic_load(&s->generation);
-        slot = s->next_in_bucket;
+        if (n == MAX_CHAIN)
+            return BROKER_CORRUPT;
+        if (name == NULL)
+            break;
+        if (n < max) {
+            memcpy(entries[n].name, name, len);
+            entries[n].name[len] = '\0';
+            entries[n].slot = slot;
+            entries[n].type = atomic_load(&s->type);
+            entries[n].generation = atomic_load(&s->generation);
+        }
+        slot = *(const volatile uint32_t *)&s->next_in_bucket;
     }
-    return (int)n;
+    return n <= max ? (int)n : BROKER_TOOBIG;
 }
 
 int bri_registry_list(
@@ -562,7 +569,7 @@ int bri_registry_list(
     struct bri_object registry;
     struct bri_txn t;
     uint32_t bucket = *cursor, n = 0;
-    int got, r = bind_registry(a, &registry);
+    int got = 0, r = bind_registry(a, &registry);
 
     if (r < 0)
         return r;
@@ -577,8 +584,8 @@ int bri_registry_list(
     }
     if (!a->read_only)
         bri_abort(&t);
-    if (bucket < a->n_buckets && n == 0)
-        return BROKER_TOOBIG;
+    if (got == BROKER_CORRUPT || (got < 0 && n == 0))
+        return got;
     *cursor = bucket < a->n_buckets ? bucket : 0;
     return (int)n;
 }
