@@ -92,9 +92,13 @@ static void link_run(struct bri_txn *t, uint32_t *head, uint32_t page)
     struct bri_page_shm *pages = t->o->arena->pages;
     uint32_t next = *head;
 
+    if (next != 0 && bri_tag_owner(bri_page_tag(t->o->arena, next)) != t->o->id) {
+        (void)BRI_DAMAGED(t);
+        return;
+    }
     bri_set64(
         t, (uint64_t *)&pages[page].next, next); /* next and prev are one word: prev becomes 0 */
-    if (next != 0 && next < t->o->arena->n_pages)
+    if (next != 0)
         bri_set32(t, &pages[next].prev, page);
     bri_set32(t, head, page);
 }
@@ -402,7 +406,7 @@ void bri_heap_clear(struct bri_txn *t)
 
         while (last != 0 && last < a->n_pages && a->pages[last].next != 0 && left-- > 0)
             last = a->pages[last].next;
-        if (last >= a->n_pages || h->zombies >= a->n_pages) {
+        if (last >= a->n_pages || bri_tag_owner(bri_page_tag(a, h->zombies)) != t->o->id) {
             (void)BRI_DAMAGED(t);
             return;
         }

@@ -135,7 +135,7 @@ static struct bri_item_shm *new_in_segment(
         tail->at = sizeof(struct bri_segment_shm);
     }
     s = bri_segment_at(t->o, tail->segment);
-    if (s == NULL || tail->at < sizeof(*s))
+    if (s == NULL || tail->at < sizeof(*s) || tail->at % _Alignof(struct bri_item_shm) != 0)
         return (void)BRI_DAMAGED(t), NULL;
     at = tail->at;
     tail->at += space;
@@ -219,6 +219,8 @@ int bri_items_next(
 
     if (c->node != 0) {
         off = (uint64_t)bri_item_of_node(q, c->node) << BRI_UNIT_SHIFT;
+        if (bri_tag_owner(bri_page_tag(o->arena, (uint32_t)(off >> BRI_PAGE_SHIFT))) != o->id)
+            return BROKER_CORRUPT; /* another object's item */
     } else {
         if (bri_place_same(c->place, q->tail))
             return BROKER_EMPTY;

@@ -241,10 +241,13 @@ static void audit_leases(
         struct bri_object session;
         const struct bri_attachment_shm *att;
         uint64_t off;
+        uint32_t left;
 
         if (bri_session_object(o->arena, i, &session) < 0 || session.root == NULL)
             continue;
-        for (off = bri_session_state(&session)->first_attachment; off != 0; off = att->next_off) {
+        left = bri_session_state(&session)->n_attachments;
+        off = bri_session_state(&session)->first_attachment;
+        for (; off != 0 && left > 0; off = att->next_off, left--) {
             att = bri_attachment_at(&session, off);
             if (att == NULL)
                 break;

@@ -125,7 +125,7 @@ static unsigned levels(uint64_t n_buckets)
 
 static uint64_t bucket_of(uint32_t hash, uint64_t n_buckets)
 {
-    uint64_t mask = (UINT64_C(1) << levels(n_buckets)) - 1;
+    uint64_t mask = n_buckets <= 1 ? 0 : UINT64_MAX >> __builtin_clzll(n_buckets - 1);
     uint64_t b = hash & mask;
 
     return b < n_buckets ? b : hash & (mask >> 1);
@@ -207,11 +207,19 @@ int bri_table_find(const struct bri_object *o, const struct bri_table_shm *table
     return BROKER_CORRUPT;
 }
 
+/* What is changed must be the object's own: a damaged reference to another's tree ends here. */
+static inline bool owns_buckets(const struct bri_object *o, const struct bri_table_shm *table)
+{
+    return bri_tag_owner(bri_page_tag(o->arena, table->top)) == o->id;
+}
+
 /* The reference that leads to the entry at @unit in its bucket; NULL, and damaged, if none does. */
 static uint32_t *link_to(
     struct bri_txn *t, const struct bri_table_shm *table, uint32_t unit, uint32_t hash)
 {
-    uint32_t *link = bucket_at(t->o, table, bucket_of(hash, table->n_buckets));
+    uint32_t *link = owns_buckets(t->o, table)
+                         ? bucket_at(t->o, table, bucket_of(hash, table->n_buckets))
+                         : NULL;
     struct entry_shm *s;
 
     for (uint32_t left = MAX_CHAIN; link != NULL && left > 0; left--) {
@@ -326,18 +334,21 @@ static void merge(struct bri_txn *t, struct bri_table_shm *table)
 
 /* ---- entries ---- */
 
-static void set_order(struct bri_txn *t, struct bri_table_shm *table, uint32_t prev, uint32_t next,
-    uint32_t unit_next, uint32_t unit_prev)
+/* Has the neighbours of @e lead to others. Those that do not lead to it now are another's. */
+static void set_order(struct bri_txn *t, struct bri_table_shm *table, const struct bri_entry *e,
+    uint32_t to_next, uint32_t to_prev)
 {
-    struct entry_shm *p = prev != 0 ? head_at(t->o, prev) : NULL;
-    struct entry_shm *n = next != 0 ? head_at(t->o, next) : NULL;
+    uint32_t was = (uint32_t)(e->off >> BRI_UNIT_SHIFT);
+    struct entry_shm *p = e->prev != 0 ? head_at(t->o, e->prev) : NULL;
+    struct entry_shm *n = e->next != 0 ? head_at(t->o, e->next) : NULL;
 
-    if ((prev != 0) != (p != NULL) || (next != 0) != (n != NULL)) {
+    if ((p != NULL ? p->next != was : e->prev != 0) ||
+        (n != NULL ? n->prev != was : e->next != 0)) {
         (void)BRI_DAMAGED(t);
         return;
     }
-    bri_set32(t, p != NULL ? &p->next : &table->first, unit_next);
-    bri_set32(t, n != NULL ? &n->prev : &table->last, unit_prev);
+    bri_set32(t, p != NULL ? &p->next : &table->first, to_next);
+    bri_set32(t, n != NULL ? &n->prev : &table->last, to_prev);
 }
 
 static void count(struct bri_txn *t, struct bri_table_shm *table, int64_t entries, int64_t bytes)
@@ -372,7 +383,7 @@ void bri_table_insert(struct bri_txn *t, struct bri_table_shm *table, uint64_t o
     if (t->failed != 0 || bri_entry_at(t->o, unit, &e) < 0)
         return;
     bucket = bucket_at(t->o, table, bucket_of(e.hash, table->n_buckets));
-    if (bucket == NULL) {
+    if (bucket == NULL || !owns_buckets(t->o, table)) {
         (void)BRI_DAMAGED(t);
         return;
     }
@@ -380,7 +391,7 @@ void bri_table_insert(struct bri_txn *t, struct bri_table_shm *table, uint64_t o
     s->prev = table->last;
     s->next = 0;
     bri_set32(t, bucket, unit);
-    set_order(t, table, table->last, 0, unit, unit);
+    set_order(t, table, &(struct bri_entry){.prev = table->last}, unit, unit);
     count(t, table, 1, bytes_of(&e));
 }
 
@@ -399,7 +410,7 @@ void bri_table_replace(
     s->prev = old->prev;
     s->next = old->next;
     bri_set32(t, link, unit);
-    set_order(t, table, old->prev, old->next, unit, unit);
+    set_order(t, table, old, unit, unit);
     count(t, table, 0, bytes_of(&e) - bytes_of(old));
     bri_free(t, old->off);
 }
@@ -419,6 +430,8 @@ bool bri_table_overwrite(struct bri_txn *t, struct bri_table_shm *table, const s
     if (value_size < e->value_size &&
         bri_block_size(needed) < bri_block_size(needed - value_size + e->value_size))
         return false;
+    if (!owns_buckets(t->o, table))
+        return (void)BRI_DAMAGED(t), true;
     if (value_size != e->value_size)
         bri_set32(t, &s->value_size, (uint32_t)value_size);
     count(t, table, 0, (int64_t)value_size - (int64_t)e->value_size);
@@ -453,7 +466,7 @@ void bri_table_remove(struct bri_txn *t, struct bri_table_shm *table, const stru
     if (link == NULL || s == NULL)
         return;
     bri_set32(t, link, s->chain);
-    set_order(t, table, e->prev, e->next, e->next, e->prev);
+    set_order(t, table, e, e->next, e->prev);
     count(t, table, -1, -bytes_of(e));
     bri_free(t, e->off);
     for (unsigned i = 0; i < MERGES_AT_ONCE && t->failed == 0; i++) {
@@ -528,15 +541,24 @@ int bri_table_scan(const struct bri_object *o, const struct bri_table_shm *table
 
 /* ---- audit ---- */
 
+/* A count that was damaged must not keep a walk going: there can't be more than fit. */
+static uint64_t entries_at_most(const struct bri_object *o, const struct bri_table_shm *table)
+{
+    uint64_t room =
+        ((uint64_t)o->arena->n_pages << BRI_PAGE_SHIFT) / (sizeof(struct entry_shm) + 1);
+
+    return table->n_entries < room ? table->n_entries : room;
+}
+
 static void audit_order(
     const struct bri_object *o, const struct bri_table_shm *table, struct bri_audit *audit)
 {
-    uint64_t n = 0, bytes = 0;
+    uint64_t n = 0, bytes = 0, most = entries_at_most(o, table);
     uint32_t prev = 0;
     struct bri_entry e;
 
     for (uint32_t unit = table->first; unit != 0; unit = e.next, n++) {
-        if (n > table->n_entries || bri_entry_at(o, unit, &e) < 0) {
+        if (n > most || bri_entry_at(o, unit, &e) < 0) {
             bri_audit_fail(
                 audit, o, "the order of entries is broken at number %llu", (unsigned long long)n);
             return;
@@ -564,13 +586,13 @@ static void audit_order(
 static void audit_chains(
     const struct bri_object *o, const struct bri_table_shm *table, struct bri_audit *audit)
 {
-    uint64_t n = 0;
+    uint64_t n = 0, most = entries_at_most(o, table);
     struct bri_entry e;
 
     for (uint64_t b = 0; b < table->n_buckets; b++) {
         const uint32_t *link = bucket_at(o, table, b);
 
-        for (; link != NULL && *link != 0 && n <= table->n_entries; n++) {
+        for (; link != NULL && *link != 0 && n <= most; n++) {
             if (bri_entry_at(o, *link, &e) < 0)
                 break;
             if (bucket_of(e.hash, table->n_buckets) != b || e.key_size == 0 ||
