@@ -276,15 +276,18 @@ static uint32_t foreign_item(struct bri_arena *view)
 
 static void returned_items_are_anothers(struct bri_arena *view)
 {
-    items_in(view, &victim.queue)->returned = foreign_item(view);
+    struct bri_tree_shm *early = &items_in(view, &victim.queue)->early;
+
+    early->root = early->first = foreign_item(view) + 1; /* its node is one unit on */
 }
 
 static void returned_items_are_a_ring(struct bri_arena *view)
 {
-    uint32_t first = items_in(view, &victim.queue)->returned;
+    uint32_t root = items_in(view, &victim.queue)->early.root;
+    struct bri_item_shm *item = item_in(view, bri_unit_off(root - 1));
 
-    item_in(view, bri_unit_off(first))->next = first;
-    item_in(view, bri_unit_off(first))->number = 0;
+    item->node.right = item->node.left = item->node.parent = root;
+    item->number = 0;
 }
 
 static void leases_are_a_ring(struct bri_arena *view)

@@ -151,7 +151,7 @@ void victim_make(void)
     victim.witness_queue = find("witness queue");
     cr_assert_eq(bri_object_bind(victim.arena, victim.arena->first_slot, &victim.registry), 0);
     cr_assert_eq(bri_session_object(victim.arena, 0, &victim.session), 0);
-    cr_assert_neq(((const struct bri_items_shm *)victim.queue.slot->state)->returned, 0);
+    cr_assert_neq(((const struct bri_items_shm *)victim.queue.slot->state)->early.root, 0);
     lab_audit(victim.arena);
     words_free();
 }
