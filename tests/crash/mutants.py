@@ -2,7 +2,8 @@
 """Breaks the guard, the journal and the sweep itself on purpose, once in each way that has been thought of, and has the sweep find it.
 
 A mutant is the library's core and objects, or a file of the sweep, with one exact text replaced. If the text is not there any more, the
-mutant is out of date and the test fails. Usage: mutants.py --source DIR --work DIR --cc CC --flags FLAGS --link FILES... [--only NAME]
+mutant is out of date and the test fails. Usage: mutants.py --source DIR --work DIR --cc CC --flags FLAGS --sweep LIBRARY
+--contend LIBRARY --link FILES... [--only NAME]
 """
 import argparse
 import pathlib
@@ -11,7 +12,7 @@ import subprocess
 import sys
 
 MUTANTS = {
-    # name: (file, text, replacement, operations to sweep, what must find it: any if empty)
+    # name: (file, text, replacement, operations or scenarios, what must find it: any if empty)
     "count_before_entry": (
         "libbroker/core/guard.h",
         "    t->next->where = bri_off(t->o->arena, p);\n",
@@ -49,6 +50,12 @@ MUTANTS = {
         "    self.head->list_op_pending = NULL;\n    barrier();\n"
         "    v = atomic_exchange_explicit(word, 0, memory_order_release);\n",
         ["dict.delete, middle"], "dead, --store"),
+    # Nobody is told that the lock is free: only a process that waits for it shows that.
+    "unlock_without_wake": (
+        "libbroker/core/lock.c",
+        "    if (__builtin_expect((v & FUTEX_WAITERS) != 0, 0))\n        bri_futex_wake(word, 1);\n    stop_pending();\n",
+        "    (void)v;\n    stop_pending();\n",
+        ["guard: owner killed while it unlocks"], "the sleeper sleeps on"),
     # Whoever recovers may not die: only killing it too shows that.
     "journal_dropped_first": (
         "libbroker/core/guard.c",
@@ -81,6 +88,10 @@ MUTANTS = {
 }
 
 
+def is_contended(name):
+    return MUTANTS[name][4] == "the sleeper sleeps on"
+
+
 def make(name, arguments):
     """Compiles the mutant; returns the program."""
     file, text, replacement, _, _ = MUTANTS[name]
@@ -106,15 +117,17 @@ def make(name, arguments):
     if any(job.wait() != 0 for job in jobs):
         sys.exit(f"{name}: does not compile")
     program = folder / "sweep"
-    subprocess.run([arguments.cc, "-o", program, *objects, *arguments.link, "-lpthread", "-Wl,-z,now"], check=True)
+    main = arguments.contend if is_contended(name) else arguments.sweep
+    subprocess.run([arguments.cc, "-o", program, *objects, main, *arguments.link, "-lpthread", "-Wl,-z,now"], check=True)
     return program
 
 
 def is_caught(name, program):
     _, _, _, operations, finder = MUTANTS[name]
     for operation in operations:
-        result = subprocess.run([program, "--case", operation, "--stepped", "1", "--stop-after", "1"],
-                                capture_output=True, text=True, timeout=200)
+        options = ["--scenario", operation] if is_contended(name) else \
+            ["--case", operation, "--stepped", "1", "--stop-after", "1"]
+        result = subprocess.run([program, *options], capture_output=True, text=True, timeout=200)
         bad = [line for line in result.stdout.splitlines() + result.stderr.splitlines() if line.startswith("BAD")]
         if result.returncode != 0 and bad and finder in bad[0]:
             print(f"{name}: caught: {bad[0]}", flush=True)
@@ -125,7 +138,7 @@ def is_caught(name, program):
 
 def main():
     parser = argparse.ArgumentParser()
-    for option in ("source", "work", "cc", "flags"):
+    for option in ("source", "work", "cc", "flags", "sweep", "contend"):
         parser.add_argument("--" + option, required=True)
     parser.add_argument("--link", nargs="+", required=True)
     parser.add_argument("--only")
