@@ -282,9 +282,8 @@ static uint64_t kill_at(uint64_t n)
 {
     uint64_t at;
 
-    stage.point = n;
     set_up();
-    at = go_to(n);
+    at = stage.point = go_to(n);
     start_sleeper();
     tracer_kill(&stage.victim);
     /* The daemon may be faster than others, or not. */
