@@ -197,7 +197,7 @@ struct change {
 static int change_try(struct bri_txn *t, void *arg)
 {
     struct change *x = arg;
-    uint64_t i, old, new;
+    uint64_t i = 0, old, new;
     struct view v;
     int r = look_to_change(t, &v);
 
