@@ -31,7 +31,6 @@ enum {
     CRASH_TIMED = 32,
     /* Whoever has done it has nothing to go on with: another does. */
     CRASH_LEAVES = 64,
-    CRASH_LONG = 4,
 };
 
 struct crash_operation {

@@ -152,7 +152,7 @@ void world_open_pipe(struct world *w, enum who who, const broker_pipe_options *o
     struct bri_handle *h;
 
     MUST(bri_pipe_open(w->actors[who].broker, "pipe", options, &h));
-    keep_handle(&w->actors[who], PIPE, h);
+    world_keep_handle(w, who, PIPE, h);
 }
 
 void world_open_namespace(struct world *w, enum who who, const broker_namespace_options *options)
