@@ -69,11 +69,11 @@ static uint64_t next_element(struct bri_txn *t, struct bri_iter *it)
 /* Puts all values of the walk in before number @pos. */
 static void insert_values(struct bri_txn *t, uint64_t pos, struct bri_iter it)
 {
-    uint64_t words[BRI_NODE_WORDS];
+    uint64_t words[BRI_SEQUENCE_WORDS];
     uint32_t n;
 
     while (it.left > 0 && t->failed == 0) {
-        for (n = 0; n < BRI_NODE_WORDS && it.left > 0 && t->failed == 0; n++)
+        for (n = 0; n < BRI_SEQUENCE_WORDS && it.left > 0 && t->failed == 0; n++)
             words[n] = next_element(t, &it);
         if (t->failed == 0)
             bri_sequence_insert(t, bri_list_sequence(t->o), pos, words, n);
@@ -196,7 +196,7 @@ static uint64_t duplicate(struct bri_txn *t, uint64_t element)
 static void repeat_once(struct bri_txn *t, uint64_t n)
 {
     struct bri_sequence_shm *s = bri_list_sequence(t->o);
-    uint64_t copies[BRI_NODE_WORDS];
+    uint64_t copies[BRI_SEQUENCE_WORDS];
     struct bri_run leaf;
     uint32_t now;
 

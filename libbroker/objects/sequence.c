@@ -14,20 +14,21 @@
 #include "core/audit.h"
 #include "core/heap.h"
 
-#define IN_PLACE 24u                        /* words that go through the journal, not a new node */
-#define SMALL (BRI_NODE_WORDS / 4)          /* a node with so few words looks for a neighbour */
-#define MERGED_MAX (BRI_NODE_WORDS * 3 / 4) /* so that the next insert does not split it again */
-#define NEARLY_FULL (BRI_NODE_WORDS * 3 / 4)
+#define IN_PLACE 24u                   /* words that go through the journal, not a new node */
+#define SMALL (BRI_SEQUENCE_WORDS / 4) /* a node with so few words looks for a neighbour */
+#define MERGED_MAX                                                                                 \
+    (BRI_SEQUENCE_WORDS * 3 / 4) /* so that the next insert does not split it again */
+#define NEARLY_FULL (BRI_SEQUENCE_WORDS * 3 / 4)
 
 static inline uint32_t load32(const uint32_t *p)
 {
     return *(const volatile uint32_t *)p;
 }
 
-static inline struct bri_node_shm *node_at(const struct bri_object *o, uint32_t unit)
+static inline struct bri_sequence_node_shm *node_at(const struct bri_object *o, uint32_t unit)
 {
-    return bri_at(
-        o->arena, (uint64_t)unit << BRI_UNIT_SHIFT, sizeof(struct bri_node_shm), sizeof(uint64_t));
+    return bri_at(o->arena, (uint64_t)unit << BRI_UNIT_SHIFT, sizeof(struct bri_sequence_node_shm),
+        sizeof(uint64_t));
 }
 
 /* ---- the words of inner nodes ---- */
@@ -74,12 +75,13 @@ static inline uint64_t top_of(const struct bri_sequence_shm *s)
 
 /* The child that has element number *@pos of its parent, *@pos becoming its number there; 0 if none
  * has. */
-static inline uint64_t child_with(const struct bri_node_shm *node, uint64_t *pos, uint32_t *out_at)
+static inline uint64_t child_with(
+    const struct bri_sequence_node_shm *node, uint64_t *pos, uint32_t *out_at)
 {
     uint32_t n = load32(&node->n);
     uint64_t child;
 
-    for (uint32_t i = 0; i < n && i < BRI_NODE_WORDS; i++) {
+    for (uint32_t i = 0; i < n && i < BRI_SEQUENCE_WORDS; i++) {
         child = bri_sequence_load(&node->words[i]);
         if (*pos < count_of(child)) {
             *out_at = i;
@@ -96,7 +98,7 @@ const uint64_t *bri_sequence_at(const struct bri_object *o, const struct bri_seq
     uint64_t root = bri_sequence_load(&s->root), wanted = pos;
     uint64_t child = child_word(top_unit(root), (uint32_t)bri_sequence_count(s));
     uint32_t height = height_of(root), at;
-    const struct bri_node_shm *node;
+    const struct bri_sequence_node_shm *node;
 
     out_leaf->n = 0;
     if (height == 0 || height > BRI_SEQUENCE_HEIGHT)
@@ -111,7 +113,7 @@ const uint64_t *bri_sequence_at(const struct bri_object *o, const struct bri_seq
         if (child == 0)
             return NULL;
     }
-    if (count_of(child) > BRI_NODE_WORDS || pos >= count_of(child))
+    if (count_of(child) > BRI_SEQUENCE_WORDS || pos >= count_of(child))
         return NULL;
     *out_leaf = (struct bri_run){.words = node->words, .pos = wanted - pos, .n = count_of(child)};
     return &node->words[pos];
@@ -120,7 +122,7 @@ const uint64_t *bri_sequence_at(const struct bri_object *o, const struct bri_seq
 /* ---- the way to an element ---- */
 
 struct step {
-    struct bri_node_shm *node;
+    struct bri_sequence_node_shm *node;
     uint32_t unit;
     uint32_t n;     /* words of the node */
     uint32_t count; /* elements below it */
@@ -135,7 +137,8 @@ struct way {
 
 /* Where an element can be put in before number @pos: behind the one before it, rather than in front
  * of the one that is there. */
-static uint64_t child_before(const struct bri_node_shm *node, uint64_t *pos, uint32_t *out_at)
+static uint64_t child_before(
+    const struct bri_sequence_node_shm *node, uint64_t *pos, uint32_t *out_at)
 {
     uint64_t before = *pos - 1, child = child_with(node, &before, out_at);
 
@@ -162,7 +165,7 @@ static bool find_way(
         if (step->node == NULL || step->node->level != level)
             return (void)BRI_DAMAGED(t), false;
         step->n = level == 0 ? step->count : step->node->n;
-        if (step->n == 0 || step->n > BRI_NODE_WORDS || pos > step->count)
+        if (step->n == 0 || step->n > BRI_SEQUENCE_WORDS || pos > step->count)
             return (void)BRI_DAMAGED(t), false;
         if (level == 0)
             break;
@@ -209,12 +212,12 @@ static uint32_t weigh(const uint64_t *words, uint32_t n, uint32_t level)
 
 static uint64_t new_node(struct bri_txn *t, uint32_t level, const uint64_t *words, uint32_t n)
 {
-    uint64_t off = bri_alloc(t, sizeof(struct bri_node_shm));
-    struct bri_node_shm *node;
+    uint64_t off = bri_alloc(t, sizeof(struct bri_sequence_node_shm));
+    struct bri_sequence_node_shm *node;
 
     if (off == 0)
         return 0;
-    node = (struct bri_node_shm *)(t->o->arena->base + off);
+    node = (struct bri_sequence_node_shm *)(t->o->arena->base + off);
     node->n = n;
     node->level = level;
     memcpy(node->words, words, n * sizeof(words[0]));
@@ -250,15 +253,15 @@ static void patch_in_place(
 static uint32_t first_part(const struct patch *patch, uint32_t n)
 {
     if (patch->at_end)
-        return BRI_NODE_WORDS;
-    return patch->at_start ? n - BRI_NODE_WORDS : (n + 1) / 2;
+        return BRI_SEQUENCE_WORDS;
+    return patch->at_start ? n - BRI_SEQUENCE_WORDS : (n + 1) / 2;
 }
 
 /* All words into one or two new nodes. */
 static void rebuild(
     struct bri_txn *t, struct step *step, const struct patch *patch, struct pieces *out)
 {
-    uint64_t words[2 * BRI_NODE_WORDS];
+    uint64_t words[2 * BRI_SEQUENCE_WORDS];
     const uint64_t *old = step->node->words;
     uint32_t tail = step->n - step->at - patch->n_old, level = step->node->level;
     uint32_t n = step->at + patch->n_new + tail, first = n;
@@ -267,7 +270,7 @@ static void rebuild(
     if (patch->n_new > 0)
         memcpy(words + step->at, patch->words, patch->n_new * sizeof(words[0]));
     memcpy(words + step->at + patch->n_new, old + step->at + patch->n_old, tail * sizeof(words[0]));
-    if (n > BRI_NODE_WORDS)
+    if (n > BRI_SEQUENCE_WORDS)
         first = first_part(patch, n);
     out->words[0] = new_node(t, level, words, first);
     out->n = 1;
@@ -288,11 +291,11 @@ static void patch_node(
     if (n == 0) {
         free_node(t, step->unit);
         out->n = 0;
-    } else if (n <= BRI_NODE_WORDS && n_moved <= IN_PLACE) {
+    } else if (n <= BRI_SEQUENCE_WORDS && n_moved <= IN_PLACE) {
         patch_in_place(t, step, patch, n_moved);
         out->words[0] = child_word(step->unit, (uint32_t)(step->count + patch->more));
         out->n = 1;
-    } else if (n > BRI_NODE_WORDS && behind && step->n >= NEARLY_FULL &&
+    } else if (n > BRI_SEQUENCE_WORDS && behind && step->n >= NEARLY_FULL &&
                (patch->at_end || patch->n_new > SMALL)) {
         out->words[0] = child_word(step->unit, step->count);
         out->words[1] = new_node(t, step->node->level, patch->words, patch->n_new);
@@ -392,7 +395,7 @@ void bri_sequence_insert(
         return;
     }
     for (uint32_t now; n > 0 && t->failed == 0; n -= now) {
-        now = n < BRI_NODE_WORDS ? (uint32_t)n : BRI_NODE_WORDS;
+        now = n < BRI_SEQUENCE_WORDS ? (uint32_t)n : BRI_SEQUENCE_WORDS;
         (void)edit(t, s, pos, 0, words, now);
         pos += now;
         words += now;
@@ -403,7 +406,7 @@ void bri_sequence_insert(
 
 static uint32_t words_of(const struct bri_object *o, uint64_t child, uint32_t level)
 {
-    const struct bri_node_shm *node = level > 0 ? node_at(o, unit_of(child)) : NULL;
+    const struct bri_sequence_node_shm *node = level > 0 ? node_at(o, unit_of(child)) : NULL;
 
     if (level == 0)
         return count_of(child);
@@ -411,18 +414,18 @@ static uint32_t words_of(const struct bri_object *o, uint64_t child, uint32_t le
 }
 
 /* Child number @at of @parent and the one after it become one, if they fit. */
-static bool merge(struct bri_txn *t, struct bri_node_shm *parent, uint32_t at)
+static bool merge(struct bri_txn *t, struct bri_sequence_node_shm *parent, uint32_t at)
 {
     const uint64_t *pair = &parent->words[at];
     uint32_t level = parent->level - 1;
     uint32_t n = words_of(t->o, pair[0], level), more = words_of(t->o, pair[1], level);
-    const struct bri_node_shm *left = node_at(t->o, unit_of(pair[0]));
-    const struct bri_node_shm *right = node_at(t->o, unit_of(pair[1]));
-    uint64_t words[BRI_NODE_WORDS];
+    const struct bri_sequence_node_shm *left = node_at(t->o, unit_of(pair[0]));
+    const struct bri_sequence_node_shm *right = node_at(t->o, unit_of(pair[1]));
+    uint64_t words[BRI_SEQUENCE_WORDS];
     uint32_t behind = parent->n - at - 2;
 
-    if (n > BRI_NODE_WORDS || more > BRI_NODE_WORDS || n + more > MERGED_MAX || left == NULL ||
-        right == NULL)
+    if (n > BRI_SEQUENCE_WORDS || more > BRI_SEQUENCE_WORDS || n + more > MERGED_MAX ||
+        left == NULL || right == NULL)
         return false;
     memcpy(words, left->words, n * sizeof(words[0]));
     memcpy(words + n, right->words, more * sizeof(words[0]));
@@ -438,7 +441,7 @@ static bool merge(struct bri_txn *t, struct bri_node_shm *parent, uint32_t at)
 
 /* Merges the child that has *@pos with a neighbour, if that can be. Its number, *@pos becoming that
  * within it. */
-static uint32_t merge_around(struct bri_txn *t, struct bri_node_shm *parent, uint64_t *pos)
+static uint32_t merge_around(struct bri_txn *t, struct bri_sequence_node_shm *parent, uint64_t *pos)
 {
     uint32_t at = 0;
     uint64_t child = child_with(parent, pos, &at);
@@ -467,13 +470,13 @@ static uint32_t merge_around(struct bri_txn *t, struct bri_node_shm *parent, uin
 static void tidy(struct bri_txn *t, struct bri_sequence_shm *s, uint64_t pos)
 {
     uint32_t unit = top_unit(s->root), at;
-    struct bri_node_shm *node;
+    struct bri_sequence_node_shm *node;
 
     if (pos >= s->n_elements)
         pos = s->n_elements - 1;
     for (uint32_t level = height_of(s->root); level-- > 1 && t->failed == 0;) {
         node = node_at(t->o, unit);
-        if (node == NULL || node->level != level || node->n > BRI_NODE_WORDS) {
+        if (node == NULL || node->level != level || node->n > BRI_SEQUENCE_WORDS) {
             (void)BRI_DAMAGED(t);
             return;
         }
@@ -518,7 +521,7 @@ static uint32_t thin_out(struct bri_txn *t, const uint64_t *words, uint32_t n, u
 void bri_sequence_remove(
     struct bri_txn *t, struct bri_sequence_shm *s, uint64_t pos, uint64_t step, uint64_t n)
 {
-    uint64_t kept[BRI_NODE_WORDS];
+    uint64_t kept[BRI_SEQUENCE_WORDS];
     uint32_t taken, span, in_leaf;
     bool leaf_gone = false;
     struct bri_run leaf;
@@ -561,9 +564,9 @@ void bri_sequence_set(struct bri_txn *t, struct bri_sequence_shm *s, uint64_t po
 
 static void free_nodes(struct bri_txn *t, uint32_t unit, uint32_t level, uint64_t *left)
 {
-    const struct bri_node_shm *node = node_at(t->o, unit);
+    const struct bri_sequence_node_shm *node = node_at(t->o, unit);
 
-    if (node == NULL || node->level != level || node->n > BRI_NODE_WORDS || (*left)-- == 0) {
+    if (node == NULL || node->level != level || node->n > BRI_SEQUENCE_WORDS || (*left)-- == 0) {
         (void)BRI_DAMAGED(t);
         return;
     }
@@ -575,7 +578,7 @@ static void free_nodes(struct bri_txn *t, uint32_t unit, uint32_t level, uint64_
 
 void bri_sequence_rearrange(struct bri_txn *t, struct bri_sequence_shm *s, const uint64_t *words)
 {
-    uint64_t n = s->n_elements, left = t->o->arena->size / sizeof(struct bri_node_shm);
+    uint64_t n = s->n_elements, left = t->o->arena->size / sizeof(struct bri_sequence_node_shm);
     uint64_t root = s->root;
 
     if (root == 0)
@@ -630,7 +633,7 @@ static void audit_element(struct check *c, uint64_t element)
 /* False where there is no sense in going on. */
 static bool audit_node(struct check *c, uint64_t child, uint32_t level)
 {
-    const struct bri_node_shm *node = node_at(c->o, unit_of(child));
+    const struct bri_sequence_node_shm *node = node_at(c->o, unit_of(child));
     uint64_t off = (uint64_t)unit_of(child) << BRI_UNIT_SHIFT, before = c->n_elements;
     uint32_t n;
 
@@ -638,7 +641,7 @@ static bool audit_node(struct check *c, uint64_t child, uint32_t level)
         return false;
     bri_audit_block(c->audit, c->o, off);
     n = level == 0 ? count_of(child) : node->n;
-    if (node->level != level || n == 0 || n > BRI_NODE_WORDS)
+    if (node->level != level || n == 0 || n > BRI_SEQUENCE_WORDS)
         return false;
     for (uint32_t i = 0; i < n; i++) {
         if (level == 0)
@@ -655,8 +658,9 @@ static bool audit_node(struct check *c, uint64_t child, uint32_t level)
 void bri_sequence_audit(
     const struct bri_object *o, const struct bri_sequence_shm *s, struct bri_audit *audit)
 {
-    struct check c = {
-        .o = o, .audit = audit, .n_nodes_left = o->arena->size / sizeof(struct bri_node_shm)};
+    struct check c = {.o = o,
+        .audit = audit,
+        .n_nodes_left = o->arena->size / sizeof(struct bri_sequence_node_shm)};
     uint32_t height = height_of(s->root);
 
     if (height > BRI_SEQUENCE_HEIGHT || (height == 0) != (s->root == 0)) {

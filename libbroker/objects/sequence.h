@@ -1,13 +1,14 @@
 /*
  * sequence.h - elements in an order, found by their place: a counted B+-tree in an object's heap
  *
- * A node is one block with up to BRI_NODE_WORDS words. In a leaf a word is an element: its value,
- * if that has at most seven bytes encoded, or where a block with the value is. In an inner node it
- * is a child and how many elements are below it. All leaves have the same depth, no node is empty,
- * and a node that removals left small is merged with a neighbour, so depth and memory are bounded
- * by what there is. Value blocks are never written again once they are linked. Functions that take
- * a bri_txn change the sequence and belong in a section; those that take a bri_object only read,
- * with everything checked and bounded, and may be used under the guard or optimistically.
+ * A node is one block with up to BRI_SEQUENCE_WORDS words. In a leaf a word is an element: its
+ * value, if that has at most seven bytes encoded, or where a block with the value is. In an inner
+ * node it is a child and how many elements are below it. All leaves have the same depth, no node is
+ * empty, and a node that removals left small is merged with a neighbour, so depth and memory are
+ * bounded by what there is. Value blocks are never written again once they are linked. Functions
+ * that take a bri_txn change the sequence and belong in a section; those that take a bri_object
+ * only read, with everything checked and bounded, and may be used under the guard or
+ * optimistically.
  */
 #ifndef BRI_SEQUENCE_H
 #define BRI_SEQUENCE_H
@@ -18,7 +19,8 @@
 
 struct bri_audit;
 
-#define BRI_NODE_WORDS 55u /* with the head 448 bytes: nine nodes fill a slab without a rest */
+#define BRI_SEQUENCE_WORDS 55u /* with the head 448 bytes: nine nodes fill a slab without a rest   \
+                                */
 #define BRI_SEQUENCE_HEIGHT 12u
 #define BRI_SEQUENCE_MAX UINT32_MAX         /* elements */
 #define BRI_ELEMENT_MAX (UINT32_C(1) << 30) /* bytes of one encoded value */
@@ -32,13 +34,13 @@ struct bri_sequence_shm {
     uint64_t n_changes;  /* [guard] ever */
 };
 
-struct bri_node_shm {
+struct bri_sequence_node_shm {
     uint32_t n;     /* [guard] children of an inner node; of a leaf its parent knows how many */
     uint32_t level; /* [const] 0 for a leaf */
-    uint64_t words[BRI_NODE_WORDS]; /* [guard] */
+    uint64_t words[BRI_SEQUENCE_WORDS]; /* [guard] */
 };
 
-_Static_assert(sizeof(struct bri_node_shm) == 448, "node size");
+_Static_assert(sizeof(struct bri_sequence_node_shm) == 448, "node size");
 
 /* ---- elements ---- */
 

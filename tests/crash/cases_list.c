@@ -14,11 +14,11 @@
 #include "objects/sequence.h"
 #include "value/value.h"
 
-#define LEAF ((int)BRI_NODE_WORDS)
+#define LEAF ((int)BRI_SEQUENCE_WORDS)
 #define SMALL (LEAF / 4) /* with so many words a node looks for a neighbour to merge with */
 #define LARGE 5000u
 #define NOTE 500u
-#define BULK (BRI_NODE_WORDS + 5)
+#define BULK (BRI_SEQUENCE_WORDS + 5)
 #define LONG_NUMBER (INT64_C(1) << 40)
 
 static uint8_t large[LARGE], note[NOTE];
