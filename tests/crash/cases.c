@@ -215,7 +215,6 @@ const struct crash_operation crash_operations[] = {
     ROW("reap, many leases",         core_many,      core_session_reap,
         .flags = CRASH_STEPS | CRASH_INVISIBLE | CRASH_LONG, .finish = core_session_reap),
     ROW("trim",                      core_contents,  core_trim, .flags = CRASH_INVISIBLE | CRASH_SYSCALLS),
-    ROW("trim",                      core_contents,  core_trim, .flags = CRASH_INVISIBLE),
 
     ROW("create a semaphore",      core_names, semaphore_create),
     ROW("create an event",         core_names, event_create),
