@@ -19,8 +19,9 @@
 
 struct bri_audit;
 
-#define BRI_SEQUENCE_WORDS 55u /* with the head 448 bytes: nine nodes fill a slab without a rest   \
-                                */
+#define BRI_SEQUENCE_WORDS                                                                         \
+    55u /* with the head 448 bytes: nine nodes fill a slab without a rest                          \
+         */
 #define BRI_SEQUENCE_HEIGHT 12u
 #define BRI_SEQUENCE_MAX UINT32_MAX         /* elements */
 #define BRI_ELEMENT_MAX (UINT32_C(1) << 30) /* bytes of one encoded value */
