@@ -24,13 +24,6 @@ enum {
        its end. */
     CRASH_STEPS = 2,
     /* So long that it is killed in campaigns only. */
-    CRASH_LONG = 8,
-    /* It has the system change the memory, which nobody can watch: always stepped. */
-    CRASH_SYSCALLS = 16,
-    /* It goes on until a time, so that two runs of it may come to different states. */
-    CRASH_TIMED = 32,
-    /* Whoever has done it has nothing to go on with: another does. */
-    CRASH_LEAVES = 64,
     CRASH_LONG = 4,
     /* It has the system change the memory, which nobody can watch: always stepped. */
     CRASH_SYSCALLS = 8,
