@@ -34,6 +34,7 @@ struct bri_watcher {
     pthread_mutex_t mutex; /* of all below, and of the handles that the thread looks at */
     struct bri_watched *all;
     bool must_end;
+    bool in_turn;           /* the thread looks at the handles that were on the list */
     _Atomic uint32_t calls; /* moves when the thread must look at the list again */
     _Atomic uint32_t turns; /* moves when the thread has left the objects it slept for */
 };
@@ -66,6 +67,7 @@ static bool begin_turn(struct bri_watcher *w, struct turn *t)
             t->objects[t->n++] = &each->handle->object;
         }
     must_end = w->must_end;
+    w->in_turn = !must_end;
     (void)pthread_mutex_unlock(&w->mutex);
     return !must_end;
 }
@@ -78,6 +80,7 @@ static void end_turn(struct bri_watcher *w, struct turn *t, size_t ready)
         t->watched[ready]->is_armed = false;
         (void)eventfd_write(t->watched[ready]->fd, 1);
     }
+    w->in_turn = false;
     atomic_fetch_add(&w->turns, 1);
     (void)pthread_mutex_unlock(&w->mutex);
     bri_futex_wake_private(&w->turns, INT32_MAX);
@@ -172,11 +175,13 @@ static int add_watched(struct bri_watcher *w, struct bri_handle *h, struct bri_w
     return 0;
 }
 
-/* Takes it off the list, and waits until the thread has let go of it. */
+/* Takes it off the list, and waits until the thread has let go of it. A turn that is yet to begin
+ * does without it, and may sleep for ever. */
 static void end_watched(struct bri_watcher *w, const struct bri_handle *h)
 {
     struct bri_watched *found = NULL;
     uint32_t turns;
+    bool in_turn;
 
     (void)pthread_mutex_lock(&w->mutex);
     for (struct bri_watched **link = &w->all; *link != NULL && found == NULL;)
@@ -187,11 +192,14 @@ static void end_watched(struct bri_watcher *w, const struct bri_handle *h)
             link = &(*link)->next;
         }
     turns = atomic_load(&w->turns);
+    in_turn = w->in_turn;
     (void)pthread_mutex_unlock(&w->mutex);
     if (found == NULL)
         return;
-    call_thread(w);
-    bri_futex_wait_private(&w->turns, turns);
+    if (in_turn) {
+        call_thread(w);
+        bri_futex_wait_private(&w->turns, turns);
+    }
     (void)close(found->fd);
     free(found);
 }

@@ -408,6 +408,23 @@ Test(descriptor, the_last_close_of_the_object_closes_it)
     cr_assert_eq(fcntl(fd, F_GETFD), -1);
 }
 
+/* The thread that watches may be between two looks then, and about to sleep. */
+Test(descriptor, closing_an_object_that_has_just_become_ready_ends)
+{
+    int fd = fd_of(kit_queue("other", NULL));
+
+    for (int i = 0; i < 2000; i++) {
+        broker_queue *q;
+
+        OK(broker_queue_open(kit_broker, kit_name("q"), NULL, &q));
+        put(q, i);
+        cr_assert(is_readable(fd_of(q), SOON_MS));
+        take(q, i);
+        broker_queue_close(q);
+    }
+    cr_assert_not(is_readable(fd, 0));
+}
+
 static void watch_too(struct line *parent, void *arg)
 {
     int fd;
