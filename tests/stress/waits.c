@@ -484,6 +484,7 @@ void round_finish(struct round *r)
 
 void round_end(struct round *r)
 {
+    REQUIRE(r, waits_stat(r, "waiters") == 0);
     r->type->check(r);
     r->type->close(r);
     if (broker_destroy(r->waits->broker, r->name) < 0 ||
