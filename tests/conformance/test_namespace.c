@@ -87,8 +87,8 @@ Test(namespace, what_is_no_name_is_refused_everywhere)
 Test(namespace, names_are_letters_digits_and_underscores)
 {
     static const char *const names[] = {"a", "Z", "a_", "a1_b",
-        "stra\xc3\x9f"
-        "e",
+        ("stra\xc3\x9f"
+         "e"),
         "\xe5\x90\x8d"};
     broker_namespace *n = kit_namespace("n", NULL);
     broker_value v;

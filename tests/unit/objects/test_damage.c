@@ -25,15 +25,18 @@ static unsigned part(unsigned n)
     return getenv("BROKER_CAMPAIGN") != NULL ? n * 20 : n;
 }
 
-/* Each byte of a range, as another value; in a campaign as several. */
+/* One byte in three of a range, as the seed says, as another value; in a campaign each byte, as
+ * several. */
 static bool flip(
     struct bri_arena *view, uint64_t start, uint64_t size, unsigned number, char text[128])
 {
     static const uint8_t masks[] = {0x01, 0x80, 0xff, 0x10, 0x40};
-    uint64_t off = start + number % size;
-    uint8_t mask = masks[(number % size + number / size) % sizeof(masks)];
+    bool all = part(1) != 1;
+    uint64_t i = all ? number : number * UINT64_C(3) + random_seed() % 3;
+    uint64_t off = start + i % size;
+    uint8_t mask = masks[(i % size + i / size) % sizeof(masks)];
 
-    if (number / size >= (part(1) == 1 ? 1 : sizeof(masks)))
+    if (i / size >= (all ? sizeof(masks) : 1))
         return false;
     view->base[off] ^= mask;
     (void)snprintf(text, 128, "byte %llu of %llu at offset %llu, xor %02x",
