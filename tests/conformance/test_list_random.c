@@ -359,7 +359,7 @@ static void try_count(broker_list *l)
 
 static void try_extend(broker_list *l)
 {
-    const char *texts[200];
+    const char *texts[200] = {NULL};
     int n = below(below(3) == 0 ? 200 : 10);
     broker_value values = some_array(n, texts);
 
@@ -436,7 +436,7 @@ static void try_repeat(broker_list *l)
 static void try_copies(broker_list *l)
 {
     int n = below(4), count = below(3), all = 0;
-    const char *more[4], **texts;
+    const char *more[4] = {NULL}, **texts;
     broker_value values = some_array(n, more), v;
 
     texts = words_keep(((size_t)(2 * model.n) + 5) * sizeof(char *));
