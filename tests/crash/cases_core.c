@@ -259,10 +259,7 @@ int core_destroy_lock(struct actor *who)
 
 int core_close(struct actor *who)
 {
-    int r = bri_detach(&who->broker->session, &who->handles[QUEUE].object);
-
-    who->handles[QUEUE].magic = 0;
-    return r;
+    return bri_detach(&who->broker->session, &who->handles[QUEUE].object);
 }
 
 int core_session_create(struct actor *who)
@@ -275,11 +272,7 @@ int core_session_create(struct actor *who)
 
 int core_session_leave(struct actor *who)
 {
-    int r = bri_session_reap(arena_of(who), who->broker->session_number, false, BRI_PATIENCE);
-
-    for (int i = 0; r == 0 && i < N_HANDLES; i++)
-        who->handles[i].magic = 0; /* who has left has no business there any more */
-    return r;
+    return bri_session_reap(arena_of(who), who->broker->session_number, false, BRI_PATIENCE);
 }
 
 int core_session_reap(struct actor *who)
