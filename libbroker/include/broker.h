@@ -99,12 +99,12 @@ BROKER_API const char *broker_address(const broker *b);
 /**
  * Wait until one of several objects is ready: until what its type waits for need not be waited for.
  *
- * A queue is ready when it has an item or was shut down, a lock or an rlock when it is free, a
- * semaphore when it has a permit, an event when it is set; so is an object that was destroyed. An
- * rlock is not ready for the thread that has it, which need not wait for it. An event that is
- * cleared again at once may be missed, which broker_event_wait() never does. Nothing is taken: try
- * the operation with a timeout of 0, another may have been faster. If several are ready, the first
- * in the list is told.
+ * A queue is ready when it has an item or was shut down, an end of a pipe when there is a message
+ * for it or the end of file, a lock or an rlock when it is free, a semaphore when it has a permit,
+ * an event when it is set; so is an object that was destroyed. An rlock is not ready for the thread
+ * that has it, which need not wait for it. An event that is cleared again at once may be missed,
+ * which broker_event_wait() never does. Nothing is taken: try the operation with a timeout of 0,
+ * another may have been faster. If several are ready, the first in the list is told.
  * @param[in]  objects     handles to objects, as their opens give them; of several types and
  * brokers
  * @param[in]  n           how many, 1 to 127
