@@ -47,7 +47,7 @@
 
 static const struct waits_type *const types[] = {&waits_lock, &waits_rlock, &waits_any,
     &waits_semaphore, &waits_signals, &waits_event, &waits_change, &waits_condition, &waits_barrier,
-    &waits_get, &waits_lease, &waits_put, &waits_join};
+    &waits_get, &waits_lease, &waits_put, &waits_join, &waits_receive, &waits_send};
 #define N_TYPES (sizeof(types) / sizeof(types[0]))
 
 /* One job: all kills of some types, with the daemon or without. */

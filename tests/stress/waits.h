@@ -113,6 +113,7 @@ extern const struct waits_type waits_lock, waits_rlock, waits_any;
 extern const struct waits_type waits_semaphore, waits_signals, waits_event, waits_change;
 extern const struct waits_type waits_condition, waits_barrier;
 extern const struct waits_type waits_get, waits_lease, waits_put, waits_join;
+extern const struct waits_type waits_receive, waits_send;
 
 /* ---- for the types ---- */
 
