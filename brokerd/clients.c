@@ -163,6 +163,8 @@ void brokerd_client_check_session(struct brokerd_client *c, bool thoroughly)
         forget_session(c);
     else if (l.info.status == BRI_SESSION_DEAD) /* it began to leave, and could not finish */
         brokerd_client_end_session(c, false);
+    else if (c->pidfd >= 0 && brokerd_pidfd_ended(c->pidfd)) /* should the event not have come */
+        brokerd_client_end_session(c, true);
     else if ((l.info.mapped || c->sock >= 0) && is_another_program(c, thoroughly))
         brokerd_client_end_session(c, true);
 }
