@@ -195,23 +195,6 @@ void bri_items_look(const struct bri_items_shm *q, struct bri_items_cursor *c)
     *c = (struct bri_items_cursor){.place = q->head, .node = q->early.first};
 }
 
-/* From the end of a segment to the start of the next. */
-static bool step_over(
-    const struct bri_object *o, struct bri_place_shm *place, struct bri_place_shm tail)
-{
-    const struct bri_segment_shm *s = bri_segment_at(o, place->segment);
-
-    if (s == NULL)
-        return false;
-    if (place->segment != tail.segment && place->at == s->end) {
-        place->segment = s->next;
-        place->at = sizeof(*s);
-        s = bri_segment_at(o, place->segment);
-    }
-    return s != NULL && place->at >= sizeof(*s) &&
-           place->at <= BRI_SEGMENT_SIZE - sizeof(struct bri_item_shm);
-}
-
 int bri_items_next(
     const struct bri_object *o, const struct bri_items_shm *q, struct bri_items_cursor *c)
 {
@@ -224,7 +207,7 @@ int bri_items_next(
     } else {
         if (bri_place_same(c->place, q->tail))
             return BROKER_EMPTY;
-        if (!step_over(o, &c->place, q->tail))
+        if (!bri_place_step(o, &c->place, q->tail))
             return BROKER_CORRUPT;
         off = ((uint64_t)c->place.segment << BRI_PAGE_SHIFT) + c->place.at;
     }

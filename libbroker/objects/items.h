@@ -251,6 +251,15 @@ struct bri_item_shm *bri_item_at(
     const struct bri_object *o, uint64_t off, const uint8_t **out_bytes, uint32_t *out_size);
 struct bri_item_shm *bri_item_of_unit(const struct bri_object *o, uint32_t unit);
 
+/* Whether an item begins at @unit, whatever the bytes there are. */
+bool bri_item_exists(const struct bri_object *o, const struct bri_items_shm *q, uint32_t unit);
+
+/* The number of the session that has a leased item; UINT32_MAX if that can't be told. */
+uint32_t bri_item_session(const struct bri_object *o, const struct bri_item_shm *item);
+
+/* When an item's timer is due; 0: it has none. */
+int64_t bri_item_due(const struct bri_object *o, const struct bri_item_shm *item);
+
 static inline uint32_t bri_unit_of(const struct bri_object *o, const void *p)
 {
     return (uint32_t)(bri_off(o->arena, p) >> BRI_UNIT_SHIFT);

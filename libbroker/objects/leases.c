@@ -103,6 +103,17 @@ static struct bri_attachment_shm *holder_of(
     return att;
 }
 
+uint32_t bri_item_session(const struct bri_object *o, const struct bri_item_shm *item)
+{
+    const struct bri_attachment_shm *att = holder_of(o, item);
+    uint64_t off = att != NULL ? bri_off(o->arena, att) : 0;
+
+    if (att == NULL)
+        return UINT32_MAX;
+    return bri_tag_owner(bri_page_tag(o->arena, (uint32_t)(off >> BRI_PAGE_SHIFT))) -
+           o->arena->first_slot - 1;
+}
+
 static void unlease(struct bri_txn *t, struct bri_items_shm *q, struct bri_item_shm *item)
 {
     struct bri_attachment_shm *att = holder_of(t->o, item);
@@ -164,8 +175,7 @@ uint64_t bri_item_token(const struct bri_object *o, const struct bri_item_shm *i
     return (uint64_t)bri_unit_of(o, item) << 32 | item->serial;
 }
 
-/* Whether an item begins at @unit, whatever the bytes there are. */
-static bool has_item(const struct bri_object *o, const struct bri_items_shm *q, uint32_t unit)
+bool bri_item_exists(const struct bri_object *o, const struct bri_items_shm *q, uint32_t unit)
 {
     uint64_t off = (uint64_t)unit << BRI_UNIT_SHIFT, block = off - sizeof(struct bri_node_shm);
 
@@ -188,7 +198,7 @@ int bri_items_of_token(
 
     /* Nearly always it is one of these. */
     if (unit != unit_at(&att->held[0]) && unit != unit_at(&att->held[1]) &&
-        !has_item(t->o, q, unit))
+        !bri_item_exists(t->o, q, unit))
         return BROKER_NOTFOUND;
     item = bri_item_of_unit(t->o, unit);
     if (item == NULL || item->state != BRI_ITEM_LEASED || (item->flags & BRI_ITEM_TOKEN) == 0 ||
@@ -206,6 +216,13 @@ static struct bri_timer_shm *timer_at(const struct bri_object *o, uint32_t unit)
 {
     return unit != 0 ? BRI_AT(o->arena, (uint64_t)unit << BRI_UNIT_SHIFT, struct bri_timer_shm)
                      : NULL;
+}
+
+int64_t bri_item_due(const struct bri_object *o, const struct bri_item_shm *item)
+{
+    const struct bri_timer_shm *timer = timer_at(o, *(const volatile uint32_t *)&item->timer);
+
+    return timer != NULL ? timer->due_ns : 0;
 }
 
 int bri_timers_order(const struct bri_object *o, const struct bri_node_shm *a,

@@ -47,6 +47,22 @@ uint32_t bri_segment_new(struct bri_txn *t, struct bri_items_shm *q, uint32_t la
     return page;
 }
 
+bool bri_place_step(
+    const struct bri_object *o, struct bri_place_shm *place, struct bri_place_shm tail)
+{
+    const struct bri_segment_shm *s = bri_segment_at(o, place->segment);
+
+    if (s == NULL)
+        return false;
+    if (place->segment != tail.segment && place->at == s->end) {
+        place->segment = s->next;
+        place->at = sizeof(*s);
+        s = bri_segment_at(o, place->segment);
+    }
+    return s != NULL && place->at >= sizeof(*s) &&
+           place->at <= BRI_SEGMENT_SIZE - sizeof(struct bri_item_shm);
+}
+
 /* Out of the list, and kept as the spare one or freed. */
 static void drop_segment(
     struct bri_txn *t, struct bri_items_shm *q, uint32_t page, struct bri_segment_shm *s)
@@ -66,8 +82,7 @@ static void drop_segment(
         bri_free(t, (uint64_t)page << BRI_PAGE_SHIFT);
 }
 
-/* The first page of the run that @off lies in, if that is a segment. */
-static uint32_t first_page_of(const struct bri_object *o, uint64_t off)
+uint32_t bri_segment_page(const struct bri_object *o, uint64_t off)
 {
     uint32_t page = (uint32_t)(off >> BRI_PAGE_SHIFT);
     uint64_t tag = bri_page_tag(o->arena, page);
@@ -80,7 +95,7 @@ static uint32_t first_page_of(const struct bri_object *o, uint64_t off)
 void bri_segment_hold(
     struct bri_txn *t, struct bri_items_shm *q, const struct bri_item_shm *item, int change)
 {
-    uint32_t page = first_page_of(t->o, bri_off(t->o->arena, item));
+    uint32_t page = bri_segment_page(t->o, bri_off(t->o->arena, item));
     struct bri_segment_shm *s = bri_segment_at(t->o, page);
 
     if (s == NULL || (change < 0 && s->n_held == 0)) {
@@ -115,7 +130,7 @@ void bri_segments_move_head(struct bri_txn *t, struct bri_items_shm *q, struct b
 
 bool bri_segment_has_item(const struct bri_object *o, const struct bri_items_shm *q, uint64_t off)
 {
-    uint32_t page = first_page_of(o, off), at = sizeof(struct bri_segment_shm), end;
+    uint32_t page = bri_segment_page(o, off), at = sizeof(struct bri_segment_shm), end;
     const struct bri_segment_shm *s = bri_segment_at(o, page);
     uint64_t wanted = off - ((uint64_t)page << BRI_PAGE_SHIFT);
 

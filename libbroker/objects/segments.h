@@ -28,6 +28,13 @@ static inline uint32_t bri_item_space(uint32_t size, uint32_t body)
 
 struct bri_segment_shm *bri_segment_at(const struct bri_object *o, uint32_t page);
 
+/* The first page of the run that @off lies in, if that is a segment. */
+uint32_t bri_segment_page(const struct bri_object *o, uint64_t off);
+
+/* From the end of a segment to the start of the next; false if @place is none. */
+bool bri_place_step(
+    const struct bri_object *o, struct bri_place_shm *place, struct bri_place_shm tail);
+
 /* A segment behind the last one, which ends at @end; 0 on failure. */
 uint32_t bri_segment_new(struct bri_txn *t, struct bri_items_shm *q, uint32_t last, uint32_t end);
 

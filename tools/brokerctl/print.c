@@ -127,6 +127,20 @@ static int print_several(const struct ctl *ctl, const struct ctl_operation *op,
     return code;
 }
 
+/* A table on stdout, and on stderr what else came: a cursor, which is 0 at the end. */
+static int print_table(
+    const struct ctl *ctl, const struct ctl_operation *op, const struct bri_call *call)
+{
+    const struct ctl_table table = {
+        op->results[0].columns, op->results[0].n_columns, "there is nothing to show"};
+    int code = ctl_print_rows(ctl, &table, call->results[0]);
+
+    for (uint32_t i = 1; i < call->n_results && code == 0; i++)
+        if (call->results[i].type == BROKER_INT && call->results[i].u != 0)
+            ctl_note(ctl, "%s: %llu", op->results[i].name, (unsigned long long)call->results[i].u);
+    return code;
+}
+
 int ctl_print_answer(const struct ctl *ctl, const struct ctl_operation *op,
     const struct bri_call *call, bool as_lines)
 {
@@ -138,6 +152,8 @@ int ctl_print_answer(const struct ctl *ctl, const struct ctl_operation *op,
     }
     if (call->n_results == 0)
         return 0;
+    if (op->results[0].n_columns > 0 && !ctl->json)
+        return print_table(ctl, op, call);
     return call->n_results == 1 ? print_one(ctl, call->results[0], as_lines)
                                 : print_several(ctl, op, call, as_lines);
 }

@@ -12,9 +12,10 @@
 int ctl_print_json(const struct ctl *ctl, broker_value v);
 
 /*
- * Prints what an operation gave. One string or byte string goes out as it is, with a newline only
- * on a terminal; anything else as JSON. With @as_lines every answer is one line. 0, or the exit
- * code of a failure that was told; with --quiet nothing is printed, and a single no is
+ * Prints what an operation gave. An array of maps that has columns is a table, followed on stderr
+ * by what else came, unless that is 0. One string or byte string goes out as it is, with a newline
+ * only on a terminal; anything else as JSON. With @as_lines every answer is one line. 0, or the
+ * exit code of a failure that was told; with --quiet nothing is printed, and a single no is
  * CTL_EXIT_FAILURE.
  */
 int ctl_print_answer(const struct ctl *ctl, const struct ctl_operation *op,
@@ -24,19 +25,6 @@ int ctl_print_answer(const struct ctl *ctl, const struct ctl_operation *op,
 int ctl_flush(struct ctl *ctl);
 
 /* ---- tables: aligned on a terminal, separated by tabs elsewhere, an array with --json ---- */
-
-enum ctl_cell {
-    CTL_CELL_TEXT,
-    CTL_CELL_NUMBER,
-    CTL_CELL_BYTES, /* on a terminal with a unit */
-    CTL_CELL_TIME,  /* nanoseconds since 1970; on a terminal a date */
-};
-
-struct ctl_column {
-    const char *key; /* in the rows' maps */
-    const char *title;
-    enum ctl_cell kind;
-};
 
 struct ctl_table {
     const struct ctl_column *columns;

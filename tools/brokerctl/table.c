@@ -97,6 +97,10 @@ static char *cell_text(broker_value v, enum ctl_cell kind, bool for_people)
         format_time(v.u, text, sizeof(text));
         return strdup(text);
     }
+    if (v.type == BROKER_INT && v.i >= 0 && for_people && kind == CTL_CELL_DURATION) {
+        ctl_format_duration(v.u, text);
+        return strdup(text);
+    }
     if (v.type == BROKER_STR && has_no(v, '\0') &&
         (for_people || (has_no(v, '\t') && has_no(v, '\n'))))
         return copy_text(v);
@@ -110,9 +114,8 @@ static char *cell_text(broker_value v, enum ctl_cell kind, bool for_people)
 static bool add_columns(struct libscols_table *t, const struct ctl_column *columns, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
-        int flags = columns[i].kind == CTL_CELL_NUMBER || columns[i].kind == CTL_CELL_BYTES
-                        ? SCOLS_FL_RIGHT
-                        : 0;
+        enum ctl_cell kind = columns[i].kind;
+        int flags = kind == CTL_CELL_TEXT || kind == CTL_CELL_TIME ? 0 : SCOLS_FL_RIGHT;
 
         if (scols_table_new_column(t, columns[i].title, 0, flags) == NULL)
             return false;

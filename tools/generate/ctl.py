@@ -18,10 +18,27 @@ struct ctl_argument {
     const char *fallback; /* what stands for it when it is not given; NULL: it must be given */
 };
 
+enum ctl_cell {
+    CTL_CELL_TEXT,
+    CTL_CELL_NUMBER,
+    CTL_CELL_BYTES,    /* on a terminal with a unit */
+    CTL_CELL_TIME,     /* nanoseconds since 1970; on a terminal a date */
+    CTL_CELL_DURATION, /* nanoseconds; on a terminal with units */
+};
+
+/* Of a table, whose rows are maps. */
+struct ctl_column {
+    const char *key;
+    const char *title;
+    enum ctl_cell kind;
+};
+
 struct ctl_result {
     const char *name;
     enum bri_arg kind;
     const char *doc;
+    const struct ctl_column *columns; /* of an array of maps that is shown as a table */
+    unsigned n_columns;
 };
 
 struct ctl_cause {
@@ -182,11 +199,21 @@ def operation_parts(operation):
         array("ctl_argument", "args_" + name,
               [members(quoted(arg.name), arg.kind.constant, quoted(arg.doc, 8), word(arg.as_option),
                        quoted(fallback(arg))) for arg in operation.args]) +
+        "".join(array("ctl_column", columns_name(operation, result), [column_row(each) for each in result.columns])
+                for result in operation.results) +
         array("ctl_result", "results_" + name,
-              [members(quoted(result.name), result.kind.constant, quoted(result.doc, 8))
-               for result in operation.results]) +
+              [members(quoted(result.name), result.kind.constant, quoted(result.doc, 8),
+                       sized(columns_name(operation, result), result.columns)) for result in operation.results]) +
         array("ctl_cause", "errors_" + name,
               [entry([error.constant, quoted(when, 8)]).strip(" ,") for error, when in operation.errors]))
+
+
+def columns_name(operation, result):
+    return "columns_%s_%s" % (operation.slot, result.name)
+
+
+def column_row(column):
+    return entry([quoted(column.key), quoted(column.title), "CTL_CELL_" + column.cell.upper()]).strip(" ,")
 
 
 def operation_row(operation):

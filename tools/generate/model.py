@@ -8,6 +8,7 @@ MODES = {  # and what each does, in the order of their numbers
     "BROKER_OPEN": "open the object; fail if it is not there",
 }
 MAX_RESULTS = 4  # of struct bri_call
+CELLS = ("text", "number", "bytes", "time", "duration")  # kinds of columns
 FOREVER = (1 << 63) - 1
 OMITTED = -(1 << 63)
 
@@ -44,11 +45,25 @@ class Argument:
 
 
 @dataclass
+class Column:
+    """What brokerctl shows of each map of an array."""
+
+    key: str
+    cell: str
+
+    @property
+    def title(self):
+        """Units are for programs."""
+        return self.key.removesuffix("_ns").removesuffix("_bytes").replace("_", " ").upper()
+
+
+@dataclass
 class Result:
     name: str
     kind: object
     doc: str
     optional: bool
+    columns: list = field(default_factory=list)
 
     @property
     def c_name(self):

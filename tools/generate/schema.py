@@ -9,8 +9,8 @@ import re
 from pathlib import Path
 
 from kinds import KINDS
-from model import (FOREVER, MAX_RESULTS, MODES, OMITTED, Argument, Closing, Error, Opening, Operation, Option, Result,
-                   Schema, Type)
+from model import (CELLS, FOREVER, MAX_RESULTS, MODES, OMITTED, Argument, Closing, Column, Error, Opening, Operation,
+                   Option, Result, Schema, Type)
 
 ERROR_CLASSES = {"notice": 1, "answer": -1, "fault": -1, "unknown": -1}  # and the sign of their numbers
 EXIT_CODES = range(3, 126)  # 0 is success, 1 brokerctl's own failure, 2 wrong usage; a shell uses those above
@@ -370,8 +370,21 @@ def load_default(row, kind):
 def load_result(row):
     result = Result(row.identifier(), row.kind(lambda kind: kind.result), row.text("doc"),
                     row.take("optional", bool, False))
+    if row.has("columns"):
+        if result.kind.name != "array":
+            row.fail("only an array can have columns")
+        result.columns = [load_column(Row("%s: column number %d" % (row.where, index + 1), data))
+                          for index, data in enumerate(row.take("columns", list))]
     row.end()
     return result
+
+
+def load_column(row):
+    column = Column(row.identifier("key"), row.take("kind", str))
+    row.end()
+    if column.cell not in CELLS:
+        row.fail('the kind "%s" of a column is unknown; known are %s' % (column.cell, ", ".join(CELLS)))
+    return column
 
 
 def check_operation(row, operation):

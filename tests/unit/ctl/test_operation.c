@@ -126,6 +126,40 @@ Test(ctl_operation, a_full_queue_and_an_empty_one_have_exit_codes_of_their_own)
     EXPECT_SAYS("queue get jobs", 15, "(CLOSED)");
 }
 
+Test(ctl_operation, a_page_of_a_queue_is_a_table)
+{
+    struct run r;
+    char *cursor, line[96];
+
+    EXPECT("queue create jobs", 0, "");
+    EXPECT("queue browse jobs", 0, "");
+    EXPECT("queue put jobs one", 0, "");
+    EXPECT("queue put jobs [2]", 0, "");
+    EXPECT("queue peek jobs", 0, "one");
+    r = run("queue browse jobs --limit 1");
+    cr_assert_eq(r.code, 0, "%s", r.err);
+    cr_assert(run_starts(r.out, "0\tready\t-\t-\t0\t"), "%s", r.out);
+    cr_assert_not_null(strstr(r.out, "\t-\t4\tone\n"), "%s", r.out);
+    cursor = strstr(r.err, "next: ");
+    cr_assert_not_null(cursor, "%s", r.err);
+    (void)snprintf(line, sizeof(line), "queue browse jobs --cursor %llu",
+        strtoull(cursor + strlen("next: "), NULL, 10));
+    run_free(&r);
+    r = run(line);
+    cr_assert(run_starts(r.out, "1\tready\t"), "%s", r.out);
+    cr_assert_not_null(strstr(r.out, "\t2\t[2]\n"), "%s", r.out);
+    cr_assert_str_eq(r.err, "");
+    run_free(&r);
+    r = run_terminal("queue browse jobs");
+    cr_assert_not_null(strstr(r.out, "NUMBER"), "%s", r.out);
+    cr_assert_not_null(strstr(r.out, "SIZE VALUE"), "%s", r.out);
+    run_free(&r);
+    r = run("queue browse jobs --json");
+    cr_assert(run_starts(r.out, "{\"items\":[{\"number\":0,\"state\":\"ready\","), "%s", r.out);
+    cr_assert_not_null(strstr(r.out, "\"next\":0}"), "%s", r.out);
+    run_free(&r);
+}
+
 Test(ctl_operation, failures_say_what_to_do_next)
 {
     EXPECT("dict set stock tickets 100", 0, "");

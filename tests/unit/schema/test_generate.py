@@ -454,6 +454,13 @@ class Refused(Case):
         def option(files):
             operation(files, "dict", "scan")["cli"]["options"] = ["limits"]
 
+        def columns_of_a_number(files):
+            result = operation(files, "queue", "browse")["results"][1]
+            result["columns"] = [{"key": "state", "kind": "text"}]
+
+        def unknown_column(files):
+            operation(files, "queue", "browse")["results"][0]["columns"][0]["kind"] = "colour"
+
         self.refuse_change(blocks, "operations.json: queue get", '"duration"')
         self.refuse_change(default_in_the_middle, "operations.json: dict set", '"value" needs a default')
         self.refuse_change(default_of_wrong_kind, "dict add: argument delta", "a whole number")
@@ -463,6 +470,8 @@ class Refused(Case):
         self.refuse_change(optional_value, "operations.json: dict get", "cannot be optional")
         self.refuse_change(results, "operations.json: dict len", "more than 4 results")
         self.refuse_change(option, "operations.json: dict scan: cli", '"limits" is no argument')
+        self.refuse_change(columns_of_a_number, "queue browse: result next", "only an array")
+        self.refuse_change(unknown_column, "queue browse: result items: column number 1", '"colour"')
 
     def test_types_that_contradict_themselves(self):
         def options_of_the_arena(files):
