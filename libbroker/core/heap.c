@@ -2,9 +2,9 @@
  * heap.c - see heap.h
  *
  * A run is in exactly one list: runs (in use), zombies (cleared away), released (freed by a section
- * that committed) or an attachment's reserved runs. `draining` names the run that left its list but
- * whose pages are not all free yet; it is finished before the object claims anything, so giving
- * back can be repeated after a death.
+ * that committed) or an attachment's runs, reserved or lent. `draining` names the run that left its
+ * list but whose pages are not all free yet; it is finished before the object claims anything, so
+ * giving back can be repeated after a death.
  */
 #include "core/heap.h"
 
@@ -523,9 +523,37 @@ static bool is_reserved(struct bri_txn *t, uint32_t page, uint64_t *out_tag)
     return false;
 }
 
-uint64_t bri_unreserve(struct bri_txn *t, uint32_t page)
+uint64_t bri_reserved_size(const struct bri_txn *t, uint32_t page)
+{
+    const struct bri_arena *a = t->o->arena;
+    uint32_t at = t->o->att->reserved, left = t->o->att->n_reserved;
+
+    while (at != page && at != 0 && at < a->n_pages && left-- > 0)
+        at = a->pages[at].next;
+    if (at != page || bri_tag_kind(bri_page_tag(a, page)) != BRI_PAGE_RESERVED)
+        return 0;
+    return (uint64_t)bri_tag_aux(bri_page_tag(a, page)) << BRI_PAGE_SHIFT;
+}
+
+void bri_lend(struct bri_txn *t, uint32_t page)
 {
     struct bri_attachment_shm *att = t->o->att;
+    uint64_t tag = bri_page_tag(t->o->arena, page);
+
+    if (bri_tag_kind(tag) != BRI_PAGE_RUN || bri_tag_owner(tag) != t->o->id) {
+        (void)BRI_DAMAGED(t);
+        return;
+    }
+    if (!unlink_run(t, &heap_of(t)->runs, page))
+        return;
+    bri_set_atomic64(
+        t, &t->o->arena->pages[page].tag, bri_tag(t->o->id, BRI_PAGE_RESERVED, bri_tag_aux(tag)));
+    link_run(t, &att->reserved, page);
+    bri_set32(t, &att->n_reserved, att->n_reserved + bri_tag_aux(tag));
+}
+
+uint64_t bri_take_back(struct bri_txn *t, struct bri_attachment_shm *att, uint32_t page)
+{
     uint64_t tag;
 
     if (!is_reserved(t, page, &tag) || !unlink_run(t, &att->reserved, page))
@@ -535,6 +563,11 @@ uint64_t bri_unreserve(struct bri_txn *t, uint32_t page)
         t, &t->o->arena->pages[page].tag, bri_tag(t->o->id, BRI_PAGE_RUN, bri_tag_aux(tag)));
     link_run(t, &heap_of(t)->runs, page);
     return t->failed == 0 ? (uint64_t)page << BRI_PAGE_SHIFT : 0;
+}
+
+uint64_t bri_unreserve(struct bri_txn *t, uint32_t page)
+{
+    return bri_take_back(t, t->o->att, page);
 }
 
 void bri_release_reserved(struct bri_txn *t, uint32_t page)

@@ -76,6 +76,20 @@ uint32_t bri_reserve(struct bri_txn *t, uint64_t bytes);
  * reserved. */
 uint64_t bri_unreserve(struct bri_txn *t, uint32_t page);
 
+/* The bytes of a run that this session has reserved; 0 if it has not. */
+uint64_t bri_reserved_size(const struct bri_txn *t, uint32_t page);
+
+/*
+ * Lends a block that is a run to this session, which may look at it outside the guard: listed like
+ * a reserved one, so that it stays even if the object is destroyed, until the session has let go of
+ * the object.
+ */
+void bri_lend(struct bri_txn *t, uint32_t page);
+
+/* Makes a run that @att was lent, or has reserved, a block of the heap again. Its offset, 0 if it
+ * was not. */
+uint64_t bri_take_back(struct bri_txn *t, struct bri_attachment_shm *att, uint32_t page);
+
 /* Gives a reserved run back. */
 void bri_release_reserved(struct bri_txn *t, uint32_t page);
 

@@ -205,6 +205,105 @@ BROKER_API int broker_condition_wait_for(
     broker_condition *condition, broker_predicate *predicate, void *arg, int64_t timeout_ns);
 
 /**
+ * Reserve memory for a large item, to be written where it will lie; then commit or cancel it.
+ *
+ * Only this session knows of the memory. It is aligned to 64 bytes, not zeroed, counted in the
+ * queue's quota, and the caller's to write until broker_queue_commit() has succeeded,
+ * broker_queue_cancel() was called, or the queue's last handle of this process is closed. That is
+ * so even if the queue is destroyed meanwhile, after which committing gives BROKER_GONE. It takes
+ * whole pages: for items of some kilobytes or more.
+ * @param[in]  queue       an open handle, not NULL
+ * @param[in]  size        how many bytes to reserve
+ * @param[out] out_memory  where they are
+ *
+ * @retval 0                    the memory is the caller's
+ * @retval BROKER_CLOSED        the queue was shut down
+ * @retval BROKER_TOOBIG        it would be larger than max_bytes, or than a queue can take
+ * @retval BROKER_NOMEM         no memory left in the arena
+ * @retval BROKER_QUOTA         the queue's quota is used up
+ * @retval BROKER_UNSUPPORTED   the queue is not in shared memory
+ *
+ * and what every operation on an object gives.
+ *
+ * Blocks: only while another client is in the middle of a change of the same queue.  Threads: any
+ * number at a time. Crash: the memory is given back.  Owns: the caller ends it.
+ */
+BROKER_API int broker_queue_reserve(broker_queue *queue, uint64_t size, void **out_memory);
+
+/**
+ * Put what was written into reserved memory as an item, a byte string, without copying it.
+ *
+ * As broker_queue_put() otherwise. If it fails, the memory still is the caller's, to commit again
+ * or to cancel.
+ * @param[in] queue       the handle that it was reserved with
+ * @param[in] memory      what broker_queue_reserve() gave
+ * @param[in] size        how many bytes from its start are the item, at most what was reserved
+ * @param[in] timeout_ns  how long to wait for room, in nanoseconds; 0 does not wait, BROKER_FOREVER
+ *                        waits without end
+ *
+ * @retval 0                    the item is in the queue, and its memory no longer the caller's
+ * @retval BROKER_INVALID       the memory is not reserved by this session, or smaller than
+ *                              @p size, or the timeout is negative
+ * @retval BROKER_UNSUPPORTED   the queue is not in shared memory
+ *
+ * and all that broker_queue_put() gives.
+ *
+ * Blocks: up to the given time.  Threads: any; no other may write to the memory any more.
+ * Crash: killed inside, the item is in the queue, or its memory is given back.
+ * Owns: takes @p memory on success.
+ */
+BROKER_API int broker_queue_commit(
+    broker_queue *queue, void *memory, uint64_t size, int64_t timeout_ns);
+
+/**
+ * Give reserved memory back without putting it.
+ *
+ * @param[in] queue   the handle that it was reserved with
+ * @param[in] memory  what broker_queue_reserve() gave; NULL does nothing
+ *
+ * @retval 0                    it is given back
+ * @retval BROKER_INVALID       the memory is not reserved by this session
+ * @retval BROKER_GONE          the queue was destroyed: it is given back with the handle
+ * @retval BROKER_UNSUPPORTED   the queue is not in shared memory
+ *
+ * and what every operation on an object gives.
+ *
+ * Blocks: only while another client is in the middle of a change of the same queue.  Threads: any.
+ * Crash: the memory is given back.  Owns: takes @p memory.
+ */
+BROKER_API int broker_queue_cancel(broker_queue *queue, void *memory);
+
+/**
+ * Take the first item as broker_queue_lease() does, and read it where it lies, without a copy.
+ *
+ * What @p out_item points to is for reading, and valid until the lease is over: until
+ * broker_queue_done() or broker_queue_return(), until the time to hold it runs out, or until the
+ * queue's last handle of this process is closed. If the queue is destroyed meanwhile, it stays
+ * valid until that handle is closed. A byte string that broker_queue_commit() put is aligned to 64
+ * bytes. An item of less than some kilobytes that was put by copying is copied into @p buffer.
+ * @param[in]     queue           an open handle, not NULL
+ * @param[in]     timeout_ns      how long to wait for an item, in nanoseconds; 0 does not wait,
+ *                                BROKER_FOREVER waits without end
+ * @param[in]     hold_ns         how long until the lease ends by itself; BROKER_FOREVER is without
+ *                                end
+ * @param[in,out] buffer          memory for an item that is copied, not NULL
+ * @param[out]    out_item        the item
+ * @param[out]    out_token       names the lease
+ * @param[out]    out_deliveries  how often the item was given out, this time included; may be NULL
+ *
+ * @retval 0                    the item is yours until then
+ * @retval BROKER_UNSUPPORTED   the queue is not in shared memory
+ *
+ * and all that broker_queue_lease() gives.
+ *
+ * Blocks: up to the given time.  Threads: any number at a time, each with a buffer of its own.
+ * Crash: killed inside, the item is in the queue or goes back to its place.
+ * Owns: the queue owns the memory.
+ */
+BROKER_API int broker_queue_lease_in_place(broker_queue *queue, int64_t timeout_ns, int64_t hold_ns,
+    broker_buffer *buffer, broker_value *out_item, uint64_t *out_token, uint64_t *out_deliveries);
+
+/**
  * Free a buffer's memory; it is empty and can be used again.
  *
  * @param[in,out] buffer  the buffer, or NULL

@@ -26,11 +26,14 @@ struct bri_item_shm *bri_item_at(
     size = *(volatile uint32_t *)&item->size;
     body = *(volatile uint32_t *)&item->body;
     if (body != 0) {
-        uint64_t tag = bri_page_tag(o->arena, body);
+        uint64_t tag = bri_page_tag(o->arena, body), start = (uint64_t)body << BRI_PAGE_SHIFT;
+        enum bri_page_kind kind = bri_tag_kind(tag);
 
-        if (bri_tag_kind(tag) != BRI_PAGE_RUN || bri_tag_owner(tag) != o->id)
+        if ((kind != BRI_PAGE_RUN && kind != BRI_PAGE_RESERVED) || bri_tag_owner(tag) != o->id)
             return NULL;
-        *out_bytes = bri_at(o->arena, (uint64_t)body << BRI_PAGE_SHIFT, size, BRI_PAGE_SIZE);
+        if ((*(volatile uint8_t *)&item->flags & BRI_ITEM_IN_PLACE) != 0)
+            start += BRI_ITEM_MARGIN;
+        *out_bytes = bri_at(o->arena, start, size, 1);
     } else {
         *out_bytes =
             size <= BRI_ITEM_INLINE ? bri_at(o->arena, off + sizeof(*item), size, 1) : NULL;
@@ -163,7 +166,7 @@ uint8_t *bri_items_add(struct bri_txn *t, struct bri_items_shm *q, struct bri_pl
 
 int bri_items_place(struct bri_txn *t, struct bri_items_shm *q, uint8_t *to)
 {
-    struct bri_node_shm *node = bri_item_node(q, (struct bri_item_shm *)(void *)to - 1);
+    struct bri_node_shm *node = bri_item_node(q, bri_item_of_bytes(to));
     bri_order_fn *order = bri_items_order(q);
     int r = 0;
 
@@ -231,7 +234,8 @@ void bri_item_end(struct bri_txn *t, struct bri_items_shm *q, struct bri_item_sh
         bri_free(t, bri_off(t->o->arena, bri_item_node(q, item)));
         return;
     }
-    bri_item_set_state(t, item, BRI_ITEM_DONE, item->flags & ~BRI_ITEM_COPYING, item->deliveries);
+    bri_item_set_state(t, item, BRI_ITEM_DONE, item->flags & ~(BRI_ITEM_COPYING | BRI_ITEM_LENT),
+        item->deliveries);
     bri_segment_hold(t, q, item, -1);
 }
 

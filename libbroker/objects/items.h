@@ -86,6 +86,13 @@ enum bri_item_state {
 #define BRI_ITEM_REDELIVERED 1u /* flag: was taken before */
 #define BRI_ITEM_COPYING 2u     /* flag: its holder is still reading it */
 #define BRI_ITEM_TOKEN 4u       /* flag: leased by token, and so in the second list */
+#define BRI_ITEM_LENT 8u        /* flag: leased, and its holder reads the body where it is */
+#define BRI_ITEM_IN_PLACE 16u   /* flag [const]: written by its producer, behind a margin */
+
+/* Before the encoded bytes of an item that was written in place, so that what follows their head is
+ * aligned for whatever it may be. */
+#define BRI_ITEM_MARGIN (64u - BRI_ITEM_BIN_HEAD)
+#define BRI_ITEM_BIN_HEAD 5u
 
 /* One item. */
 struct bri_item_shm {
@@ -136,6 +143,12 @@ uint8_t *bri_items_add(struct bri_txn *t, struct bri_items_shm *q, struct bri_pl
 /* Not of a FIFO: gives the item that was added at @to, now that its bytes are there, its place.
  * INCOMPARABLE. */
 int bri_items_place(struct bri_txn *t, struct bri_items_shm *q, uint8_t *to);
+
+/* The head of the item that was added at @to. */
+static inline struct bri_item_shm *bri_item_of_bytes(uint8_t *to)
+{
+    return (struct bri_item_shm *)(void *)to - 1;
+}
 
 /* Makes @n added items of @bytes in all part of the queue, the last one ending at @tail. */
 void bri_items_publish(struct bri_txn *t, struct bri_items_shm *q, struct bri_place_shm tail,

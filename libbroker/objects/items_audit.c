@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "core/audit.h"
+#include "core/pages.h"
 #include "core/session.h"
 #include "objects/segments.h"
 
@@ -17,6 +18,11 @@ static bool is_away(const struct bri_item_shm *item)
 {
     return item->state == BRI_ITEM_LEASED || item->state == BRI_ITEM_DELAYED ||
            item->state == BRI_ITEM_DEAD;
+}
+
+static bool is_lent(const struct bri_object *o, const struct bri_item_shm *item)
+{
+    return item->body != 0 && bri_tag_kind(bri_page_tag(o->arena, item->body)) == BRI_PAGE_RESERVED;
 }
 
 static void count_item(const struct bri_object *o, const struct bri_item_shm *item,
@@ -38,7 +44,10 @@ static void count_item(const struct bri_object *o, const struct bri_item_shm *it
             (item->state != BRI_ITEM_LEASED && item->state != BRI_ITEM_DELAYED))
             bri_audit_fail(audit, o, "the timer of item %" PRIu64 " is another's", item->number);
     }
-    if (item->body != 0)
+    if (is_lent(o, item) != ((item->flags & BRI_ITEM_LENT) != 0) ||
+        (is_lent(o, item) && item->state != BRI_ITEM_LEASED))
+        bri_audit_fail(audit, o, "item %" PRIu64 " is lent to nobody", item->number);
+    if (item->body != 0 && !is_lent(o, item)) /* those are in lists of attachments */
         bri_audit_block(audit, o, (uint64_t)item->body << BRI_PAGE_SHIFT);
 }
 

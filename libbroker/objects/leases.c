@@ -24,7 +24,7 @@ void bri_item_set_state(struct bri_txn *t, struct bri_item_shm *item, unsigned s
     unsigned flags, unsigned deliveries)
 {
     uint32_t half = 0;
-    uint8_t s = (uint8_t)state, f = (uint8_t)flags;
+    uint8_t s = (uint8_t)state, f = (uint8_t)(flags | (item->flags & BRI_ITEM_IN_PLACE));
     uint16_t d = (uint16_t)(deliveries > UINT16_MAX ? UINT16_MAX : deliveries);
 
     memcpy((char *)&half, &s, 1);
@@ -86,6 +86,8 @@ void bri_item_lease(
         bri_set32(t, &q->serial, q->serial + 1);
         bri_set32(t, &item->serial, q->serial);
     }
+    if ((flags & BRI_ITEM_LENT) != 0)
+        bri_lend(t, item->body);
 }
 
 /* The attachment that has an item; it lies in another session's heap if a timer ends the lease. */
@@ -127,6 +129,8 @@ static void unlease(struct bri_txn *t, struct bri_items_shm *q, struct bri_item_
         (void)BRI_DAMAGED(t);
         return;
     }
+    if ((item->flags & BRI_ITEM_LENT) != 0)
+        (void)bri_take_back(t, att, item->body);
     list = leases_of(att, item->flags);
     if ((prev != NULL ? prev->next : unit_at(list.first)) != unit ||
         (next != NULL ? next->prev : unit_at(list.last)) != unit) {

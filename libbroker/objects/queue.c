@@ -4,9 +4,8 @@
  * Semantics of CPython 3.11's queue.Queue, and of 3.13's shutdown(); where ours differ it is for
  * crash safety: on a joinable queue a get is a lease that task_done finishes, and what a dead
  * session had leased goes back to its place. A negative timeout is always refused (CPython refuses
- * it only where it would wait). Large items are copied outside the guard, into a reserved run on
- * their way in and out of a lease on their way out: killed in between, the run is given back and
- * the item returns.
+ * it only where it would wait). Large items are copied outside the guard, out of a lease: killed in
+ * between, the item returns. An item that is lent is leased to a session that reads it where it is.
  */
 #include "objects/queue.h"
 #include "core/audit.h"
@@ -18,190 +17,6 @@
 #include "engine_ops.h"
 #include "objects/open.h"
 #include "value/value.h"
-
-#define BULK_MAX 65536u /* items of one put_many */
-
-/* ---- putting ---- */
-
-struct put {
-    broker_value value;    /* one item, ... */
-    struct bri_iter items; /* ... or several, packed */
-    uint64_t n;
-    uint64_t bytes;
-    uint32_t body; /* of one large item: reserved pages that have its bytes already */
-    bool several;
-    struct bri_place_shm next; /* where the next item will go */
-};
-
-/* 0, or BRI_WAIT while there is no room, or why there never will be. */
-static int check_room(const struct bri_queue_shm *q, const struct put *x)
-{
-    if ((q->flags & BRI_QUEUE_CLOSED) != 0)
-        return BROKER_CLOSED;
-    if ((q->max_items != 0 && x->n > q->max_items) ||
-        (q->max_bytes != 0 && x->bytes > q->max_bytes))
-        return BROKER_TOOBIG;
-    if (q->max_items != 0 && bri_items_ready(&q->items) + x->n > q->max_items)
-        return BRI_WAIT;
-    if (q->max_bytes != 0 && q->items.n_bytes + x->bytes > q->max_bytes)
-        return BRI_WAIT;
-    return 0;
-}
-
-static int add_one(
-    struct bri_txn *t, struct bri_queue_shm *q, struct put *x, struct bri_place_shm *tail)
-{
-    uint32_t body = x->body != 0 ? (uint32_t)(bri_unreserve(t, x->body) >> BRI_PAGE_SHIFT) : 0;
-    uint8_t *to;
-
-    if (x->body != 0 && body == 0)
-        return t->failed;
-    to = bri_items_add(t, &q->items, tail, (uint32_t)x->bytes, body, q->items.n_put);
-    if (to != NULL && body == 0)
-        (void)bri_value_encode(x->value, to);
-    if (__builtin_expect(to != NULL && q->items.order != BRI_FIFO, 0))
-        return bri_items_place(t, &q->items, to);
-    return t->failed;
-}
-
-/* One item of several. */
-static int add_next(struct bri_txn *t, struct bri_queue_shm *q, struct bri_iter *it,
-    struct bri_place_shm *tail, uint64_t number)
-{
-    const void *bytes;
-    uint64_t body = 0;
-    uint8_t *to;
-    size_t size;
-
-    if (bri_iter_next(it, &bytes, &size) < 0)
-        return BROKER_INTERNAL; /* it was walked before */
-    if (size > bri_items_inline(&q->items) && (body = bri_alloc(t, bri_items_body_size(size))) == 0)
-        return t->failed;
-    to = bri_items_add(
-        t, &q->items, tail, (uint32_t)size, (uint32_t)(body >> BRI_PAGE_SHIFT), number);
-    if (to == NULL)
-        return t->failed;
-    memcpy(body != 0 ? t->o->arena->base + body : to, bytes, size);
-    return q->items.order != BRI_FIFO ? bri_items_place(t, &q->items, to) : 0;
-}
-
-static int add_several(
-    struct bri_txn *t, struct bri_queue_shm *q, const struct put *x, struct bri_place_shm *tail)
-{
-    struct bri_iter it = x->items;
-    int r = 0;
-
-    for (uint64_t i = 0; i < x->n && r == 0; i++)
-        r = add_next(t, q, &it, tail, q->items.n_put + i);
-    return r;
-}
-
-static int put_try(struct bri_txn *t, void *arg)
-{
-    struct bri_queue_shm *q = bri_queue_of(t->o);
-    struct put *x = arg;
-    struct bri_place_shm tail = q->items.tail;
-    int r = check_room(q, x);
-
-    if (r != 0)
-        return r;
-    r = x->several ? add_several(t, q, x, &tail) : add_one(t, q, x, &tail);
-    if (r < 0)
-        return r;
-    bri_items_publish(t, &q->items, tail, x->n, x->bytes);
-    x->next = tail;
-    bri_wake(t, BRI_QUEUE_NOT_EMPTY, x->n < BRI_WAKE_ALL ? (unsigned)x->n : BRI_WAKE_ALL);
-    return t->failed;
-}
-
-static int reserve_try(struct bri_txn *t, void *arg)
-{
-    struct put *x = arg;
-    int r = check_room(bri_queue_of(t->o), x);
-
-    if (r < 0)
-        return r; /* no need to copy what is not wanted */
-    x->body = bri_reserve(t, bri_items_body_size(x->bytes));
-    return t->failed;
-}
-
-static int release_try(struct bri_txn *t, void *arg)
-{
-    struct put *x = arg;
-
-    bri_release_reserved(t, x->body);
-    return t->failed;
-}
-
-static int put_large(struct bri_object *o, struct put *x, int64_t timeout_ns)
-{
-    int r = bri_section(o, reserve_try, x);
-
-    if (r < 0)
-        return r;
-    (void)bri_value_encode(x->value, bri_page_at(o->arena, x->body));
-    r = bri_blocking(o, BRI_QUEUE_NOT_FULL, timeout_ns, BROKER_FULL, put_try, x);
-    if (r < 0)
-        (void)bri_section(o, release_try, x); /* if that fails, the session's end does it */
-    return r;
-}
-
-int bri_queue_put(struct bri_handle *h, broker_value value, int64_t timeout_ns)
-{
-    struct put x = {.value = value, .n = 1};
-    size_t size;
-    int r = bri_queue_check_timeout(h, timeout_ns);
-
-    if (r == 0)
-        r = bri_value_measure(value, &size);
-    if (__builtin_expect(r < 0, 0))
-        return r;
-    if (size > BRI_QUEUE_ITEM_MAX)
-        return BROKER_TOOBIG;
-    x.bytes = size;
-    if (__builtin_expect(size > bri_items_inline(&bri_queue_of(&h->object)->items), 0))
-        return put_large(&h->object, &x, timeout_ns);
-    r = bri_blocking(&h->object, BRI_QUEUE_NOT_FULL, timeout_ns, BROKER_FULL, put_try, &x);
-    bri_items_prefetch_put(&h->object, x.next);
-    return r;
-}
-
-/* Walks the items once: how many and how large. */
-static int measure_items(struct put *x)
-{
-    struct bri_iter it = x->items;
-    const void *bytes;
-    size_t size;
-    int r;
-
-    for (;;) {
-        r = bri_iter_next(&it, &bytes, &size);
-        if (r < 0)
-            return r == BROKER_EMPTY ? 0 : r;
-        if (size > BRI_QUEUE_ITEM_MAX)
-            return BROKER_TOOBIG;
-        if (++x->n > BULK_MAX)
-            return BROKER_TOOBIG;
-        x->bytes += size;
-    }
-}
-
-int bri_queue_put_many(struct bri_handle *h, broker_value items, int64_t timeout_ns)
-{
-    struct put x = {.several = true};
-    size_t size;
-    int r = bri_queue_check_timeout(h, timeout_ns);
-
-    if (r == 0)
-        r = items.type == BROKER_PACKED ? bri_value_measure(items, &size) : BROKER_INVALID;
-    if (r == 0)
-        r = bri_iter_array(&x.items, items.data, items.size);
-    if (r == 0)
-        r = measure_items(&x);
-    if (r < 0 || x.n == 0)
-        return r;
-    return bri_blocking(&h->object, BRI_QUEUE_BULK_ROOM, timeout_ns, BROKER_FULL, put_try, &x);
-}
 
 /* ---- getting ---- */
 
@@ -222,15 +37,20 @@ static int nothing_there(const struct bri_queue_shm *q)
 /* Notes what was found, and copies it if that is not for later. */
 static void give_one(struct bri_txn *t, struct bri_get *x, const struct bri_items_cursor *c)
 {
-    x->large = c->item->body != 0 && !x->in_place;
+    x->large = c->item->body != 0 && !x->lent;
     x->bytes = c->bytes;
     x->size = c->size;
     x->item_off = bri_off(t->o->arena, c->item);
-    if (x->in_place)
-        return;
-    if (!x->large)
+    if (c->item->body == 0)
         bri_copy(x->out.buffer->data, c->bytes, c->size);
-    x->out.buffer->size = c->size;
+    x->out.buffer->size = x->lent ? 0 : c->size;
+}
+
+static unsigned flags_of(const struct bri_get *x)
+{
+    if (x->by_token)
+        return BRI_ITEM_TOKEN | (x->lent ? BRI_ITEM_LENT : 0);
+    return x->large ? BRI_ITEM_COPYING : 0;
 }
 
 /* After the item was taken. One that is still to be copied must not be taken back meanwhile. */
@@ -252,7 +72,6 @@ int bri_queue_get_try(struct bri_txn *t, void *arg)
     struct bri_queue_shm *q = bri_queue_of(t->o);
     struct bri_get *x = arg;
     struct bri_items_cursor c;
-    unsigned flags;
     int r = bri_queue_due(t, q);
 
     if (__builtin_expect(r != 0, 0))
@@ -261,13 +80,13 @@ int bri_queue_get_try(struct bri_txn *t, void *arg)
     r = bri_items_next(t->o, &q->items, &c);
     if (r < 0)
         return r == BROKER_EMPTY ? nothing_there(q) : BRI_DAMAGED(t);
-    if (!x->in_place && bri_output_lacks(&x->out, c.size))
+    x->lent = x->in_place && c.item->body != 0;
+    if (!x->lent && bri_output_lacks(&x->out, c.size))
         return BRI_MORE;
     give_one(t, x, &c);
     x->next = c.place;
-    flags = x->by_token ? BRI_ITEM_TOKEN : x->large ? BRI_ITEM_COPYING : 0;
     bri_items_take(
-        t, &q->items, 1, x->by_token || (q->flags & BRI_QUEUE_JOINABLE) != 0, (uint8_t)flags);
+        t, &q->items, 1, x->by_token || (q->flags & BRI_QUEUE_JOINABLE) != 0, (uint8_t)flags_of(x));
     bri_queue_wake_putters(t, q, 1);
     return x->by_token ? lease_by_token(t, q, x) : t->failed;
 }

@@ -86,7 +86,7 @@ struct bri_get {
     uint64_t limit;      /* of several; 0 is one item, without an array around it */
     bool by_token;       /* lease it by token, for hold_ns */
     bool is_dead;        /* it ends when it was copied, and is finished then */
-    bool in_place;       /* no copy: `bytes` are the answer */
+    bool in_place;       /* an item that has pages of its own is lent, not copied */
     int64_t hold_ns;     /* BRI_NEVER: until it is finished or returned */
     uint64_t token;      /* out */
     uint64_t deliveries; /* out */
@@ -94,6 +94,7 @@ struct bri_get {
     const uint8_t *bytes;
     uint64_t item_off;
     uint32_t size;
+    bool lent;                 /* out: `bytes` are the answer */
     struct bri_place_shm next; /* where the next item will be */
 };
 
@@ -103,6 +104,23 @@ int bri_queue_get_try(struct bri_txn *t, void *arg);
 
 /* The whole of a get by @try, with its waiting and copying. */
 int bri_queue_take(struct bri_handle *h, int64_t timeout_ns, bri_try_fn *try, struct bri_get *x);
+
+/* ---- in place; only in shared memory ---- */
+
+/* Memory for an item of @size bytes, which only this session knows. CLOSED, TOOBIG, NOMEM, QUOTA.
+ */
+int bri_queue_reserve(struct bri_handle *h, uint64_t size, void **out_memory);
+
+/* Puts the first @size bytes of what was reserved as a byte string; INVALID if it was not. If it
+ * fails, it is still reserved. */
+int bri_queue_commit(struct bri_handle *h, void *memory, uint64_t size, int64_t timeout_ns);
+
+/* Gives it back instead; INVALID. */
+int bri_queue_cancel(struct bri_handle *h, void *memory);
+
+/* bri_queue_lease() without a copy of an item that has pages of its own. */
+int bri_queue_lease_in_place(struct bri_handle *h, int64_t timeout_ns, int64_t hold_ns,
+    broker_buffer *buffer, broker_value *out_item, uint64_t *out_token, uint64_t *out_deliveries);
 
 /* Of the type. */
 int bri_queue_reap(struct bri_object *o, bool died);

@@ -100,21 +100,45 @@ int bri_queue_limit(
 
 /* ---- leases by token ---- */
 
+/* The outputs of a lease that @x has been filled for. */
+static int give_lease(
+    const struct bri_get *x, broker_value *out_value, uint64_t *out_token, uint64_t *out_deliveries)
+{
+    const broker_buffer *buffer = x->out.buffer;
+    int r = x->lent ? bri_value_decode(x->bytes, x->size, out_value)
+                    : bri_value_decode(buffer->data, buffer->size, out_value);
+
+    if (r < 0)
+        return r;
+    *out_token = x->token;
+    *out_deliveries = x->deliveries;
+    return 0;
+}
+
+static int lease(struct bri_handle *h, int64_t timeout_ns, struct bri_get *x)
+{
+    int r = x->hold_ns <= 0 ? BROKER_INVALID : bri_queue_check_timeout(h, timeout_ns);
+
+    return r == 0 ? bri_queue_take(h, timeout_ns, bri_queue_get_try, x) : r;
+}
+
 int bri_queue_lease(struct bri_handle *h, int64_t timeout_ns, int64_t hold_ns,
     broker_buffer *buffer, broker_value *out_value, uint64_t *out_token, uint64_t *out_deliveries)
 {
     struct bri_get x = {.out.buffer = buffer, .by_token = true, .hold_ns = hold_ns};
-    int r = hold_ns <= 0 ? BROKER_INVALID : bri_queue_check_timeout(h, timeout_ns);
+    int r = lease(h, timeout_ns, &x);
 
-    if (r == 0)
-        r = bri_queue_take(h, timeout_ns, bri_queue_get_try, &x);
-    if (r == 0)
-        r = bri_value_decode(buffer->data, buffer->size, out_value);
-    if (r < 0)
-        return r;
-    *out_token = x.token;
-    *out_deliveries = x.deliveries;
-    return 0;
+    return r == 0 ? give_lease(&x, out_value, out_token, out_deliveries) : r;
+}
+
+int bri_queue_lease_in_place(struct bri_handle *h, int64_t timeout_ns, int64_t hold_ns,
+    broker_buffer *buffer, broker_value *out_item, uint64_t *out_token, uint64_t *out_deliveries)
+{
+    struct bri_get x = {
+        .out.buffer = buffer, .by_token = true, .in_place = true, .hold_ns = hold_ns};
+    int r = lease(h, timeout_ns, &x);
+
+    return r == 0 ? give_lease(&x, out_item, out_token, out_deliveries) : r;
 }
 
 /* What is to become of a lease. */

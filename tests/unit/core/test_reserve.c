@@ -193,3 +193,83 @@ Test(reserve, the_end_of_the_session_gives_everything_back)
     cr_assert_eq(bri_registry_destroy(arena, "object"), 0);
     lab_audit(arena);
 }
+
+/* ---- lending ---- */
+
+static uint32_t block(void)
+{
+    int r;
+    uint64_t off = unreserve(reserved(10000), &r);
+
+    cr_assert_eq(r, 0);
+    return (uint32_t)(off >> BRI_PAGE_SHIFT);
+}
+
+static int lend(uint32_t page, int r)
+{
+    struct bri_txn t;
+
+    cr_assert_eq(bri_begin(&t, &object, BRI_PATIENCE), 0);
+    bri_lend(&t, page);
+    return bri_end(&t, r);
+}
+
+static uint64_t size_of_reserved(uint32_t page)
+{
+    struct bri_txn t;
+    uint64_t size;
+
+    cr_assert_eq(bri_begin(&t, &object, BRI_PATIENCE), 0);
+    size = bri_reserved_size(&t, page);
+    bri_abort(&t);
+    return size;
+}
+
+Test(reserve, what_was_lent_can_be_taken_back)
+{
+    uint32_t page = block(), other = reserved(1);
+    struct bri_txn t;
+
+    cr_assert_eq(lend(page, BROKER_FULL), BROKER_FULL);
+    cr_assert_eq(size_of_reserved(page), 0, "a section that failed has lent nothing");
+    cr_assert_eq(lend(page, 0), 0);
+    cr_assert_eq(size_of_reserved(page), 3 * BRI_PAGE_SIZE);
+    cr_assert_eq(size_of_reserved(other), BRI_PAGE_SIZE);
+    cr_assert_eq(size_of_reserved(page + 1), 0);
+    cr_assert_eq(size_of_reserved(0), 0);
+    cr_assert_eq(object.att->n_reserved, 4);
+    cr_assert_eq(object.root->heap.n_pages, 5);
+    cr_assert_eq(bri_begin(&t, &object, BRI_PATIENCE), 0);
+    cr_assert_eq(bri_take_back(&t, object.att, page), (uint64_t)page << BRI_PAGE_SHIFT);
+    bri_free(&t, (uint64_t)page << BRI_PAGE_SHIFT);
+    cr_assert_eq(bri_end(&t, 0), 0);
+    cr_assert_eq(bri_heap_finish_chores(&object, BRI_PATIENCE), 0);
+    cr_assert_eq(object.root->heap.n_pages, 2);
+    lab_audit(arena);
+}
+
+Test(reserve, only_a_block_can_be_lent)
+{
+    uint32_t root = atomic_load(&object.slot->root_page), wrong[] = {0, root, reserved(1)};
+
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        cr_assert_eq(lend(wrong[i], 0), BROKER_CORRUPT);
+        atomic_store(&object.slot->damaged, 0);
+    }
+    lab_audit(arena);
+}
+
+Test(reserve, what_is_lent_outlives_the_object)
+{
+    uint32_t page = block();
+
+    memset(bri_page_at(arena, page), 0x5a, 10000);
+    cr_assert_eq(lend(page, 0), 0);
+    cr_assert_eq(bri_registry_destroy(arena, "object"), 0);
+    cr_assert_eq(bri_registry_bury(arena), 0);
+    cr_assert_eq(bri_page_tag(arena, page), bri_tag(object.id, BRI_PAGE_RESERVED, 3));
+    cr_assert_eq(*(uint8_t *)bri_page_at(arena, page), 0x5a);
+    cr_assert_eq(bri_session_reap(arena, number, true, BRI_PATIENCE), 0);
+    cr_assert_eq(bri_tag_owner(bri_page_tag(arena, page)), 0);
+    lab_audit(arena);
+}
