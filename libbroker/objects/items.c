@@ -251,8 +251,10 @@ static void take_one(struct bri_txn *t, struct bri_items_shm *q, struct bri_item
     }
     if (q->order == BRI_FIFO && !was_early)
         bri_segment_hold(t, q, item, 1);
-    else if (q->order != BRI_FIFO && bri_tree_insert(t, &bri_items_rest(t->o)->away,
-                                         bri_item_node(q, item), bri_items_order(q)) < 0)
+    else if (q->order != BRI_FIFO &&
+             bri_tree_insert(
+                 t, &bri_items_rest(t->o)->away, bri_item_node(q, item), bri_items_order(q)) < 0 &&
+             t->failed == 0)
         (void)BRI_DAMAGED(t); /* it was compared with all others before */
     bri_item_lease(t, q, item, (unsigned)flags);
 }

@@ -238,9 +238,18 @@ struct bri_items_fired {
     uint32_t n_ready, n_dead;
 };
 
-/* Carries out up to @max timers that are due at @now_ns. */
-void bri_items_fire(struct bri_txn *t, struct bri_items_shm *q, int64_t now_ns, uint32_t max,
-    struct bri_items_fired *out);
+/* Carries out some timers that are due at @now_ns, at least one. */
+void bri_items_fire(
+    struct bri_txn *t, struct bri_items_shm *q, int64_t now_ns, struct bri_items_fired *out);
+
+/*
+ * Whether the section has room for another item that comes back, without more memory for its
+ * journal: what is given back when a session ends must not need any.
+ */
+static inline bool bri_items_has_room(const struct bri_txn *t)
+{
+    return t->n <= (BRI_JOURNAL_SLOT + BRI_JOURNAL_ROOT) / 4;
+}
 
 /* ---- the dead ---- */
 

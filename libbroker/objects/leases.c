@@ -337,7 +337,8 @@ static void make_ready(
 {
     come_back(t, q, item);
     bri_item_set_state(t, item, BRI_ITEM_READY, BRI_ITEM_REDELIVERED, deliveries);
-    if (bri_tree_insert(t, &q->early, bri_item_node(q, item), bri_items_order(q)) < 0)
+    if (bri_tree_insert(t, &q->early, bri_item_node(q, item), bri_items_order(q)) < 0 &&
+        t->failed == 0)
         (void)BRI_DAMAGED(t); /* it was compared with all others before */
     bri_set64(t, &q->n_returned, q->n_returned + 1);
     bri_set64(t, &q->n_bytes, q->n_bytes + item->size);
@@ -402,11 +403,11 @@ static void fire_one(struct bri_txn *t, struct bri_items_shm *q, struct bri_item
     out->n_ready++;
 }
 
-void bri_items_fire(struct bri_txn *t, struct bri_items_shm *q, int64_t now_ns, uint32_t max,
-    struct bri_items_fired *out)
+void bri_items_fire(
+    struct bri_txn *t, struct bri_items_shm *q, int64_t now_ns, struct bri_items_fired *out)
 {
     *out = (struct bri_items_fired){0};
-    for (uint32_t i = 0; i < max && t->failed == 0 && q->due_ns != 0 && q->due_ns <= now_ns; i++) {
+    while (bri_items_has_room(t) && t->failed == 0 && q->due_ns != 0 && q->due_ns <= now_ns) {
         const struct bri_timer_shm *timer = timer_at(t->o, bri_items_rest(t->o)->timers.first);
         struct bri_item_shm *item = timer != NULL ? bri_item_of_unit(t->o, timer->item) : NULL;
 

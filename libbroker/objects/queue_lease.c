@@ -12,7 +12,6 @@
 #include "objects/queue.h"
 #include "value/value.h"
 
-#define RETURN_AT_ONCE 16 /* leases given back, or timers carried out, in one section */
 #define REVIVE_MAX 65536u
 #define SLICE_NS BRI_SECOND /* the longest sleep, after which everybody looks anyhow */
 
@@ -45,7 +44,7 @@ static int fire_try(struct bri_txn *t, void *arg)
     int64_t now = bri_now();
     bool *more = arg;
 
-    bri_items_fire(t, &q->items, now, RETURN_AT_ONCE, &fired);
+    bri_items_fire(t, &q->items, now, &fired);
     wake_getters(t, fired.n_ready);
     for (uint32_t i = 0; i < fired.n_dead; i++)
         bri_queue_count_done(t, q);
@@ -369,27 +368,34 @@ int bri_queue_revive(struct bri_handle *h, uint64_t limit, uint64_t *out_count)
 
 /* ---- the end of a session ---- */
 
+/* Some leases of the attachment end, at least one. True if there are more, though not by the count:
+ * a damaged one must not hang the daemon. */
+static bool return_some(struct bri_txn *t)
+{
+    struct bri_queue_shm *q = bri_queue_of(t->o);
+    struct bri_item_shm *item;
+
+    while (bri_items_has_room(t) && t->failed == 0 && (item = bri_items_last_leased(t)) != NULL)
+        if (bri_items_return(t, &q->items, item, 0))
+            bri_queue_count_done(t, q);
+    bri_wake(t, BRI_QUEUE_NOT_EMPTY, BRI_WAKE_ALL);
+    return (t->o->att->last_lease | t->o->att->held[1]) != 0;
+}
+
 /* Every lease of the attachment ends, the newest first, so that each finds its place near the
  * front. */
 int bri_queue_reap(struct bri_object *o, bool died)
 {
-    struct bri_queue_shm *q = bri_queue_of(o);
-    struct bri_item_shm *item;
     struct bri_txn t;
     bool more = true;
-    int r;
+    int r = 0;
 
     (void)died;
-    while (more) {
+    while (more || r == BRI_AGAIN) {
         r = bri_reap_begin(&t, o);
         if (r < 0)
             return r;
-        for (unsigned i = 0; i < RETURN_AT_ONCE && (item = bri_items_last_leased(&t)) != NULL; i++)
-            if (bri_items_return(&t, &q->items, item, 0))
-                bri_queue_count_done(&t, q);
-        more = (o->att->last_lease | o->att->held[1]) !=
-               0; /* not the count: a damaged one must not hang the daemon */
-        bri_wake(&t, BRI_QUEUE_NOT_EMPTY, BRI_WAKE_ALL);
+        more = return_some(&t);
         r = bri_end(&t, 0);
         if (r < 0)
             return r;

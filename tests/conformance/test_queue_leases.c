@@ -396,3 +396,27 @@ Test(leases, a_killed_sleeper_leaves_no_ghost)
     OK(broker_queue_get(q, 0, &kit_buffer, &v));
     SAYS(v, "0");
 }
+
+/* So many that one section cannot give them back. */
+Test(leases, many_leases_come_back_each_to_its_place)
+{
+    enum { N = 300 };
+    static const broker_queue_options orders[] = {
+        {.joinable = true}, {.joinable = true, .lifo = true}, {.joinable = true, .priority = true}};
+
+    for (size_t order = 0; order < 3; order++) {
+        char base[2] = {(char)('a' + order), 0};
+        broker_queue *q = kit_queue(base, &orders[order]);
+        struct line c;
+        broker_value v;
+
+        put_numbers(q, 0, N);
+        c = consumer(&(struct job){.q = q, .gets = N});
+        kit_kill(&c);
+        await_returned(base, N);
+        for (int64_t i = 0; i < N; i++) {
+            OK(broker_queue_get(q, 0, &kit_buffer, &v));
+            cr_assert_eq(v.i, orders[order].lifo ? N - 1 - i : i);
+        }
+    }
+}
