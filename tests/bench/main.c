@@ -46,6 +46,11 @@ const struct bench_probe *const bench_probes[] = {
     &bench_list_alone,
     &bench_lock_alone,
     &bench_lock_contended,
+    &bench_sync_alone,
+    &bench_sync_contended,
+    &bench_sync_turns,
+    &bench_value,
+    &bench_lease,
     &bench_attach,
     &bench_million_load,
     &bench_million_slowest,
@@ -61,7 +66,8 @@ struct options {
 
 static const struct argp_option option_list[] = {
     {"only", 'o', "GROUP", 0,
-        "Measure only this group (raw, dict, queue, list, lock, attach, million), or only the "
+        "Measure only this group (raw, dict, queue, list, lock, sync, value, lease, attach, "
+        "million), or only the "
         "figures whose names begin so, such as \"queue/round trip\"; and the raw figures beside "
         "them",
         0},
