@@ -514,13 +514,25 @@ uint32_t bri_reserve(struct bri_txn *t, uint64_t bytes)
     return page;
 }
 
-static bool is_reserved(struct bri_txn *t, uint32_t page, uint64_t *out_tag)
+/* False, and damaged, if @page is not the first of a run of @kind, or @or_kind. */
+static bool is_run_of(struct bri_txn *t, uint32_t page, enum bri_page_kind kind,
+    enum bri_page_kind or_kind, uint64_t *out_tag)
 {
     *out_tag = bri_page_tag(t->o->arena, page);
-    if (bri_tag_kind(*out_tag) == BRI_PAGE_RESERVED && bri_tag_owner(*out_tag) == t->o->id)
+    if ((bri_tag_kind(*out_tag) == kind || bri_tag_kind(*out_tag) == or_kind) &&
+        bri_tag_owner(*out_tag) == t->o->id)
         return true;
     (void)BRI_DAMAGED(t);
     return false;
+}
+
+/* Between the heap's runs and an attachment's. */
+static void move_run(struct bri_txn *t, uint32_t *from, uint32_t *to, uint32_t page, uint64_t tag)
+{
+    if (!unlink_run(t, from, page))
+        return;
+    bri_set_atomic64(t, &t->o->arena->pages[page].tag, tag);
+    link_run(t, to, page);
 }
 
 uint64_t bri_reserved_size(const struct bri_txn *t, uint32_t page)
@@ -538,36 +550,36 @@ uint64_t bri_reserved_size(const struct bri_txn *t, uint32_t page)
 void bri_lend(struct bri_txn *t, uint32_t page)
 {
     struct bri_attachment_shm *att = t->o->att;
-    uint64_t tag = bri_page_tag(t->o->arena, page);
+    uint64_t tag;
 
-    if (bri_tag_kind(tag) != BRI_PAGE_RUN || bri_tag_owner(tag) != t->o->id) {
-        (void)BRI_DAMAGED(t);
+    if (!is_run_of(t, page, BRI_PAGE_RUN, BRI_PAGE_RUN, &tag))
         return;
-    }
-    if (!unlink_run(t, &heap_of(t)->runs, page))
-        return;
-    bri_set_atomic64(
-        t, &t->o->arena->pages[page].tag, bri_tag(t->o->id, BRI_PAGE_RESERVED, bri_tag_aux(tag)));
-    link_run(t, &att->reserved, page);
+    move_run(t, &heap_of(t)->runs, &att->reserved, page,
+        bri_tag(t->o->id, BRI_PAGE_LENT, bri_tag_aux(tag)));
     bri_set32(t, &att->n_reserved, att->n_reserved + bri_tag_aux(tag));
+}
+
+static uint64_t make_block(
+    struct bri_txn *t, struct bri_attachment_shm *att, uint32_t page, enum bri_page_kind kind)
+{
+    uint64_t tag;
+
+    if (!is_run_of(t, page, kind, kind, &tag))
+        return 0;
+    move_run(t, &att->reserved, &heap_of(t)->runs, page,
+        bri_tag(t->o->id, BRI_PAGE_RUN, bri_tag_aux(tag)));
+    bri_set32(t, &att->n_reserved, att->n_reserved - bri_tag_aux(tag));
+    return t->failed == 0 ? (uint64_t)page << BRI_PAGE_SHIFT : 0;
 }
 
 uint64_t bri_take_back(struct bri_txn *t, struct bri_attachment_shm *att, uint32_t page)
 {
-    uint64_t tag;
-
-    if (!is_reserved(t, page, &tag) || !unlink_run(t, &att->reserved, page))
-        return 0;
-    bri_set32(t, &att->n_reserved, att->n_reserved - bri_tag_aux(tag));
-    bri_set_atomic64(
-        t, &t->o->arena->pages[page].tag, bri_tag(t->o->id, BRI_PAGE_RUN, bri_tag_aux(tag)));
-    link_run(t, &heap_of(t)->runs, page);
-    return t->failed == 0 ? (uint64_t)page << BRI_PAGE_SHIFT : 0;
+    return make_block(t, att, page, BRI_PAGE_LENT);
 }
 
 uint64_t bri_unreserve(struct bri_txn *t, uint32_t page)
 {
-    return bri_take_back(t, t->o->att, page);
+    return make_block(t, t->o->att, page, BRI_PAGE_RESERVED);
 }
 
 void bri_release_reserved(struct bri_txn *t, uint32_t page)
@@ -575,7 +587,7 @@ void bri_release_reserved(struct bri_txn *t, uint32_t page)
     struct bri_attachment_shm *att = t->o->att;
     uint64_t tag;
 
-    if (!is_reserved(t, page, &tag))
+    if (!is_run_of(t, page, BRI_PAGE_RESERVED, BRI_PAGE_LENT, &tag))
         return;
     bri_set32(t, &att->n_reserved, att->n_reserved - bri_tag_aux(tag));
     release_run(t, &att->reserved, page);

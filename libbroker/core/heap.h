@@ -86,8 +86,7 @@ uint64_t bri_reserved_size(const struct bri_txn *t, uint32_t page);
  */
 void bri_lend(struct bri_txn *t, uint32_t page);
 
-/* Makes a run that @att was lent, or has reserved, a block of the heap again. Its offset, 0 if it
- * was not. */
+/* Makes a run that @att was lent a block of the heap again. Its offset, 0 if it was not lent. */
 uint64_t bri_take_back(struct bri_txn *t, struct bri_attachment_shm *att, uint32_t page);
 
 /* Gives a reserved run back. */

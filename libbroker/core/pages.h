@@ -22,6 +22,7 @@ enum bri_page_kind {
     BRI_PAGE_JOURNAL,  /* first page of a journal extent; aux: pages */
     BRI_PAGE_PUNCHED,  /* free, but its memory went back to the system; owner 0 */
     BRI_PAGE_TRIMMED,  /* the daemon is giving its memory back; owner 0 */
+    BRI_PAGE_LENT,     /* a block that a session looks at outside the guard; aux: pages */
 };
 
 #define BRI_PAGE_AUX_MAX ((1u << 24) - 1)

@@ -303,7 +303,8 @@ static int give_orphan(const struct bri_object *session, struct bri_attachment_s
     struct bri_txn t;
     int r;
 
-    if (bare.slot == NULL || bri_tag_kind(tag) != BRI_PAGE_RESERVED ||
+    if (bare.slot == NULL ||
+        (bri_tag_kind(tag) != BRI_PAGE_RESERVED && bri_tag_kind(tag) != BRI_PAGE_LENT) ||
         bri_tag_owner(tag) != att->object)
         return BROKER_CORRUPT;
     bare.generation = atomic_load(&bare.slot->generation); /* whatever lives there now */

@@ -29,7 +29,7 @@ struct bri_item_shm *bri_item_at(
         uint64_t tag = bri_page_tag(o->arena, body), start = (uint64_t)body << BRI_PAGE_SHIFT;
         enum bri_page_kind kind = bri_tag_kind(tag);
 
-        if ((kind != BRI_PAGE_RUN && kind != BRI_PAGE_RESERVED) || bri_tag_owner(tag) != o->id)
+        if ((kind != BRI_PAGE_RUN && kind != BRI_PAGE_LENT) || bri_tag_owner(tag) != o->id)
             return NULL;
         if ((*(volatile uint8_t *)&item->flags & BRI_ITEM_IN_PLACE) != 0)
             start += BRI_ITEM_MARGIN;

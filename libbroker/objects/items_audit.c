@@ -22,7 +22,7 @@ static bool is_away(const struct bri_item_shm *item)
 
 static bool is_lent(const struct bri_object *o, const struct bri_item_shm *item)
 {
-    return item->body != 0 && bri_tag_kind(bri_page_tag(o->arena, item->body)) == BRI_PAGE_RESERVED;
+    return item->body != 0 && bri_tag_kind(bri_page_tag(o->arena, item->body)) == BRI_PAGE_LENT;
 }
 
 static void count_item(const struct bri_object *o, const struct bri_item_shm *item,

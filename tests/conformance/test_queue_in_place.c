@@ -157,6 +157,7 @@ Test(in_place, only_reserved_memory_can_be_committed)
     broker_queue *q = kit_queue("q", NULL), *other = kit_queue("o", NULL);
     uint8_t *memory = reserve(q, 5000), *second;
     void *nothing = NULL;
+    broker_value lent;
 
     GIVES(broker_queue_reserve(q, 1, NULL), BROKER_INVALID);
     GIVES(broker_queue_reserve(NULL, 1, &nothing), BROKER_INVALID);
@@ -179,7 +180,10 @@ Test(in_place, only_reserved_memory_can_be_committed)
     OK(broker_queue_cancel(q, second));
     GIVES(broker_queue_cancel(q, second), BROKER_INVALID);
     GIVES(broker_queue_commit(q, second, 1, 0), BROKER_INVALID);
-    expect(lease(q, BROKER_FOREVER, &(uint64_t){0}), 1, 5000);
+    lent = lease(q, BROKER_FOREVER, &(uint64_t){0});
+    expect(lent, 1, 5000);
+    GIVES(broker_queue_commit(q, (void *)lent.data, 5000, 0), BROKER_INVALID);
+    GIVES(broker_queue_cancel(q, (void *)lent.data), BROKER_INVALID);
 }
 
 Test(in_place, what_could_not_be_put_is_still_reserved)
