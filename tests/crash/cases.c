@@ -68,6 +68,28 @@ const struct crash_operation crash_operations[] = {
     ROW("queue.task_done",           queue_mine,     queue_task_done),
     ROW("queue.task_done, no lease", queue_others,   queue_task_done),
     ROW("queue.shutdown",            queue_any,      queue_shutdown),
+    ROW("queue.put, by order",       queue_ordered,  queue_put),
+    ROW("queue.put, 2000, by order", queue_ordered_large, queue_put_2k),
+    ROW("queue.put, 5000, by order", queue_ordered_large, queue_put_large),
+    ROW("queue.get, by order",       queue_ordered,  queue_get),
+    ROW("queue.lease",               queue_leasable, queue_lease),
+    ROW("queue.lease, limited",      queue_leasable, queue_lease_limited, .flags = CRASH_TIMED),
+    ROW("queue.lease, 5000 bytes",   queue_lendable, queue_lease_limited, .flags = CRASH_TIMED,
+        .middle = queue_deliver_by_token),
+    ROW("queue.lease, in place",     queue_lendable, queue_lease_in_place),
+    ROW("queue.done",                queue_by_token, queue_done),
+    ROW("queue.return",              queue_by_token, queue_return),
+    ROW("queue.return, later",       queue_by_token, queue_return_later, .flags = CRASH_TIMED),
+    ROW("queue.return, to the dead", queue_dying,    queue_return),
+    ROW("queue.extend",              queue_by_token, queue_extend, .flags = CRASH_INVISIBLE | CRASH_TIMED),
+    ROW("queue.extend, for ever",    queue_by_token, queue_extend_for_ever, .flags = CRASH_INVISIBLE),
+    ROW("queue.take_dead",           queue_dead,     queue_take_dead),
+    ROW("queue.take_dead, large",    queue_dead_large, queue_take_dead, .middle = queue_deliver_dead),
+    ROW("queue.revive",              queue_dead,     queue_revive),
+    ROW("queue.reserve",             queue_fresh_or_not, queue_reserve, .flags = CRASH_INVISIBLE),
+    ROW("queue.commit",              queue_reserved, queue_commit),
+    ROW("queue.cancel",              queue_reserved, queue_cancel, .flags = CRASH_INVISIBLE),
+    ROW("close a queue with leases", queue_held,     core_close, .flags = CRASH_STEPS | CRASH_INVISIBLE),
 
     ROW("lock.acquire",              lock_free,      lock_acquire),
     ROW("lock.acquire, held",        lock_others,    lock_acquire, .flags = CRASH_INVISIBLE, .result = BROKER_TIMEDOUT),
@@ -249,6 +271,7 @@ void crash_make_arguments(void)
 {
     dict_make_arguments();
     queue_make_arguments();
+    queue_lease_make_arguments();
     list_make_arguments();
     pipe_make_arguments();
 }
@@ -257,6 +280,7 @@ void crash_free_arguments(void)
 {
     dict_free_arguments();
     queue_free_arguments();
+    queue_lease_free_arguments();
     list_free_arguments();
     pipe_free_arguments();
 }

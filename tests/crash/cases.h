@@ -90,6 +90,16 @@ crash_run queue_put, queue_put_2k, queue_put_large, queue_put_many, queue_get, q
 crash_run queue_put_timeout, queue_task_done, queue_shutdown;
 crash_middle queue_deliver;
 
+void queue_lease_make_arguments(void);
+void queue_lease_free_arguments(void);
+extern const struct crash_state queue_leasable[7], queue_lendable[5], queue_by_token[8],
+    queue_dying[5], queue_dead[5], queue_dead_large[5], queue_ordered[5], queue_ordered_large[5],
+    queue_fresh_or_not[6], queue_reserved[6], queue_held[5];
+crash_run queue_lease, queue_lease_limited, queue_lease_in_place, queue_done, queue_return,
+    queue_return_later, queue_extend, queue_extend_for_ever, queue_take_dead, queue_revive,
+    queue_reserve, queue_commit, queue_cancel;
+crash_middle queue_deliver_by_token, queue_deliver_dead;
+
 extern const struct crash_state lock_free[5], lock_mine[5], lock_others[5];
 crash_run lock_acquire, lock_release, lock_acquire_timeout;
 

@@ -17,6 +17,7 @@
 #include "engine_ops.h"
 #include "objects/condition.h"
 #include "objects/items.h"
+#include "objects/items_walk.h"
 #include "objects/owner.h"
 #include "world.h"
 
@@ -194,6 +195,20 @@ static void show_pipe(struct text *x, const struct bri_object *o)
     text_add(x, " %llu messages\n", (unsigned long long)n);
 }
 
+/* Those that nobody can take now. */
+static void show_away(struct text *x, const struct bri_object *o, const struct bri_items_shm *q)
+{
+    uint32_t left = MAX_ITEMS;
+    struct bri_items_walk walk;
+    struct bri_items_met met;
+
+    bri_items_walk_start(o, q, 0, &walk);
+    while (left-- > 0 && bri_items_walk_next(o, q, &walk, &met) == 0)
+        if (!met.skip && met.item->state != BRI_ITEM_READY)
+            text_add(x, " %llu:%u*%u%s", (unsigned long long)met.item->number, met.item->state,
+                met.item->deliveries, met.item->timer != 0 ? "t" : "");
+}
+
 static void show_queue(struct text *x, const struct bri_object *o)
 {
     const struct bri_items_shm *q = (const struct bri_items_shm *)o->slot->state;
@@ -208,6 +223,7 @@ static void show_queue(struct text *x, const struct bri_object *o)
         text_value(x, c.bytes, c.size);
     }
     text_add(x, " then %s", r < 0 ? broker_error_name(r) : "no end");
+    show_away(x, o, q);
 }
 
 static void show_stat(struct text *x, const struct bri_object *o)
