@@ -69,7 +69,13 @@ static int64_t some_time(struct worker *w)
 static void put_one(struct worker *w, broker_queue *q, uint32_t kind)
 {
     uint32_t number = begin_items(w, 1, kind);
-    int r = broker_queue_put(q, make_item(w, &w->in, number), some_time(w));
+    broker_value item = make_item(w, &w->in, number);
+    int r;
+
+    if (worker_pick(w, 8) == 0)
+        r = lease_put_in_place(w, q, item, some_time(w));
+    else
+        r = broker_queue_put(q, item, some_time(w));
 
     worker_expect(w, r, "queue put", ANSWER(BROKER_FULL) | ANSWER(BROKER_TIMEDOUT));
     end_items(w, number, 1, r);
@@ -156,7 +162,7 @@ static void note_plain(struct worker *w, broker_value item)
     note_order(w, false, number, item);
 }
 
-static void note_task(struct worker *w, broker_value item)
+uint32_t queue_note_task(struct worker *w, broker_value item)
 {
     uint32_t number = queue_check_item(w->ledger, item, true), holder, flags;
     struct item *i = &w->ledger->items[number];
@@ -172,7 +178,12 @@ static void note_task(struct worker *w, broker_value item)
         atomic_fetch_add(&w->ledger->n_redelivered, 1);
     else
         note_order(w, true, number, item);
-    w->leases[w->n_leases++] = number;
+    return number;
+}
+
+static void note_task(struct worker *w, broker_value item)
+{
+    w->leases[w->n_leases++] = queue_note_task(w, item);
 }
 
 /* ---- getting ---- */

@@ -122,28 +122,6 @@ static void check_sums(struct verify *v)
 
 /* ---- queues ---- */
 
-static void drain(struct verify *v, broker_queue *q, bool are_tasks)
-{
-    broker_value item;
-    int r;
-
-    while ((r = broker_queue_get(q, 0, &v->buffer, &item)) == 0) {
-        uint32_t number = queue_check_item(v->l, item, are_tasks);
-
-        if (!are_tasks) {
-            queue_note_taken(v->l, number);
-            continue;
-        }
-        if ((atomic_fetch_or(&v->l->items[number].flags, ITEM_TAKEN) & ITEM_FINISHED) != 0)
-            wrong(v, "item %u came after it was finished", number);
-        if (!works(v, broker_queue_task_done(q), "queue task_done"))
-            return;
-        queue_note_finished(v->l, number);
-    }
-    if (r != BROKER_EMPTY)
-        (void)works(v, r, "queue get");
-}
-
 /* What broker_stat() says of an object under @key. */
 static uint64_t stat_of(struct verify *v, const char *name, const char *key)
 {
@@ -163,6 +141,36 @@ static uint64_t stat_of(struct verify *v, const char *name, const char *key)
     }
     wrong(v, "the statistic of %s does not tell %s", name, key);
     return UINT64_MAX;
+}
+
+/* What is delayed comes by itself. */
+static int next_item(struct verify *v, broker_queue *q, bool are_tasks, broker_value *out_item)
+{
+    bool awaited = are_tasks && stat_of(v, "tasks", "delayed") != 0;
+
+    return broker_queue_get(q, awaited ? BROKER_FOREVER : 0, &v->buffer, out_item);
+}
+
+static void drain(struct verify *v, broker_queue *q, bool are_tasks)
+{
+    broker_value item;
+    int r;
+
+    while ((r = next_item(v, q, are_tasks, &item)) == 0) {
+        uint32_t number = queue_check_item(v->l, item, are_tasks);
+
+        if (!are_tasks) {
+            queue_note_taken(v->l, number);
+            continue;
+        }
+        if ((atomic_fetch_or(&v->l->items[number].flags, ITEM_TAKEN) & ITEM_FINISHED) != 0)
+            wrong(v, "item %u came after it was finished", number);
+        if (!works(v, broker_queue_task_done(q), "queue task_done"))
+            return;
+        queue_note_finished(v->l, number);
+    }
+    if (r != BROKER_EMPTY)
+        (void)works(v, r, "queue get");
 }
 
 static void check_plain_item(struct verify *v, uint32_t flags, uint64_t *n_missing)

@@ -72,6 +72,7 @@ static void fork_child(struct worker *w)
         w->number = number;
         w->life = life;
         w->n_leases = 0;
+        w->n_tokens = 0;
         dict_count(w, 0);
         queue_use_tasks(w);
         atomic_store(&life->is_doomed, 1);
@@ -97,8 +98,10 @@ static void do_something(struct worker *w)
         list_use_rows(w);
     else if (pick < 600)
         queue_use_plain(w);
-    else if (pick < 800)
+    else if (pick < 740)
         queue_use_tasks(w);
+    else if (pick < 800)
+        lease_use(w);
     else if (pick < 950)
         lock_use(w);
     else if (pick < 998)
@@ -112,6 +115,8 @@ static void leave(struct worker *w, bool all_done)
     worker_step(w, "leave");
     while (all_done && w->n_leases > 0)
         queue_finish_one(w);
+    while (all_done && w->n_tokens > 0)
+        lease_finish_one(w);
     atomic_store(&w->life->is_doomed, 1);
     broker_buffer_free(&w->in);
     broker_buffer_free(&w->out);

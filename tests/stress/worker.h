@@ -10,6 +10,11 @@
 
 #define MAX_LEASES 64u
 
+struct token {
+    uint64_t token;
+    uint32_t item;
+};
+
 struct worker {
     struct ledger *ledger;
     struct life *life;
@@ -23,6 +28,8 @@ struct worker {
     broker_buffer in, out;       /* for arguments and for results */
     uint32_t leases[MAX_LEASES]; /* items of the joinable queue, oldest first */
     uint32_t n_leases;
+    struct token tokens[MAX_LEASES]; /* those that are leased by token */
+    uint32_t n_tokens;
     uint32_t
         *last_seen[2]; /* plain and joinable queue, by life: its last item that came, plus one */
 };
@@ -56,11 +63,19 @@ void dict_use_groups(struct worker *w);
 void list_use_rows(struct worker *w);
 void queue_use_plain(struct worker *w);
 void queue_use_tasks(struct worker *w);
+void lease_use(struct worker *w);
 void lock_use(struct worker *w);
 void object_use_any(struct worker *w);
 
-/* Finishes the oldest item that is leased. */
+/* Finishes the oldest item that is leased; one that is leased by token. */
 void queue_finish_one(struct worker *w);
+void lease_finish_one(struct worker *w);
+
+/* Puts an item, a byte string, without a copy; what a put gives. */
+int lease_put_in_place(struct worker *w, broker_queue *q, broker_value item, int64_t timeout_ns);
+
+/* Notes that an item of the joinable queue came, and gives its number. */
+uint32_t queue_note_task(struct worker *w, broker_value item);
 
 /* The arguments of the @n-th add_many of @life: a map in @buffer, and the key under which it is
  * remembered in @once. */
