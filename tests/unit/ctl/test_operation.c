@@ -298,6 +298,16 @@ Test(ctl_operation, readers_read_and_may_not_write)
     (void)snprintf(line, sizeof(line), "--address %s?access=ro dict set stock tickets 1",
         instance_address(instance));
     EXPECT_SAYS(line, 36, "ACCESS");
+    EXPECT("queue put jobs 1", 0, "");
+    (void)snprintf(
+        line, sizeof(line), "--address %s?access=ro queue peek jobs", instance_address(instance));
+    EXPECT(line, 0, "1\n");
+    (void)snprintf(line, sizeof(line), "--address %s?access=ro queue browse jobs --quiet",
+        instance_address(instance));
+    EXPECT(line, 0, "");
+    (void)snprintf(line, sizeof(line), "--address %s?access=ro queue get jobs --timeout 0",
+        instance_address(instance));
+    EXPECT_SAYS(line, 36, "ACCESS");
     (void)snprintf(line, sizeof(line), "--address %s?access=ro check", instance_address(instance));
     EXPECT_SAYS(line, 36, "access=ro");
 }
