@@ -35,6 +35,7 @@ const struct bench_probe *const bench_probes[] = {
     &bench_dict_writers,
     &bench_dict_mixed,
     &bench_queue_alone,
+    &bench_queue_lease,
     &bench_queue_64,
     &bench_queue_batch,
     &bench_queue_1k,

@@ -19,9 +19,9 @@ extern const struct bench_probe bench_ring_alone, bench_ring_64, bench_ring_1k, 
 extern const struct bench_probe bench_dict_alone, bench_dict_sizes, bench_dict_two,
     bench_dict_writers, bench_dict_mixed;
 extern const struct bench_probe bench_million_load, bench_million_slowest;
-extern const struct bench_probe bench_queue_alone, bench_queue_64, bench_queue_batch,
-    bench_queue_1k, bench_queue_64k, bench_queue_1m, bench_queue_trip, bench_queue_asleep,
-    bench_queue_together;
+extern const struct bench_probe bench_queue_alone, bench_queue_lease, bench_queue_64,
+    bench_queue_batch, bench_queue_1k, bench_queue_64k, bench_queue_1m, bench_queue_trip,
+    bench_queue_asleep, bench_queue_together;
 extern const struct bench_probe bench_list_alone;
 extern const struct bench_probe bench_lock_alone, bench_lock_contended;
 extern const struct bench_probe bench_lease;
