@@ -249,6 +249,73 @@ int bri_queue_shutdown(struct bri_handle *h)
     return h->object.att == NULL ? BROKER_ACCESS : bri_section(&h->object, shutdown_try, NULL);
 }
 
+/* ---- clearing ---- */
+
+struct clear {
+    uint64_t limit; /* UINT64_MAX: as many as there are at first */
+    uint64_t n;     /* in this section */
+    bool more;
+};
+
+/* Drops the first item. EMPTY if there is none. */
+static int drop_first(struct bri_txn *t, struct bri_queue_shm *q)
+{
+    struct bri_items_cursor c;
+    bool large;
+    int r;
+
+    bri_items_look(&q->items, &c);
+    r = bri_items_next(t->o, &q->items, &c);
+    if (r < 0)
+        return r == BROKER_EMPTY ? r : BRI_DAMAGED(t);
+    large = c.item->body != 0;
+    bri_items_take(t, &q->items, 1, false, 0);
+    if (large && t->failed == 0) /* it was leased */
+        bri_items_finish(t, &q->items, c.item);
+    bri_queue_count_done(t, q);
+    return t->failed;
+}
+
+static int clear_try(struct bri_txn *t, void *arg)
+{
+    struct bri_queue_shm *q = bri_queue_of(t->o);
+    struct clear *x = arg;
+    int r = bri_queue_due(t, q);
+
+    x->n = 0;
+    if (r != 0)
+        return r;
+    if (x->limit == UINT64_MAX)
+        x->limit = bri_items_ready(&q->items);
+    while (r == 0 && x->n < x->limit && bri_items_has_room(t)) {
+        r = drop_first(t, q);
+        x->n += r == 0;
+    }
+    x->more = r == 0 && x->n < x->limit;
+    bri_queue_wake_putters(t, q, x->n);
+    return r == BROKER_EMPTY ? t->failed : r;
+}
+
+int bri_queue_clear(struct bri_handle *h, uint64_t *out_count)
+{
+    struct clear x = {.limit = UINT64_MAX, .more = true};
+    uint64_t n = 0;
+    int r = h->object.att == NULL ? BROKER_ACCESS : 0;
+
+    while (r == 0 && x.more) {
+        r = bri_section(&h->object, clear_try, &x);
+        if (r == BRI_DUE) {
+            r = bri_queue_fire(&h->object);
+            continue;
+        }
+        n += x.n;
+        x.limit -= x.n;
+    }
+    if (r == 0)
+        *out_count = n;
+    return r;
+}
+
 /* ---- the type ---- */
 
 static uint32_t order_of(const broker_queue_options *wanted)

@@ -230,3 +230,32 @@ Test(queue_bulk, put_many_beyond_the_quota_puts_nothing)
     OK(broker_queue_put_many(q, numbers(100), 0));
     cr_assert_eq(size_of(q), 100);
 }
+
+/* [2.3 shutdown, immediate] What is there goes, in every order, and a join ends. */
+Test(queue_bulk, clear_drops_what_could_be_taken)
+{
+    static const broker_queue_options orders[] = {{.joinable = true, .max_items = 1000},
+        {.joinable = true, .lifo = true}, {.joinable = true, .priority = true}};
+    static const uint8_t large[5000];
+
+    for (size_t order = 0; order < 3; order++) {
+        broker_queue *q = kit_queue((char[2]){(char)('a' + order), 0}, &orders[order]);
+        uint64_t token, n = 7;
+        broker_value v;
+
+        for (int i = 0; i < 500; i++)
+            OK(i % 100 == 50 && order < 2 ? broker_queue_put(q, broker_bin(large, 5000), 0)
+                                          : broker_queue_put(q, broker_int(i), 0));
+        OK(broker_queue_lease(q, 0, BROKER_FOREVER, &kit_buffer, &v, &token, NULL));
+        OK(broker_queue_shutdown(q));
+        OK(broker_queue_clear(q, &n));
+        cr_assert_eq(n, 499);
+        GIVES(broker_queue_get(q, 0, &kit_buffer, &v), BROKER_CLOSED);
+        GIVES(broker_queue_join(q, 0), BROKER_TIMEDOUT);
+        OK(broker_queue_done(q, token));
+        OK(broker_queue_join(q, 0));
+        OK(broker_queue_clear(q, &n));
+        cr_assert_eq(n, 0);
+        GIVES(broker_queue_clear(q, NULL), BROKER_INVALID);
+    }
+}

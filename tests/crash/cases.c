@@ -86,6 +86,8 @@ const struct crash_operation crash_operations[] = {
     ROW("queue.take_dead",           queue_dead,     queue_take_dead),
     ROW("queue.take_dead, large",    queue_dead_large, queue_take_dead, .middle = queue_deliver_dead),
     ROW("queue.revive",              queue_dead,     queue_revive),
+    ROW("queue.clear",               queue_leasable, queue_clear, .middle = queue_clear_most),
+    ROW("queue.clear, large",        queue_lendable, queue_clear, .middle = queue_clear_most),
     ROW("queue.reserve",             queue_fresh_or_not, queue_reserve, .flags = CRASH_INVISIBLE),
     ROW("queue.commit",              queue_reserved, queue_commit),
     ROW("queue.cancel",              queue_reserved, queue_cancel, .flags = CRASH_INVISIBLE),

@@ -97,8 +97,8 @@ extern const struct crash_state queue_leasable[7], queue_lendable[5], queue_by_t
     queue_fresh_or_not[6], queue_reserved[6], queue_held[5];
 crash_run queue_lease, queue_lease_limited, queue_lease_in_place, queue_done, queue_return,
     queue_return_later, queue_extend, queue_extend_for_ever, queue_take_dead, queue_revive,
-    queue_reserve, queue_commit, queue_cancel;
-crash_middle queue_deliver_by_token, queue_deliver_dead;
+    queue_reserve, queue_commit, queue_cancel, queue_clear;
+crash_middle queue_deliver_by_token, queue_deliver_dead, queue_clear_most;
 
 extern const struct crash_state lock_free[5], lock_mine[5], lock_others[5];
 crash_run lock_acquire, lock_release, lock_acquire_timeout;

@@ -598,3 +598,24 @@ int queue_cancel(struct actor *who)
 {
     return bri_queue_cancel(queue_of(who), memory);
 }
+
+int queue_clear(struct actor *who)
+{
+    uint64_t n = 0;
+    int r = bri_queue_clear(queue_of(who), &n);
+
+    who->answer = (int64_t)n;
+    return r;
+}
+
+/* All but the last item are gone: the rest was for another section. */
+void queue_clear_most(struct actor *victim)
+{
+    struct bri_handle *h = queue_of(victim);
+    broker_value v;
+
+    while (bri_items_ready(&bri_queue_of(&h->object)->items) > 1) {
+        MUST(bri_queue_get(h, 0, &out, &v));
+        MUST(bri_queue_task_done(h));
+    }
+}
