@@ -12,6 +12,7 @@ int bri_value_decode_any(const void *data, size_t size, broker_value *out)
     const uint8_t *end;
     const uint8_t *next;
     struct bri_head h;
+    struct bri_ref ref;
 
     if (size == 0 || size >= UINT32_MAX) /* no value that was let in is so long */
         return BROKER_CORRUPT;
@@ -48,7 +49,7 @@ int bri_value_decode_any(const void *data, size_t size, broker_value *out)
         *out = broker_bin(h.body, h.count);
         return 0;
     default:
-        *out = broker_packed(data, size);
+        *out = bri_ref_read(data, size, &ref) ? bri_ref_value(ref) : broker_packed(data, size);
         return 0;
     }
 }

@@ -76,6 +76,9 @@ size_t bri_value_encode(broker_value v, void *out)
     case BROKER_PACKED:
         append_body(&p, v);
         break;
+    case BROKER_REF:
+        p = bri_ref_write(p, (struct bri_ref){.slot = v.size, .identity = v.u});
+        break;
     default:
         msgpack_pack_nil(&p);
         break;

@@ -162,6 +162,8 @@ int bri_key_init_any(struct bri_key *k, broker_value v)
 
     k->heap = NULL;
     r = bri_value_measure(v, &size);
+    if (r == 0 && v.type == BROKER_REF)
+        r = BROKER_BADKEY;
     if (r < 0)
         return r;
     if (v.type == BROKER_PACKED)

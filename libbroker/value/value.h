@@ -20,15 +20,32 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "core/ref.h"
+
 /* Containers nest so deep at most. */
 #define BRI_VALUE_DEPTH 32
 
-/*
- * A reference to another object is the extension type BRI_EXT_REF: BRI_REF_SIZE bytes, the object's
- * id (unique in its arena) and its generation, each a big-endian u64.
- */
-#define BRI_EXT_REF 1
-#define BRI_REF_SIZE 16
+/* The next reference in the encoded value (or values) from *@at on, which is moved behind it; false
+ * when there is none any more. */
+bool bri_ref_next(const uint8_t **at, const uint8_t *end, struct bri_ref *out);
+
+/* Whether there is a reference in @v, which was measured before. */
+bool bri_ref_in_packed(broker_value v);
+static inline bool bri_ref_in(broker_value v)
+{
+    return __builtin_expect(v.type >= BROKER_PACKED, 0) &&
+           (v.type == BROKER_REF || bri_ref_in_packed(v));
+}
+
+static inline broker_value bri_ref_value(struct bri_ref ref)
+{
+    broker_value v = broker_nil();
+
+    v.type = BROKER_REF;
+    v.size = ref.slot;
+    v.u = ref.identity;
+    return v;
+}
 
 /*
  * Walk over the bytes: they must be exactly one msgpack value, with nothing after it.
@@ -107,6 +124,9 @@ static inline int bri_value_measure(broker_value v, size_t *out_size)
         return 0;
     case BROKER_PACKED:
         return bri_value_measure_packed(v, out_size);
+    case BROKER_REF:
+        *out_size = BRI_REF_BYTES;
+        return v.u != 0 ? 0 : BROKER_INVALID; /* broker_ref() of what is no handle */
     default:
         return BROKER_INVALID;
     }
@@ -117,9 +137,9 @@ size_t bri_value_encode(broker_value v, void *out);
 
 /*
  * The value that the @size bytes at @data are: scalars in the struct, strings and byte strings as a
- * pointer into these bytes; arrays, maps and extensions as BROKER_PACKED of all of them. Integers
- * are BROKER_INT if they fit, else BROKER_UINT. The inside of arrays and maps is not walked.
- * BROKER_CORRUPT if the header does not agree with @size.
+ * pointer into these bytes; arrays, maps and extensions as BROKER_PACKED of all of them, but for
+ * references, which are BROKER_REF. Integers are BROKER_INT if they fit, else BROKER_UINT. The
+ * inside of arrays and maps is not walked. BROKER_CORRUPT if the header does not agree with @size.
  */
 static inline int bri_value_decode(const void *data, size_t size, broker_value *out)
 {

@@ -242,7 +242,8 @@ static int help_values(void)
         "that 100 means \"100\"; with --bin every word is a byte string.",
         "What JSON has no word for is spelled out: {\"$bin\": \"base64\"} is a byte string, "
         "{\"$ext\": [type, "
-        "\"base64\"]} an extension (timestamps have type -1), {\"$float\": \"nan\"} (or inf, -inf) "
+        "\"base64\"]} an extension (timestamps have type -1), {\"$ref\": "
+        "\"slot:generation:arena\"} a reference to an object, {\"$float\": \"nan\"} (or inf, -inf) "
         "such a "
         "number, {\"$map\": [[key, value], ...]} a map whose keys are not all strings, {\"$str\": "
         "\"base64\"} a string that is not UTF-8.",

@@ -172,6 +172,16 @@ static int write_ext(struct writer *w, json_object *o)
     return r;
 }
 
+static int write_ref(struct writer *w, json_object *o)
+{
+    const char *text = json_object_get_type(o) == json_type_string ? json_object_get_string(o) : "";
+    struct bri_ref ref;
+
+    if (!ctl_ref_parse(text, &ref))
+        return refuse(w, "a reference is given as {\"$ref\": \"slot:generation:arena\"}");
+    return write_value(w, bri_ref_value(ref));
+}
+
 static const struct {
     const char *name;
     double d;
@@ -224,6 +234,7 @@ static const struct {
     {"$bin", write_bin},
     {"$str", write_raw_str},
     {"$ext", write_ext},
+    {"$ref", write_ref},
     {"$float", write_float},
     {"$map", write_map},
 };

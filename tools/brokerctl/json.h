@@ -6,6 +6,7 @@
  *   {"$bin": "base64"}                 a byte string
  *   {"$str": "base64"}                 a string that is not valid UTF-8
  *   {"$ext": [type, "base64"]}         an extension; timestamps have type -1
+ *   {"$ref": "slot:generation:arena"}  a reference to an object; only good where it came from
  *   {"$float": "nan"}                  or "inf", "-inf" (which of the many NaNs it was is lost)
  *   {"$map": [[key, value], ...]}      a map with a key that is not a string in UTF-8, that begins
  *                                      with "$", has a NUL in it, or comes twice

@@ -93,6 +93,14 @@ static int make_str(const struct bri_head *h, json_object **out)
     return made(json_object_new_string_len((const char *)h->body, (int)h->count), out);
 }
 
+static int make_ref(struct bri_ref ref, json_object **out)
+{
+    char text[CTL_REF_TEXT];
+
+    ctl_ref_print(ref, text);
+    return make_form("$ref", json_object_new_string(text), out);
+}
+
 static int make_ext(const struct bri_head *h, json_object **out)
 {
     json_object *pair = json_object_new_array();
@@ -260,8 +268,16 @@ static int read_map(struct reader *reader, uint32_t n, json_object **out)
     return r == BROKER_BADKEY ? read_pairs(reader, n, out) : r;
 }
 
+/* What came before the body of an extension of 16 bytes is its form and its type. */
+static bool is_ref(const struct bri_head *h, struct bri_ref *out)
+{
+    return h->count == BRI_REF_BYTES - 2 && bri_ref_read(h->body - 2, BRI_REF_BYTES, out);
+}
+
 static int make_tree(struct reader *reader, const struct bri_head *h, json_object **out)
 {
+    struct bri_ref ref;
+
     switch (h->kind) {
     case BRI_KIND_NIL:
         *out = NULL; /* json-c's null */
@@ -279,7 +295,7 @@ static int make_tree(struct reader *reader, const struct bri_head *h, json_objec
     case BRI_KIND_BIN:
         return make_form("$bin", make_base64(h->body, h->count), out);
     case BRI_KIND_EXT:
-        return make_ext(h, out);
+        return is_ref(h, &ref) ? make_ref(ref, out) : make_ext(h, out);
     case BRI_KIND_ARRAY:
         return read_array(reader, h->count, out);
     case BRI_KIND_MAP:

@@ -5,6 +5,8 @@
 #include "json_text.h"
 
 #include <broker/errors.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The text that is left to check. */
@@ -341,4 +343,29 @@ int ctl_base64_decode(const char *text, size_t n, void *out, size_t *out_size)
     }
     *out_size = (size_t)(p - (uint8_t *)out);
     return 0;
+}
+
+/* ---- references ---- */
+
+void ctl_ref_print(struct bri_ref ref, char text[CTL_REF_TEXT])
+{
+    (void)snprintf(text, CTL_REF_TEXT, "%" PRIu32 ":%" PRIu64 ":%04x", ref.slot,
+        bri_ref_generation(ref), (unsigned)(ref.identity >> BRI_GENERATION_BITS));
+}
+
+bool ctl_ref_parse(const char *text, struct bri_ref *out)
+{
+    uint64_t generation;
+    uint32_t slot;
+    unsigned arena;
+    int end = -1;
+    char again[CTL_REF_TEXT];
+
+    if (sscanf(text, "%" SCNu32 ":%" SCNu64 ":%4x%n", &slot, &generation, &arena, &end) != 3 ||
+        end < 0 || generation == 0 || generation > BRI_GENERATION_MAX)
+        return false;
+    *out = (struct bri_ref){
+        .slot = slot, .identity = (uint64_t)arena << BRI_GENERATION_BITS | generation};
+    ctl_ref_print(*out, again); /* as it is printed, and no other way */
+    return strcmp(again, text) == 0;
 }

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/ref.h"
+
 /*
  * Check the tokens of @text. json-c accepts more than JSON, and silently changes what it cannot
  * hold: integers of more than 64 bits, lone surrogates, NUL in the keys of objects. All that is
@@ -31,5 +33,10 @@ void ctl_base64_encode(const void *data, size_t n, char *out);
  * ctl_base64_encode() writes: foreign characters, missing padding, bits that are left over.
  */
 int ctl_base64_decode(const char *text, size_t n, void *out, size_t *out_size);
+
+/* A reference as slot:generation:arena; the text has at most CTL_REF_TEXT bytes, with its NUL. */
+#define CTL_REF_TEXT 40
+void ctl_ref_print(struct bri_ref ref, char text[CTL_REF_TEXT]);
+bool ctl_ref_parse(const char *text, struct bri_ref *out);
 
 #endif

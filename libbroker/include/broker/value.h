@@ -31,13 +31,16 @@ typedef enum broker_type {
     BROKER_BIN = 6,    /**< `size` bytes at `.data` */
     BROKER_PACKED =
         7, /**< one msgpack value (an array, a map, an extension) of `size` bytes at `.data` */
+    BROKER_REF = 8, /**< a reference to an object; from broker_ref(), or read; for comparing: two of
+                         the same object have the same `size` and the same `.u` */
 } broker_type;
 
 /** One value. Make it with the functions below; read it through `type`. Sixteen bytes, passed by
  * value. */
 typedef struct broker_value {
     uint32_t type; /**< a broker_type */
-    uint32_t size; /**< bytes at `.data`, for BROKER_STR, BROKER_BIN and BROKER_PACKED; else 0 */
+    uint32_t size; /**< bytes at `.data`, for BROKER_STR, BROKER_BIN and BROKER_PACKED; of a
+                        BROKER_REF a part of its name; else 0 */
     union {
         bool b;
         int64_t i;

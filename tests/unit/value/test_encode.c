@@ -106,7 +106,7 @@ Test(value_measure, refuses_what_is_no_value_and_leaves_the_output)
     broker_value unknown = broker_nil();
     size_t size = 12345;
 
-    unknown.type = BROKER_PACKED + 1;
+    unknown.type = BROKER_REF + 1;
     cr_assert_eq(bri_value_measure(unknown, &size), BROKER_INVALID);
     unknown.type = UINT32_MAX;
     cr_assert_eq(bri_value_measure(unknown, &size), BROKER_INVALID);

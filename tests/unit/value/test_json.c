@@ -161,6 +161,9 @@ Test(json, what_json_has_no_word_for_is_spelled_out)
     assert_json("{\"$ext\":[127,\"\"]}", BYTES("\xc7\x00\x7f"), "{\"$ext\":[127,\"\"]}");
     assert_json("{\"$ext\":[-1,\"AAAAAQ==\"]}", BYTES("\xd6\xff\x00\x00\x00\x01"),
         "{\"$ext\":[-1,\"AAAAAQ==\"]}");
+    assert_json("{\"$ref\":\"4711:258:beef\"}",
+        BYTES("\xd8\x01\0\0\0\0\0\0\x12\x67\xbe\xef\0\0\0\0\x01\x02"),
+        "{\"$ref\":\"4711:258:beef\"}");
     assert_json("{\"$float\":\"nan\"}", BYTES("\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00"),
         "{\"$float\":\"nan\"}");
     assert_json("{\"$float\":\"inf\"}", BYTES("\xcb\x7f\xf0\x00\x00\x00\x00\x00\x00"),
@@ -221,6 +224,12 @@ Test(json, spelled_out_forms_that_are_wrong)
     assert_refused("{\"$bin\":\"AAA\\u0000\"}", "not valid");
     assert_refused("{\"$str\":[]}", "string of base64");
     assert_refused("{\"$ext\":\"\"}", "$ext");
+    assert_refused("{\"$ref\":5}", "slot:generation:arena");
+    assert_refused("{\"$ref\":\"1:0:beef\"}", "slot:generation:arena");
+    assert_refused("{\"$ref\":\"1:2\"}", "slot:generation:arena");
+    assert_refused("{\"$ref\":\"01:2:beef\"}", "slot:generation:arena");
+    assert_refused("{\"$ref\":\"1:2:beef \"}", "slot:generation:arena");
+    assert_refused("{\"$ref\":\"1:281474976710656:beef\"}", "slot:generation:arena");
     assert_refused("{\"$ext\":[1]}", "$ext");
     assert_refused("{\"$ext\":[1,\"\",2]}", "$ext");
     assert_refused("{\"$ext\":[\"1\",\"\"]}", "$ext");
@@ -443,7 +452,7 @@ Test(json, prints_no_value_that_is_none)
     broker_buffer out = BROKER_BUFFER_INIT;
     broker_value unknown = broker_nil();
 
-    unknown.type = BROKER_PACKED + 1;
+    unknown.type = BROKER_REF + 1;
     cr_assert_eq(ctl_json_print(unknown, false, &out), BROKER_INVALID);
     cr_assert_eq(ctl_json_print(broker_packed("\x92\x01", 2), false, &out), BROKER_INVALID);
     cr_assert_eq(ctl_json_print(broker_strn(NULL, 1), false, &out), BROKER_INVALID);

@@ -109,7 +109,7 @@ Test(value_key, what_cannot_be_a_key)
         BROKER_BADKEY);
     assert_refused(PACKED("\x91\x91\x91\x91\x91\x91\x91\x91\x91\x01"), BROKER_BADKEY);
     assert_refused(PACKED("\x91\x91\x91\x91\x91\x91\x91\x91\x90"), BROKER_BADKEY);
-    unknown.type = BROKER_PACKED + 1;
+    unknown.type = BROKER_REF + 1;
     assert_refused(unknown, BROKER_INVALID);
     assert_refused(broker_strn(NULL, 3), BROKER_INVALID);
     assert_refused(broker_bin(NULL, 3), BROKER_INVALID);
