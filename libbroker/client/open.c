@@ -19,9 +19,11 @@
 #include "client/attach.h"
 #include "client/private.h"
 #include "client/watch.h"
+#include "core/collect.h"
 #include "core/lock.h"
 #include "core/session.h"
 #include "engine_ops.h"
+#include "value/value.h"
 
 #define LEAVE_PATIENCE (-100 * BRI_MILLISECOND)
 
@@ -252,8 +254,7 @@ static struct bri_handle *find_handle(broker *b, const struct bri_object *o)
 }
 
 /* Under the broker's mutex, so that no two threads attach the same object. */
-static int make_handle(
-    broker *b, const struct bri_open *open, struct bri_object *o, struct bri_handle **out)
+static int make_handle(broker *b, const char *name, struct bri_object *o, struct bri_handle **out)
 {
     struct bri_handle *h = calloc(1, sizeof(*h));
     int r = h != NULL ? 0 : BROKER_NOMEM;
@@ -265,39 +266,76 @@ static int make_handle(
         return r;
     }
     h->magic = BRI_HANDLE_MAGIC;
-    h->type = open->type->number;
+    h->type = o->type;
     h->engine = b->engine;
     h->broker = b;
     h->refs = 1;
     atomic_store(&h->process, bri_process());
     h->object = *o;
-    memcpy(h->name, open->name, strlen(open->name) + 1);
+    memcpy(h->name, name, strlen(name) + 1);
     h->next = b->handles;
     b->handles = h;
     *out = h;
     return 0;
 }
 
-int bri_shm_open_handle(broker *b, const struct bri_open *open, struct bri_handle **out_handle)
+static int find_or_make_handle(
+    broker *b, const char *name, struct bri_object *o, struct bri_handle **out_handle)
 {
-    struct bri_object o;
     struct bri_handle *h;
-    int r = bri_enter_broker(b);
+    int r = 0;
 
-    if (r == 0)
-        r = open_in_registry(b, open, &o);
-    if (r < 0)
-        return r;
     (void)pthread_mutex_lock(&b->mutex);
-    h = find_handle(b, &o);
+    h = find_handle(b, o);
     if (h != NULL)
         h->refs++;
     else
-        r = make_handle(b, open, &o, &h);
+        r = make_handle(b, name, o, &h);
     (void)pthread_mutex_unlock(&b->mutex);
     if (r == 0)
         *out_handle = h;
     return r;
+}
+
+int bri_shm_open_handle(broker *b, const struct bri_open *open, struct bri_handle **out_handle)
+{
+    struct bri_object o;
+    int r = bri_enter_broker(b);
+
+    if (r < 0)
+        return r;
+    /* One without a name may be taken for garbage before it is attached: then there is another. */
+    do {
+        r = open_in_registry(b, open, &o);
+        if (r == 0)
+            r = find_or_make_handle(b, open->name != NULL ? open->name : "", &o, out_handle);
+    } while (r == BROKER_GONE && open->name == NULL);
+    return r;
+}
+
+int bri_shm_open_ref(
+    broker *b, struct bri_ref ref, const struct bri_type_ops *type, struct bri_handle **out_handle)
+{
+    char name[BRI_NAME_MAX + 1] = "";
+    struct bri_object o;
+    int r = bri_enter_broker(b);
+
+    if (r == 0)
+        r = bri_registry_open_ref(b->arena, ref, type, &o);
+    if (r < 0)
+        return r;
+    if (atomic_load(&o.slot->anonymous) == 0)
+        bri_registry_name(&o, name);
+    return find_or_make_handle(b, name, &o, out_handle);
+}
+
+broker_value broker_ref(const void *object)
+{
+    const struct bri_handle *h = object;
+
+    if (h == NULL || h->magic != BRI_HANDLE_MAGIC)
+        return bri_ref_value((struct bri_ref){0});
+    return bri_ref_value(bri_ref_of(&h->object));
 }
 
 void bri_shm_close_handle(struct bri_handle *h)

@@ -262,7 +262,7 @@ static int enter(struct bri_txn *t, struct bri_object *o)
 {
     int r = bri_begin(t, o, BRI_PATIENCE);
 
-    if (r == 0 && o->root != NULL && atomic_load(&o->slot->chores) != 0) {
+    if (r == 0 && o->root != NULL && (atomic_load(&o->slot->chores) & BRI_CHORE_RUNS) != 0) {
         bri_abort(t);
         r = bri_heap_finish_chores(o, BRI_PATIENCE);
         if (r == 0)
@@ -278,7 +278,11 @@ static int audit_listed(
     struct bri_txn t;
     int r = bri_object_bind(a, entry->slot, &o);
 
-    (void)snprintf(audit->object, sizeof(audit->object), "%s", entry->name);
+    if (entry->name[0] != '\0')
+        (void)snprintf(audit->object, sizeof(audit->object), "%s", entry->name);
+    else
+        (void)snprintf(
+            audit->object, sizeof(audit->object), "the anonymous object of slot %u", entry->slot);
     if (r == 0)
         r = enter(&t, &o);
     if (r == BROKER_CORRUPT) {
@@ -295,14 +299,17 @@ static int audit_listed(
     return 0;
 }
 
-static int audit_objects(struct bri_arena *a, struct bri_audit *audit)
+typedef int list_fn(
+    struct bri_arena *a, uint32_t *cursor, struct bri_listing *entries, uint32_t max);
+
+static int audit_objects(struct bri_arena *a, struct bri_audit *audit, list_fn *list)
 {
     struct bri_listing *entries = calloc(LIST_AT_ONCE, sizeof(*entries));
     uint32_t cursor = 0;
     int n = 0, r = entries != NULL ? 0 : BROKER_NOMEM;
 
     while (r == 0) {
-        n = bri_registry_list(a, &cursor, entries, LIST_AT_ONCE);
+        n = list(a, &cursor, entries, LIST_AT_ONCE);
         if (n < 0)
             r = n;
         for (int i = 0; i < n && r == 0; i++)
@@ -422,11 +429,23 @@ static uint64_t count_slot_pages(const struct bri_object *reg)
     return n;
 }
 
+static uint64_t count_anonymous(struct bri_arena *a)
+{
+    struct bri_listing entries[BRI_SLOTS_PER_PAGE];
+    uint32_t cursor = 0;
+    uint64_t n = 0;
+
+    do
+        n += (uint64_t)bri_registry_list_anonymous(a, &cursor, entries, BRI_SLOTS_PER_PAGE);
+    while (cursor != 0);
+    return n;
+}
+
 static void check_registry(struct bri_audit *audit, const struct bri_object *reg)
 {
     const struct bri_registry_shm *state = (const struct bri_registry_shm *)reg->slot->state;
     struct bri_arena *a = reg->arena;
-    uint64_t named = 0, others;
+    uint64_t named = 0, anonymous = count_anonymous(a), others;
 
     for (uint32_t b = 0; b < a->n_buckets; b++)
         for (uint32_t slot = a->names[b]; slot != 0 && named <= state->n_objects; named++) {
@@ -444,6 +463,10 @@ static void check_registry(struct bri_audit *audit, const struct bri_object *reg
             (unsigned long long)state->n_objects);
     others = check_slot_list(audit, reg, state->free_slots, BRI_SLOT_FREE) +
              check_slot_list(audit, reg, state->dying_slots, BRI_SLOT_DYING);
+    if (anonymous != state->n_anonymous)
+        bri_audit_fail(audit, reg, "%llu anonymous objects, but the count says %llu",
+            (unsigned long long)anonymous, (unsigned long long)state->n_anonymous);
+    others += anonymous;
     if ((named + others) != count_slot_pages(reg) * BRI_SLOTS_PER_PAGE)
         bri_audit_fail(audit, reg, "%llu slots in use or free, of %llu",
             (unsigned long long)(named + others),
@@ -504,7 +527,9 @@ int bri_audit_arena(struct bri_arena *a, struct bri_audit *audit)
     if (r == 0 || r == BROKER_TIMEDOUT)
         r = audit_registry(a, audit);
     if (r == 0)
-        r = audit_objects(a, audit);
+        r = audit_objects(a, audit, bri_registry_list);
+    if (r == 0)
+        r = audit_objects(a, audit, bri_registry_list_anonymous);
     if (r == 0)
         r = audit_sessions(a, audit);
     if (r == 0)

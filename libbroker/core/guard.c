@@ -12,6 +12,7 @@
 
 #include <broker/errors.h>
 
+#include "core/collect.h"
 #include "core/heap.h"
 #include "core/lock.h"
 #include "core/pages.h"
@@ -254,6 +255,13 @@ int bri_object_bind(struct bri_arena *a, uint32_t slot, struct bri_object *out_o
     return 0;
 }
 
+static void look_after(struct bri_txn *t, uint32_t chores)
+{
+    if ((chores & BRI_CHORE_RUNS) != 0)
+        bri_heap_chores(t);
+    t->has_refs = (chores & BRI_CHORE_REFS) != 0;
+}
+
 /* What is rare at the start of a section. 0, or a failure with the guard free again. */
 static __attribute__((noinline)) int begin_slow(struct bri_txn *t, int locked)
 {
@@ -274,8 +282,8 @@ static __attribute__((noinline)) int begin_slow(struct bri_txn *t, int locked)
         r = BROKER_GONE; /* generation 0 is any destroyed object's */
     else if (atomic_load_explicit(&s->damaged, memory_order_relaxed) != 0 && !o->burying)
         r = BROKER_CORRUPT;
-    else if (o->root != NULL && atomic_load_explicit(&s->chores, memory_order_relaxed) != 0)
-        bri_heap_chores(t);
+    else if (o->root != NULL)
+        look_after(t, atomic_load_explicit(&s->chores, memory_order_relaxed));
     if (r < 0)
         bri_unlock(&s->word);
     return r;
@@ -291,6 +299,7 @@ static inline void txn_reset(struct bri_txn *t)
     t->claimed = 0;
     memset(t->wake, 0, sizeof(t->wake));
     t->silent = false;
+    t->has_refs = false;
     t->only = 0;
     t->n_frees = 0;
     t->more_frees = 0;
@@ -548,6 +557,7 @@ void bri_commit_step(struct bri_txn *t)
 void bri_commit(struct bri_txn *t)
 {
     struct bri_slot_shm *s = t->o->slot;
+    bool may_drop = t->has_refs && t->n != 0 && !t->silent;
 
     if (t->n != 0) {
         if (__builtin_expect(s->n_waiters[BRI_CHANGES] != 0, 0) && !t->silent)
@@ -564,6 +574,8 @@ void bri_commit(struct bri_txn *t)
         unlock_and_wake(t);
     else
         bri_unlock(&s->word);
+    if (__builtin_expect(may_drop, 0))
+        bri_collect_want(t->o->arena);
 }
 
 void bri_abort(struct bri_txn *t)

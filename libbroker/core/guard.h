@@ -68,6 +68,7 @@ struct bri_txn {
     uint32_t claimed; /* pages that were claimed before */
     uint8_t wake[8];  /* by channel: how many to wake at commit; BRI_WAKE_ALL */
     bool silent;      /* nobody who waits for changes needs to hear of it */
+    bool has_refs;    /* references are stored in the object: what it drops may be garbage */
     uint32_t only;    /* wake those who share one of these bits; of a try that has to wait, the
                          bits that it sleeps under; 0 is all */
     uint32_t n_frees;

@@ -151,14 +151,19 @@ uint32_t bri_alloc_pages(struct bri_txn *t, uint32_t n, unsigned kind)
     return page;
 }
 
+static void note_runs(struct bri_txn *t)
+{
+    bri_set_atomic32(t, &t->o->slot->chores, atomic_load(&t->o->slot->chores) | BRI_CHORE_RUNS);
+    t->released = true;
+}
+
 /* Out of use now, and given back after the commit. */
 static void release_run(struct bri_txn *t, uint32_t *from, uint32_t page)
 {
     if (!unlink_run(t, from, page))
         return;
     link_run(t, &heap_of(t)->released, page);
-    bri_set_atomic32(t, &t->o->slot->chores, 1);
-    t->released = true;
+    note_runs(t);
 }
 
 /* ---- slabs ---- */
@@ -422,8 +427,7 @@ void bri_heap_clear(struct bri_txn *t)
         if ((h->partial[i] | h->partial[i + 1]) != 0)
             bri_set64(t, (uint64_t *)&h->partial[i], 0);
     bri_set64(t, &h->epoch, h->epoch + 1);
-    bri_set_atomic32(t, &t->o->slot->chores, 1);
-    t->released = true;
+    note_runs(t);
 }
 
 /* Finishes giving back the run at `draining`. Repeatable. */
@@ -480,7 +484,10 @@ void bri_heap_chores(struct bri_txn *t)
         drain(o);
     }
     if ((h->released | h->zombies) == 0 || step.failed != 0)
-        atomic_store_explicit(&o->slot->chores, 0, memory_order_relaxed);
+        atomic_store_explicit(&o->slot->chores,
+            atomic_load_explicit(&o->slot->chores, memory_order_relaxed) &
+                ~(uint32_t)BRI_CHORE_RUNS,
+            memory_order_relaxed);
 }
 
 int bri_heap_finish_chores(struct bri_object *o, int64_t deadline_ns)
@@ -488,7 +495,8 @@ int bri_heap_finish_chores(struct bri_object *o, int64_t deadline_ns)
     struct bri_txn t;
     int r;
 
-    while (o->root != NULL && atomic_load_explicit(&o->slot->chores, memory_order_relaxed) != 0) {
+    while (o->root != NULL &&
+           (atomic_load_explicit(&o->slot->chores, memory_order_relaxed) & BRI_CHORE_RUNS) != 0) {
         r = bri_begin(&t, o, deadline_ns); /* does some of them */
         if (r < 0)
             return r;

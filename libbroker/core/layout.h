@@ -71,7 +71,7 @@ struct bri_slot_shm {
     _Atomic uint64_t seq;        /* [guard] odd while a change is under way; readers compare it */
     _Atomic uint64_t generation; /* [guard] identity of the object that lives here; 0 is none */
     _Atomic uint32_t root_page;  /* [const while the object lives] 0 if the type has no heap */
-    _Atomic uint32_t chores;     /* [guard] the heap has runs to give back */
+    _Atomic uint32_t chores;     /* [guard] enum bri_chores */
     _Atomic uint32_t type;       /* [const while the object lives] */
     _Atomic uint32_t damaged;    /* [guard] line of the check that failed; not 0: quarantined */
     _Atomic uint32_t giving; /* [guard] a run in no list any more, being given back: first page */
@@ -96,12 +96,19 @@ struct bri_slot_shm {
     uint64_t name_off;       /* block in the registry's heap: uint16_t length, then the bytes */
     uint64_t created_ns;     /* CLOCK_REALTIME */
     _Atomic uint32_t status; /* enum bri_slot_status */
-    uint32_t spare;
+    _Atomic uint32_t anonymous; /* [const while the object lives] 1: it has no name, see collect.h */
     uint64_t n_silent; /* [guard] sections that changed nothing but who sleeps */
     _Atomic uint32_t
         n_pins; /* [guard] attachments that keep the object's memory from being given back */
-    uint32_t spare2;
-    uint64_t spare3[2];
+    uint32_t scan_epoch;   /* [guard] the collection that `scan` is of */
+    _Atomic uint64_t mark; /* [atomic] see collect.c */
+    uint64_t scan; /* [guard] how far the collector has looked at what is stored; of a session, at
+                      its attachments */
+};
+
+enum bri_chores {
+    BRI_CHORE_RUNS = 1, /* the heap has runs to give back */
+    BRI_CHORE_REFS = 2, /* references are stored in it: its changes may leave garbage */
 };
 
 enum bri_slot_status {
@@ -207,8 +214,9 @@ _Static_assert(sizeof(struct bri_session_shm) <= BRI_SLOT_STATE, "session state 
 struct bri_registry_shm {
     uint32_t free_slots;      /* [guard] list by next_free */
     uint32_t dying_slots;     /* [guard] list by next_free */
-    uint64_t n_objects;       /* [guard] */
+    uint64_t n_objects;       /* [guard] that have names */
     uint64_t next_generation; /* [guard] */
+    uint64_t n_anonymous;     /* [guard] */
 };
 
 /* The first page: what the arena is. */
@@ -239,6 +247,8 @@ struct bri_arena_shm {
     _Alignas(64) _Atomic uint64_t
         daemon_beat_ns; /* [atomic] CLOCK_MONOTONIC of the daemon's last look at the arena */
     _Atomic uint32_t daemon_pid; /* [atomic] 0 after a clean stop */
+    _Alignas(64) _Atomic uint64_t collection; /* [atomic] see collect.c */
+    _Atomic uint32_t collect_wanted; /* [hint] futex: 1 since something may have become garbage */
 };
 
 _Static_assert(sizeof(struct bri_arena_shm) <= BRI_PAGE_SIZE, "arena header size");

@@ -7,6 +7,7 @@
 
 #include <broker/errors.h>
 
+#include "core/collect.h"
 #include "core/hash.h"
 #include "core/heap.h"
 #include "core/lock.h"
@@ -199,6 +200,10 @@ static int init_slot(struct bri_txn *t, const struct bri_open *open, struct bri_
     s->n_silent = 0;
     s->n_recovered = 0;
     s->n_contended = 0;
+    s->scan_epoch = 0;
+    s->scan = 0;
+    atomic_store_explicit(&s->anonymous, open->name == NULL, memory_order_relaxed);
+    bri_collect_born(o);
     s->creator_uid = open->uid;
     s->created_ns = (uint64_t)bri_clock(CLOCK_REALTIME);
     if (open->type->has_heap) {
@@ -223,16 +228,43 @@ static uint64_t store_name(struct bri_txn *t, const char *name)
     return off;
 }
 
+/* Gives the new object its name, by which it is found from the commit on. */
+static int give_name(struct bri_txn *t, const char *name, const struct bri_object *o)
+{
+    struct bri_registry_shm *reg = state_of(t->o);
+    uint32_t *bucket = bucket_of(o->arena, name, strlen(name));
+    uint64_t name_off = store_name(t, name);
+
+    if (name_off == 0)
+        return t->failed;
+    o->slot->name_off = name_off;
+    o->slot->next_in_bucket = *bucket;
+    bri_set32(t, bucket, o->id);
+    bri_set64(t, &reg->n_objects, reg->n_objects + 1);
+    return t->failed;
+}
+
+static int stay_anonymous(struct bri_txn *t, const struct bri_object *o)
+{
+    struct bri_registry_shm *reg = state_of(t->o);
+
+    o->slot->name_off = 0;
+    o->slot->next_in_bucket = 0;
+    bri_set64(t, &reg->n_anonymous, reg->n_anonymous + 1);
+    return t->failed;
+}
+
 static int create(struct bri_txn *t, const struct bri_open *open, struct bri_object *out)
 {
     struct bri_arena *a = t->o->arena;
     struct bri_registry_shm *reg = state_of(t->o);
-    uint32_t *bucket = bucket_of(a, open->name, strlen(open->name));
-    uint32_t slot = take_slot(t);
-    uint64_t name_off = slot != 0 ? store_name(t, open->name) : 0;
+    uint32_t slot;
     int r;
 
-    if (name_off == 0)
+    if (reg->next_generation >= BRI_GENERATION_MAX)
+        return BROKER_LIMIT;
+    slot = take_slot(t);
+    if (slot == 0)
         return t->failed;
     *out = (struct bri_object){
         .arena = a, .slot = bri_slot_at(a, slot), .id = slot, .type = open->type->number};
@@ -240,15 +272,13 @@ static int create(struct bri_txn *t, const struct bri_open *open, struct bri_obj
         return BRI_DAMAGED(t);
     out->generation = reg->next_generation;
     r = init_slot(t, open, out);
+    if (r == 0)
+        r = open->name != NULL ? give_name(t, open->name, out) : stay_anonymous(t, out);
     if (r < 0)
         return r;
-    out->slot->name_off = name_off;
-    out->slot->next_in_bucket = *bucket;
-    bri_set32(t, bucket, slot);
     bri_set_atomic32(t, &out->slot->status, BRI_SLOT_LIVE);
     bri_set_atomic64(t, &out->slot->generation, out->generation);
     bri_set64(t, &reg->next_generation, reg->next_generation + 1);
-    bri_set64(t, &reg->n_objects, reg->n_objects + 1);
     return 0;
 }
 
@@ -291,25 +321,50 @@ static int open_read_only(
     return BROKER_TIMEDOUT;
 }
 
+/* What has no name can only be made. */
+static int check_open(const struct bri_open *open)
+{
+    if (open->name == NULL)
+        return open->mode == BRI_OPEN_EXISTING ? BROKER_INVALID : 0;
+    return bri_name_check(open->name);
+}
+
+int bri_registry_open_ref(struct bri_arena *a, struct bri_ref ref, const struct bri_type_ops *type,
+    struct bri_object *out_object)
+{
+    struct bri_object o;
+    int r = bri_ref_is_of(a, ref) ? bri_object_bind(a, ref.slot, &o) : BROKER_INVALID;
+
+    if (r == BROKER_CORRUPT || (r == 0 && (o.generation != bri_ref_generation(ref) ||
+                                              atomic_load(&o.slot->status) != BRI_SLOT_LIVE ||
+                                              ref.slot <= a->first_slot + a->n_sessions)))
+        r = BROKER_GONE;
+    if (r == 0 && o.type != type->number)
+        r = BROKER_WRONGTYPE;
+    if (r == 0)
+        *out_object = o;
+    return r;
+}
+
 int bri_registry_open(
     struct bri_arena *a, const struct bri_open *open, struct bri_object *out_object)
 {
     struct bri_object registry, found = {0};
     struct bri_txn t;
     uint32_t *link, slot;
-    int r = bri_name_check(open->name);
+    int r = check_open(open);
 
     if (r == 0)
         r = bind_registry(a, &registry);
     if (r < 0)
         return r;
     if (a->read_only)
-        return open_read_only(&registry, open, out_object);
+        return open->name != NULL ? open_read_only(&registry, open, out_object) : BROKER_ACCESS;
     do {
         r = bri_begin(&t, &registry, BRI_PATIENCE);
         if (r < 0)
             return r;
-        r = find(&registry, open->name, &link, &slot);
+        r = open->name != NULL ? find(&registry, open->name, &link, &slot) : BROKER_NOTFOUND;
         if (r == 0)
             r = open_existing(open, a, slot, &found);
         else if (r == BROKER_NOTFOUND && open->mode != BRI_OPEN_EXISTING)
@@ -325,6 +380,15 @@ int bri_registry_open(
 
 /* ---- removing ---- */
 
+static void begin_to_die(struct bri_txn *t, struct bri_slot_shm *s, uint32_t slot)
+{
+    struct bri_registry_shm *reg = state_of(t->o);
+
+    bri_set_atomic32(t, &s->status, BRI_SLOT_DYING);
+    bri_set32(t, &s->next_free, reg->dying_slots);
+    bri_set32(t, &reg->dying_slots, slot);
+}
+
 static int unname(struct bri_txn *t, const char *name)
 {
     struct bri_registry_shm *reg = state_of(t->o);
@@ -339,11 +403,33 @@ static int unname(struct bri_txn *t, const char *name)
     bri_set32(t, &s->next_in_bucket, 0);
     bri_free(t, s->name_off);
     bri_set64(t, &s->name_off, 0);
-    bri_set_atomic32(t, &s->status, BRI_SLOT_DYING);
-    bri_set32(t, &s->next_free, reg->dying_slots);
-    bri_set32(t, &reg->dying_slots, slot);
+    begin_to_die(t, s, slot);
     bri_set64(t, &reg->n_objects, reg->n_objects - 1);
     return 0;
+}
+
+int bri_registry_end_anonymous(struct bri_arena *a, uint32_t slot, uint64_t mark, uint64_t sweep)
+{
+    struct bri_slot_shm *s = bri_slot_at(a, slot);
+    struct bri_registry_shm *reg;
+    struct bri_object registry;
+    struct bri_txn t;
+    int r = bind_registry(a, &registry);
+
+    if (r == 0)
+        r = bri_begin(&t, &registry, -2 * BRI_MILLISECOND);
+    if (r < 0)
+        return r;
+    reg = state_of(&registry);
+    /* The sweep can't end before this section has: it has to get by this slot. */
+    if (!bri_collect_is_sweeping(a, sweep) || atomic_load(&s->status) != BRI_SLOT_LIVE ||
+        atomic_load(&s->anonymous) == 0 || atomic_load(&s->mark) != mark) {
+        r = BROKER_NOTFOUND;
+    } else {
+        begin_to_die(&t, s, slot);
+        bri_set64(&t, &reg->n_anonymous, reg->n_anonymous - 1);
+    }
+    return bri_end(&t, r);
 }
 
 int bri_registry_destroy(struct bri_arena *a, const char *name)
@@ -482,14 +568,18 @@ static int bury_one(struct bri_object *registry, uint32_t slot)
         .slot = bri_slot_at(registry->arena, slot),
         .id = slot,
         .burying = true};
+    bool had_refs;
     int r;
 
     if (o.slot == NULL)
         return BROKER_CORRUPT;
+    had_refs = (atomic_load(&o.slot->chores) & BRI_CHORE_REFS) != 0;
     (void)bri_lock_bury(&o.slot->word);
     bri_settle(registry->arena, slot);
     r = announce(&o);
     o.generation = 0;
+    if (r == 0 && had_refs)
+        bri_collect_want(registry->arena);
     if (r == 0)
         r = clear_heap(&o);
     if (r == 0)
@@ -587,6 +677,30 @@ int bri_registry_list(
     if (got == BROKER_CORRUPT || (got < 0 && n == 0))
         return got;
     *cursor = bucket < a->n_buckets ? bucket : 0;
+    return (int)n;
+}
+
+int bri_registry_list_anonymous(
+    struct bri_arena *a, uint32_t *cursor, struct bri_listing *entries, uint32_t max)
+{
+    uint32_t page = *cursor > a->first_page ? *cursor : a->first_page, n = 0;
+    uint32_t end = atomic_load(&a->shm->committed);
+
+    for (; page < end && page < a->n_pages && n + BRI_SLOTS_PER_PAGE <= max; page++) {
+        if (bri_tag_kind(bri_page_tag(a, page)) != BRI_PAGE_SLOTS)
+            continue;
+        for (uint32_t slot = page * BRI_SLOTS_PER_PAGE; slot < (page + 1) * BRI_SLOTS_PER_PAGE;
+             slot++) {
+            const struct bri_slot_shm *s = bri_slot_at(a, slot);
+
+            if (atomic_load(&s->status) != BRI_SLOT_LIVE || atomic_load(&s->anonymous) == 0)
+                continue;
+            entries[n++] = (struct bri_listing){.slot = slot,
+                .type = atomic_load(&s->type),
+                .generation = atomic_load(&s->generation)};
+        }
+    }
+    *cursor = page < end && page < a->n_pages ? page : 0;
     return (int)n;
 }
 

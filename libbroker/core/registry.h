@@ -10,6 +10,7 @@
 #define BRI_REGISTRY_H
 
 #include "core/guard.h"
+#include "core/ref.h"
 #include "core/type.h"
 
 enum bri_open_mode {
@@ -19,7 +20,7 @@ enum bri_open_mode {
 };
 
 struct bri_open {
-    const char *name;
+    const char *name; /* NULL: a new anonymous object */
     const struct bri_type_ops *type;
     enum bri_open_mode mode;
     const void *options;  /* of the type; NULL is defaults, and fits any existing object */
@@ -29,7 +30,7 @@ struct bri_open {
 
 /* One line of a listing. */
 struct bri_listing {
-    char name[BRI_NAME_MAX + 1];
+    char name[BRI_NAME_MAX + 1]; /* empty if it has none */
     uint32_t slot;
     uint32_t type;
     uint64_t generation;
@@ -45,6 +46,17 @@ void bri_registry_format(struct bri_arena *a);
 int bri_registry_open(
     struct bri_arena *a, const struct bri_open *open, struct bri_object *out_object);
 
+/* Binds the object of a reference. INVALID if it is of another arena, GONE, WRONGTYPE. That it
+ * lives on is only said by attaching. */
+int bri_registry_open_ref(struct bri_arena *a, struct bri_ref ref, const struct bri_type_ops *type,
+    struct bri_object *out_object);
+
+/*
+ * Begins to remove the anonymous object that has @mark and that the collection in state @sweep
+ * found to be garbage. NOTFOUND: all that is not so any more.
+ */
+int bri_registry_end_anonymous(struct bri_arena *a, uint32_t slot, uint64_t mark, uint64_t sweep);
+
 /* Removes an object by name; whoever has it open gets GONE. NOTFOUND. */
 int bri_registry_destroy(struct bri_arena *a, const char *name);
 
@@ -59,6 +71,13 @@ int bri_registry_bury(struct bri_arena *a);
  * be missed.
  */
 int bri_registry_list(
+    struct bri_arena *a, uint32_t *cursor, struct bri_listing *entries, uint32_t max);
+
+/*
+ * The anonymous objects, from *@cursor (start with 0) as far as @entries go, at least 8. *@cursor
+ * is 0 at the end. Returns how many. What is made or removed meanwhile may be missed.
+ */
+int bri_registry_list_anonymous(
     struct bri_arena *a, uint32_t *cursor, struct bri_listing *entries, uint32_t max);
 
 /* Copies the name of the object bound in @o into @out (BRI_NAME_MAX + 1 bytes); empty if it has

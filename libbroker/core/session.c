@@ -13,6 +13,7 @@
 
 #include <broker/errors.h>
 
+#include "core/collect.h"
 #include "core/heap.h"
 #include "core/lock.h"
 #include "core/pages.h"
@@ -95,6 +96,8 @@ static int fill_session(struct bri_txn *t, const struct create *c)
     s->access = c->peer->may_write ? 2 : 1;
     s->n_attachments = 0;
     s->first_attachment = 0;
+    o->slot->scan_epoch = 0;
+    o->slot->scan = 0;
     s->attached_ns = (uint64_t)bri_clock(CLOCK_REALTIME);
     atomic_store(&s->mapped, 0);
     memcpy(s->comm, c->process.comm, sizeof(s->comm));
@@ -223,6 +226,7 @@ static int attach_try(struct bri_txn *t, void *arg)
     struct bri_session_shm *s = bri_session_state(t->o);
     struct bri_attachment_shm *next;
     uint64_t off;
+    int r;
 
     if (atomic_load(&s->status) != BRI_SESSION_LIVE)
         return BROKER_GONE;
@@ -235,6 +239,9 @@ static int attach_try(struct bri_txn *t, void *arg)
     memset(x->att, 0, sizeof(*x->att));
     x->att->object = x->o->id;
     x->att->generation = x->o->generation;
+    r = bri_collect_keep(a, x->o->id, x->o->generation);
+    if (r < 0)
+        return r;
     x->att->next_off = s->first_attachment;
     next = bri_attachment_at(t->o, s->first_attachment);
     if (s->first_attachment != 0 && next == NULL)
@@ -270,6 +277,7 @@ static int unlink_attachment(
     struct bri_session_shm *s = bri_session_state(session);
     struct bri_attachment_shm *next, *prev;
     uint64_t off = bri_off(session->arena, att);
+    bool was_kept = bri_collect_is_anonymous(session->arena, att->object);
     struct bri_txn t;
     int r = bri_begin(&t, session, patience_ns);
 
@@ -288,9 +296,14 @@ static int unlink_attachment(
         else
             bri_set64(&t, &s->first_attachment, att->next_off);
         bri_set32(&t, &s->n_attachments, s->n_attachments - 1);
+        if (session->slot->scan == off)
+            bri_set64(&t, &session->slot->scan, att->next_off != 0 ? att->next_off : BRI_SCAN_END);
         bri_free(&t, off);
     }
-    return bri_end(&t, r);
+    r = bri_end(&t, r);
+    if (r == 0 && was_kept)
+        bri_collect_want(session->arena);
+    return r;
 }
 
 /* One run reserved of an object that is gone: out of the list, and given back by its slot. */

@@ -9,6 +9,7 @@
 struct bri_audit;
 struct bri_wait_word;
 struct bri_stat;
+struct bri_collect_look;
 
 /* Who could end a wait. */
 enum bri_by {
@@ -65,6 +66,15 @@ struct bri_type_ops {
     /* Who could end a wait in @channel, for those who look for deadlocks; called without the guard.
      * NULL if that is always anybody. */
     void (*ends)(const struct bri_object *o, unsigned channel, struct bri_ends *out);
+
+    /*
+     * Gives what is stored to the collector: some more values, by bri_collect_value(), from the
+     * place @look->scan on, which is moved on; BRI_SCAN_END at the end. A place is what the type
+     * likes, and 0 the start. While it is neither, what moves a value that was not looked at yet to
+     * before it, or frees what it names, must move the place too, or keep what the value refers
+     * to: see bri_scan_of(). NULL if no values are stored.
+     */
+    void (*refs)(const struct bri_object *o, struct bri_collect_look *look);
 
     /* Checks the type's structure, inside the guard, changing nothing. Reports through
      * bri_audit_fail(). */

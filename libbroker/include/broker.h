@@ -97,6 +97,24 @@ BROKER_API void broker_close(broker *b);
 BROKER_API const char *broker_address(const broker *b);
 
 /**
+ * A reference to an object, as a value that can be stored in any object of the same arena.
+ *
+ * A stored reference keeps the object: one without a name lives until no session has it open and
+ * no value that is stored in an object that lives refers to it. Objects may refer to each other and
+ * to themselves; circles that nobody can reach any more are found. A value that has references in
+ * it can be at most 64 KiB long. To use an object that a value refers to, open it:
+ * broker_dict_open_ref() and the like. A reference that is only held in the program's memory keeps
+ * nothing: storing or opening it may give BROKER_GONE.
+ *
+ * @param[in] object  a handle to an object, as its open gives it
+ * @return a value of type BROKER_REF; one that every operation refuses with BROKER_INVALID if @p
+ * object is no open handle
+ *
+ * Blocks: no.  Threads: any.  Crash: nothing was changed.  Owns: nothing.
+ */
+BROKER_API broker_value broker_ref(const void *object);
+
+/**
  * Wait until one of several objects is ready: until what its type waits for need not be waited for.
  *
  * A queue is ready when it has an item or was shut down, an end of a pipe when there is a message

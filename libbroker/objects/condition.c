@@ -82,6 +82,18 @@ static void keep_lock(struct bri_handle *h, struct bri_handle *lock)
     bri_shm_close_handle(lock);
 }
 
+int bri_condition_opened(broker *b, struct bri_handle *h)
+{
+    struct bri_handle *lock = NULL;
+    int r = 0;
+
+    if (bri_condition_of(&h->object)->lock_generation != 0)
+        r = open_shared_lock(b, bri_condition_of(&h->object), &lock);
+    if (lock != NULL)
+        keep_lock(h, lock);
+    return r;
+}
+
 int bri_condition_open(broker *b, const char *name, const broker_condition_options *options,
     struct bri_handle **out_handle)
 {

@@ -59,6 +59,7 @@ static int value_init(struct bri_dict_value *value, broker_value v, uint8_t *sma
     value->value = v;
     value->page = 0;
     value->encoded = NULL;
+    value->has_refs = bri_ref_in(v);
     if (value->size <= BRI_DICT_SMALL) {
         (void)bri_value_encode(v, small);
         value->encoded = small;
@@ -115,7 +116,10 @@ int bri_dict_put(struct bri_txn *t, const struct bri_table_key *key, const struc
     struct bri_table_shm *table = bri_dict_table(t->o);
     struct bri_table_key first;
     uint64_t off;
+    int r = __builtin_expect(value->has_refs, 0) ? bri_refs_store(t, value->value) : 0;
 
+    if (r < 0)
+        return r;
     if (old != NULL && value->encoded != NULL &&
         bri_table_overwrite(t, table, old, value->encoded, value->size))
         return t->failed;
@@ -627,6 +631,18 @@ void bri_dict_type_audit(const struct bri_object *o, struct bri_audit *audit)
     bri_table_audit(o, bri_dict_table(o), audit);
 }
 
+static void look_at_entry(void *arg, const struct bri_entry *e)
+{
+    bri_refs_look(arg, e->value, e->value_size);
+}
+
+/* In the order of hashes, in which an entry that stays is met whatever becomes of others. */
+void bri_dict_type_refs(const struct bri_object *o, struct bri_collect_look *look)
+{
+    bri_collect_spend(look, 0);
+    bri_table_walk(o, bri_dict_table(o), &look->scan, look_at_entry, look);
+}
+
 void bri_dict_type_stat(const struct bri_object *o, struct bri_stat *stat)
 {
     const struct bri_table_shm *table = bri_dict_table(o);
@@ -643,6 +659,7 @@ const struct bri_type_ops bri_dict_type = {
     .has_heap = true,
     .create = bri_dict_type_create,
     .match = bri_dict_type_match,
+    .refs = bri_dict_type_refs,
     .audit = bri_dict_type_audit,
     .stat = bri_dict_type_stat,
 };

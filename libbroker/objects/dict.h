@@ -6,6 +6,7 @@
 
 #include "client/handle.h"
 #include "core/type.h"
+#include "objects/refs.h"
 #include "objects/table.h"
 #include "value/value.h"
 
@@ -19,6 +20,7 @@ struct bri_dict_value {
     size_t size;            /* encoded */
     const uint8_t *encoded; /* NULL if it is to be encoded into its block */
     uint32_t page;          /* reserved run in which the whole entry lies already, or 0 */
+    bool has_refs;          /* there are references in it */
 };
 
 static inline struct bri_table_shm *bri_dict_table(const struct bri_object *o)
@@ -46,6 +48,7 @@ int bri_dict_sum(const struct bri_entry *e, int64_t delta, int64_t *out_total);
 int bri_dict_type_create(struct bri_object *o, const void *options);
 int bri_dict_type_match(const struct bri_object *o, const void *options);
 void bri_dict_type_audit(const struct bri_object *o, struct bri_audit *audit);
+void bri_dict_type_refs(const struct bri_object *o, struct bri_collect_look *look);
 void bri_dict_type_stat(const struct bri_object *o, struct bri_stat *stat);
 
 #endif

@@ -177,6 +177,7 @@ static int store_item(struct bri_txn *t, const struct bulk *x, const struct item
         value.size = bri_value_encode(value.value, small);
         value.encoded = small;
     }
+    value.has_refs = item != x->once && !x->add && bri_ref_in(value.value);
     if (value.encoded == NULL && value.size <= BRI_DICT_SMALL)
         value.encoded = item->value;
     return bri_dict_put(t, &key, found ? &e : NULL, &value);

@@ -9,6 +9,7 @@
 #include <broker.h>
 
 #include "client/open.h"
+#include "core/collect.h"
 #include "core/heap.h"
 #include "core/registry.h"
 #include "core/session.h"
@@ -208,6 +209,11 @@ int bri_broker_stat(broker *b, const char *name, broker_buffer *buffer, broker_v
 int bri_broker_destroy(broker *b, const char *name)
 {
     return b->read_only ? BROKER_ACCESS : bri_registry_destroy(b->arena, name);
+}
+
+int bri_broker_collect(broker *b, uint64_t *out_freed)
+{
+    return b->read_only ? BROKER_ACCESS : bri_collect(b->arena, out_freed);
 }
 
 static int open_any(broker *b, const char *name, struct bri_handle **out_handle)

@@ -242,8 +242,10 @@ void bri_item_end(struct bri_txn *t, struct bri_items_shm *q, struct bri_item_sh
 static void take_one(struct bri_txn *t, struct bri_items_shm *q, struct bri_item_shm *item,
     bool was_early, int flags)
 {
-    if (was_early)
+    if (was_early) {
+        bri_items_leave_early(t, q, item);
         bri_tree_remove(t, &q->early, bri_item_node(q, item));
+    }
     if (flags < 0) {
         if (was_early)
             bri_item_end(t, q, item);

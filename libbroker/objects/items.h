@@ -21,6 +21,7 @@
 #include "objects/tree.h"
 
 struct bri_audit;
+struct bri_collect_look;
 
 /* Encoded bytes of an item that lie beside its head; larger ones have pages of their own. */
 #define BRI_ITEM_INLINE 2048u
@@ -324,6 +325,19 @@ struct bri_timer_shm {
     uint32_t item;  /* [const] in units */
     uint32_t spare;
 };
+
+/*
+ * For the collector. Its place is in a FIFO the next item in the segments, which never move; in the
+ * other orders the next node, first of those that can be taken, then of those that are away. What
+ * frees a segment or takes a node out of its tree moves the place on before.
+ */
+void bri_items_refs(
+    const struct bri_object *o, const struct bri_items_shm *q, struct bri_collect_look *look);
+void bri_items_leave_segment(struct bri_txn *t, uint32_t page, uint32_t next);
+void bri_items_leave_early(
+    struct bri_txn *t, const struct bri_items_shm *q, struct bri_item_shm *item);
+void bri_items_leave_away(
+    struct bri_txn *t, const struct bri_items_shm *q, struct bri_item_shm *item);
 
 void bri_items_audit(
     const struct bri_object *o, const struct bri_items_shm *q, struct bri_audit *audit);

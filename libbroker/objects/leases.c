@@ -318,8 +318,10 @@ int bri_items_limit(
 /* Out of the tree of those that are away. */
 static void come_back(struct bri_txn *t, struct bri_items_shm *q, struct bri_item_shm *item)
 {
-    if (q->order != BRI_FIFO)
-        bri_tree_remove(t, &bri_items_rest(t->o)->away, bri_item_node(q, item));
+    if (q->order == BRI_FIFO)
+        return;
+    bri_items_leave_away(t, q, item);
+    bri_tree_remove(t, &bri_items_rest(t->o)->away, bri_item_node(q, item));
 }
 
 void bri_items_finish(struct bri_txn *t, struct bri_items_shm *q, struct bri_item_shm *item)

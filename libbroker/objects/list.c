@@ -29,6 +29,7 @@ int bri_list_value_init(struct bri_list_value *value, broker_value v)
         return BROKER_TOOBIG;
     value->value = v;
     value->page = 0;
+    value->has_refs = bri_ref_in(v);
     return 0;
 }
 
@@ -40,6 +41,8 @@ uint64_t bri_list_element(struct bri_txn *t, const struct bri_list_value *value)
         (void)bri_value_encode(value->value, bri_element_inline_bytes(&element));
         return element | (uint64_t)value->size << 1 | 1;
     }
+    if (__builtin_expect(value->has_refs, 0) && bri_refs_store(t, value->value) < 0)
+        return 0;
     if (value->page != 0) {
         off = bri_unreserve(t, value->page);
     } else {
@@ -444,12 +447,18 @@ static void list_stat(const struct bri_object *o, struct bri_stat *stat)
     bri_stat_add(stat, "revision", s->n_changes);
 }
 
+static void list_refs(const struct bri_object *o, struct bri_collect_look *look)
+{
+    bri_sequence_refs(o, bri_list_sequence(o), look);
+}
+
 const struct bri_type_ops bri_list_type = {
     .number = BRI_TYPE_LIST,
     .name = "list",
     .has_heap = true,
     .create = list_create,
     .match = list_match,
+    .refs = list_refs,
     .audit = list_audit,
     .stat = list_stat,
 };

@@ -6,6 +6,7 @@
 
 #include "client/handle.h"
 #include "objects/reading.h"
+#include "objects/refs.h"
 #include "objects/sequence.h"
 #include "value/value.h"
 
@@ -14,6 +15,7 @@ struct bri_list_value {
     broker_value value;
     size_t size;   /* encoded */
     uint32_t page; /* reserved run in which it lies already, or 0 */
+    bool has_refs; /* there are references in it */
 };
 
 static inline struct bri_sequence_shm *bri_list_sequence(const struct bri_object *o)

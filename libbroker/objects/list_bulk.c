@@ -63,6 +63,7 @@ static uint64_t next_element(struct bri_txn *t, struct bri_iter *it)
         return 0;
     }
     value.value = broker_packed(bytes, value.size);
+    value.has_refs = bri_ref_in(value.value);
     return bri_list_element(t, &value);
 }
 

@@ -120,6 +120,7 @@ const struct bri_type_ops bri_namespace_type = {
     .has_heap = true,
     .create = bri_dict_type_create,
     .match = bri_dict_type_match,
+    .refs = bri_dict_type_refs,
     .audit = bri_dict_type_audit,
     .stat = bri_dict_type_stat,
 };

@@ -19,6 +19,9 @@ struct bri_common_options {
 int bri_open_object(broker *b, const char *name, const struct bri_type_ops *type,
     const void *options, struct bri_handle **out_handle);
 
+/* For a condition that was opened by reference: opens the lock that it shares, too. condition.c */
+int bri_condition_opened(broker *b, struct bri_handle *h);
+
 /* MISMATCH unless the object has this quota, or @quota_bytes is 0. */
 int bri_match_quota(const struct bri_object *o, uint64_t quota_bytes);
 

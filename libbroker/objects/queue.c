@@ -16,6 +16,7 @@
 #include "core/wait_any.h"
 #include "engine_ops.h"
 #include "objects/open.h"
+#include "objects/refs.h"
 #include "value/value.h"
 
 /* ---- getting ---- */
@@ -383,6 +384,11 @@ static void queue_ends(const struct bri_object *o, unsigned channel, struct bri_
         out->by = all_taken ? BRI_BY_LEASEHOLDERS : BRI_BY_USERS;
 }
 
+static void queue_refs(const struct bri_object *o, struct bri_collect_look *look)
+{
+    bri_items_refs(o, &bri_queue_of(o)->items, look);
+}
+
 static void queue_audit(const struct bri_object *o, struct bri_audit *audit)
 {
     const struct bri_queue_shm *q = bri_queue_of(o);
@@ -402,6 +408,7 @@ const struct bri_type_ops bri_queue_type = {
     .reap = bri_queue_reap,
     .ready = queue_ready,
     .ends = queue_ends,
+    .refs = queue_refs,
     .audit = queue_audit,
     .stat = bri_queue_stat,
 };

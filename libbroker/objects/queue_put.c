@@ -12,6 +12,7 @@
 #include "core/type.h"
 #include "engine_ops.h"
 #include "objects/queue.h"
+#include "objects/refs.h"
 #include "value/value.h"
 
 #define BULK_MAX 65536u /* items of one put_many */
@@ -24,6 +25,7 @@ struct put {
     uint32_t body;   /* of one large item: reserved pages that have its bytes already */
     uint32_t margin; /* before the bytes, of an item that was written in place; else 0 */
     bool several;
+    bool has_refs;             /* there are references in the items */
     struct bri_place_shm next; /* where the next item will go */
 };
 
@@ -50,6 +52,8 @@ static int add_one(
 
     if (x->body != 0 && body == 0)
         return t->failed;
+    if (__builtin_expect(x->has_refs, 0) && bri_refs_store(t, x->value) < 0)
+        return t->failed;
     to = bri_items_add(t, &q->items, tail, (uint32_t)x->bytes, body, q->items.n_put);
     if (to != NULL && body == 0)
         (void)bri_value_encode(x->value, to);
@@ -61,9 +65,10 @@ static int add_one(
 }
 
 /* One item of several. */
-static int add_next(struct bri_txn *t, struct bri_queue_shm *q, struct bri_iter *it,
+static int add_next(struct bri_txn *t, const struct put *x, struct bri_iter *it,
     struct bri_place_shm *tail, uint64_t number)
 {
+    struct bri_queue_shm *q = bri_queue_of(t->o);
     const void *bytes;
     uint64_t body = 0;
     uint8_t *to;
@@ -71,6 +76,9 @@ static int add_next(struct bri_txn *t, struct bri_queue_shm *q, struct bri_iter 
 
     if (bri_iter_next(it, &bytes, &size) < 0)
         return BROKER_INTERNAL; /* it was walked before */
+    if (x->has_refs && bri_ref_in(broker_packed(bytes, size)) &&
+        bri_refs_store(t, broker_packed(bytes, size)) < 0)
+        return t->failed;
     if (size > bri_items_inline(&q->items) && (body = bri_alloc(t, bri_items_body_size(size))) == 0)
         return t->failed;
     to = bri_items_add(
@@ -88,7 +96,7 @@ static int add_several(
     int r = 0;
 
     for (uint64_t i = 0; i < x->n && r == 0; i++)
-        r = add_next(t, q, &it, tail, q->items.n_put + i);
+        r = add_next(t, x, &it, tail, q->items.n_put + i);
     return r;
 }
 
@@ -155,6 +163,7 @@ int bri_queue_put(struct bri_handle *h, broker_value value, int64_t timeout_ns)
     if (size > BRI_QUEUE_ITEM_MAX)
         return BROKER_TOOBIG;
     x.bytes = size;
+    x.has_refs = bri_ref_in(value);
     if (__builtin_expect(size > bri_items_inline(&bri_queue_of(&h->object)->items), 0))
         return put_large(&h->object, &x, timeout_ns);
     r = bri_blocking(&h->object, BRI_QUEUE_NOT_FULL, timeout_ns, BROKER_FULL, put_try, &x);
@@ -194,6 +203,7 @@ int bri_queue_put_many(struct bri_handle *h, broker_value items, int64_t timeout
         r = bri_iter_array(&x.items, items.data, items.size);
     if (r == 0)
         r = measure_items(&x);
+    x.has_refs = r == 0 && bri_ref_in(items);
     if (r < 0 || x.n == 0)
         return r;
     return bri_blocking(&h->object, BRI_QUEUE_BULK_ROOM, timeout_ns, BROKER_FULL, put_try, &x);

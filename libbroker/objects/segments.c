@@ -74,6 +74,7 @@ static void drop_segment(
         (void)BRI_DAMAGED(t); /* the last one is never dropped */
         return;
     }
+    bri_items_leave_segment(t, page, s->next);
     bri_set32(t, &next->prev, s->prev);
     bri_set32(t, prev != NULL ? &prev->next : &q->first_segment, s->next);
     if (q->spare_segment == 0)

@@ -13,6 +13,7 @@
 
 #include "core/audit.h"
 #include "core/heap.h"
+#include "objects/refs.h"
 
 #define IN_PLACE 24u                   /* words that go through the journal, not a new node */
 #define SMALL (BRI_SEQUENCE_WORDS / 4) /* a node with so few words looks for a neighbour */
@@ -352,6 +353,18 @@ static void plant(struct bri_txn *t, struct bri_sequence_shm *s, const uint64_t 
 }
 
 /* How many elements the leaf had in the end, if it is one still. */
+/* The collector has been at all elements before its place, and what comes new need not be looked
+ * at. */
+static void move_scan(struct bri_txn *t, uint64_t pos, uint32_t n_old, uint32_t n_new)
+{
+    uint64_t *scan = &t->o->slot->scan;
+
+    if (*scan >= pos + n_old)
+        bri_set64(t, scan, *scan - n_old + n_new);
+    else if (*scan > pos)
+        bri_set64(t, scan, pos);
+}
+
 static uint32_t edit(struct bri_txn *t, struct bri_sequence_shm *s, uint64_t pos, uint32_t n_old,
     const uint64_t *words, uint32_t n_new)
 {
@@ -384,6 +397,8 @@ static uint32_t edit(struct bri_txn *t, struct bri_sequence_shm *s, uint64_t pos
     }
     set_top(t, s, way.height, &pieces);
     count(t, s, patch.more, bytes);
+    if (bri_scan_of(t))
+        move_scan(t, pos, n_old, n_new);
     return way.steps[0].n - n_old + n_new;
 }
 
@@ -576,6 +591,40 @@ static void free_nodes(struct bri_txn *t, uint32_t unit, uint32_t level, uint64_
         free_node(t, unit);
 }
 
+/* What the collector would have met further on may come to be before its place: it need not look
+ * any more. */
+static void keep_all(struct bri_txn *t, const uint64_t *words, uint64_t n)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        const uint8_t *bytes = bri_element_bytes(t->o, &words[i]);
+
+        if (bytes != NULL)
+            bri_refs_moved(t->o, bytes, bri_element_size(words[i]));
+    }
+    bri_set64(t, &t->o->slot->scan, BRI_SCAN_END);
+}
+
+void bri_sequence_refs(
+    const struct bri_object *o, const struct bri_sequence_shm *s, struct bri_collect_look *look)
+{
+    struct bri_run leaf;
+    const uint64_t *words = NULL;
+
+    if (look->scan < s->n_elements)
+        words = bri_sequence_at(o, s, look->scan, &leaf);
+    if (words == NULL) {
+        look->scan = BRI_SCAN_END;
+        return;
+    }
+    for (uint64_t left = leaf.pos + leaf.n - look->scan; left > 0; left--, words++) {
+        const uint8_t *bytes = bri_element_bytes(o, words);
+
+        if (bytes != NULL)
+            bri_refs_look(look, bytes, bri_element_size(*words));
+        look->scan++;
+    }
+}
+
 void bri_sequence_rearrange(struct bri_txn *t, struct bri_sequence_shm *s, const uint64_t *words)
 {
     uint64_t n = s->n_elements, left = t->o->arena->size / sizeof(struct bri_sequence_node_shm);
@@ -583,6 +632,8 @@ void bri_sequence_rearrange(struct bri_txn *t, struct bri_sequence_shm *s, const
 
     if (root == 0)
         return;
+    if (bri_scan_of(t))
+        keep_all(t, words, n);
     bri_set64(t, &s->root, 0);
     bri_set64(t, &s->n_elements, 0);
     bri_set64(t, &s->n_bytes, 0);

@@ -18,6 +18,7 @@
 #include "core/guard.h"
 
 struct bri_audit;
+struct bri_collect_look;
 
 #define BRI_SEQUENCE_WORDS                                                                         \
     55u /* with the head 448 bytes: nine nodes fill a slab without a rest                          \
@@ -138,6 +139,11 @@ void bri_sequence_rearrange(struct bri_txn *t, struct bri_sequence_shm *s, const
 
 /* Forgets all elements and frees everything in the heap. */
 void bri_sequence_clear(struct bri_txn *t, struct bri_sequence_shm *s);
+
+/* Gives the values of some elements, from number look->scan on, to the collector. The functions
+ * that change the sequence move that place along. */
+void bri_sequence_refs(
+    const struct bri_object *o, const struct bri_sequence_shm *s, struct bri_collect_look *look);
 
 /* Checks everything: depth, counts, and that every node and value is a block of the heap. */
 void bri_sequence_audit(

@@ -503,30 +503,40 @@ static uint32_t reversed(uint32_t x)
  * All hashes of a bucket have their low bits in common; read backwards, those are the high bits,
  * and a bucket is an interval. Splitting and merging only cut intervals in two and join them.
  */
+struct interval {
+    uint64_t bucket, end;
+};
+
+static struct interval interval_of(uint64_t pos, uint64_t n_buckets)
+{
+    uint64_t b = bucket_of(reversed((uint32_t)pos), n_buckets);
+    unsigned bits = levels(n_buckets);
+    uint64_t half = bits > 0 ? UINT64_C(1) << (bits - 1) : 0;
+
+    if (bits > 0 && b < half && b + half >= n_buckets)
+        bits--;
+    return (struct interval){b, ((pos >> (32 - bits)) + 1) << (32 - bits)};
+}
+
 int bri_table_scan(const struct bri_object *o, const struct bri_table_shm *table, uint64_t *pos,
     struct bri_entry *entries, int max)
 {
-    uint64_t n_buckets = *(const volatile uint64_t *)&table->n_buckets, b, half, end;
+    uint64_t n_buckets = *(const volatile uint64_t *)&table->n_buckets;
     const uint32_t *link;
-    unsigned bits;
+    struct interval in;
     int n = 0;
 
     if (n_buckets == 0 || n_buckets > UINT32_MAX) {
         *pos = UINT64_C(1) << 32;
         return 0;
     }
-    b = bucket_of(reversed((uint32_t)*pos), n_buckets);
-    bits = levels(n_buckets);
-    half = bits > 0 ? UINT64_C(1) << (bits - 1) : 0;
-    if (bits > 0 && b < half && b + half >= n_buckets)
-        bits--;
-    end = ((*pos >> (32 - bits)) + 1) << (32 - bits);
-    link = bucket_at(o, table, b);
+    in = interval_of(*pos, n_buckets);
+    link = bucket_at(o, table, in.bucket);
     for (uint32_t left = MAX_CHAIN; link != NULL && left > 0; left--) {
         uint32_t unit = load32(link);
 
         if (unit == 0) {
-            *pos = end;
+            *pos = in.end;
             return n;
         }
         if (n == max)
@@ -537,6 +547,30 @@ int bri_table_scan(const struct bri_object *o, const struct bri_table_shm *table
         n += reversed(entries[n].hash) >= *pos;
     }
     return BROKER_CORRUPT;
+}
+
+void bri_table_walk(const struct bri_object *o, const struct bri_table_shm *table, uint64_t *pos,
+    bri_entry_fn *fn, void *arg)
+{
+    uint64_t n_buckets = table->n_buckets, from = *pos;
+    const uint32_t *link;
+    struct interval in;
+    struct bri_entry e;
+
+    *pos = UINT64_MAX;
+    if (n_buckets == 0 || n_buckets > UINT32_MAX || from >= UINT64_C(1) << 32)
+        return;
+    in = interval_of(from, n_buckets);
+    link = bucket_at(o, table, in.bucket);
+    for (uint32_t left = MAX_CHAIN; link != NULL && *link != 0 && left > 0; left--) {
+        if (bri_entry_at(o, *link, &e) < 0)
+            return;
+        link = &head_at(o, *link)->chain;
+        if (reversed(e.hash) >= from)
+            fn(arg, &e);
+    }
+    if (in.end < UINT64_C(1) << 32)
+        *pos = in.end;
 }
 
 /* ---- audit ---- */

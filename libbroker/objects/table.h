@@ -99,6 +99,14 @@ void bri_table_clear(struct bri_txn *t, struct bri_table_shm *table);
 int bri_table_scan(const struct bri_object *o, const struct bri_table_shm *table, uint64_t *pos,
     struct bri_entry *entries, int max);
 
+/*
+ * One step of the same walk for the collector, in a section: calls @fn for the entries of one
+ * bucket at or after *@pos, which is UINT64_MAX at the end.
+ */
+typedef void bri_entry_fn(void *arg, const struct bri_entry *e);
+void bri_table_walk(const struct bri_object *o, const struct bri_table_shm *table, uint64_t *pos,
+    bri_entry_fn *fn, void *arg);
+
 /* Checks everything: chains, order, counts, and that every entry is a block of the heap. */
 void bri_table_audit(
     const struct bri_object *o, const struct bri_table_shm *table, struct bri_audit *audit);

@@ -388,7 +388,6 @@ Test(open, wrong_handles_are_invalid)
     GIVES(broker_dict_get(d, STR("a"), NULL, &v), BROKER_INVALID);
     GIVES(broker_dict_get(d, STR("a"), &kit_buffer, NULL), BROKER_INVALID);
     GIVES(broker_dict_open(NULL, kit_name("x"), NULL, &none), BROKER_INVALID);
-    GIVES(broker_dict_open(kit_broker, NULL, NULL, &none), BROKER_INVALID);
     GIVES(broker_dict_open(kit_broker, kit_name("x"), NULL, NULL), BROKER_INVALID);
     GIVES(broker_stat(kit_broker, kit_name("x"), &kit_buffer, &v), BROKER_NOTFOUND);
     SAYS(v, "77");

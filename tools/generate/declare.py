@@ -43,6 +43,11 @@ def open_prototype(kind, before="", after=""):
     return listed("%sint %s_open(" % (before, kind.c_name), open_parameters(kind, out), ")" + after)
 
 
+def open_ref_prototype(kind, before="", after=""):
+    parameters = ["broker *b", "broker_value ref", "%s **out_%s" % (kind.c_name, kind.handle)]
+    return listed("%sint %s_open_ref(" % (before, kind.c_name), parameters, ")" + after)
+
+
 def close_prototype(kind, before="", after=""):
     return listed("%svoid %s_close(" % (before, kind.c_name), ["%s *%s" % (kind.c_name, kind.handle)], ")" + after)
 
@@ -147,6 +152,43 @@ def open_comment(schema, kind):
              ("Crash", opening.crash),
              ("Owns", "the handle is the caller's, who ends it with %s_close()." % kind.c_name)]
     return doxygen(paragraphs, fixed, kind.example)
+
+
+# When opening by reference fails; what else can go wrong is as for opening by name.
+OPEN_REF_ERRORS = {
+    "GONE": "the object is not there any more",
+    "WRONGTYPE": "the object has another type",
+    "INVALID": "the value is no reference, or one to an object of another arena, or a pointer is NULL",
+}
+OPEN_REF_SHARED = ("TIMEDOUT", "CORRUPT", "BUSY", "SYSTEM", "UNSUPPORTED", "LIMIT", "UNKNOWN")
+
+
+def open_ref_errors(schema, kind):
+    own = [(error, OPEN_REF_ERRORS[error.name]) for error in schema.errors if error.name in OPEN_REF_ERRORS]
+    shared = [(error, when) for error, when in schema.open_errors_of(kind) if error.name in OPEN_REF_SHARED]
+    memory = [(error, "no memory left, in the arena or in this process")
+              for error in schema.errors if error.name == "NOMEM"]
+    return sorted(own + shared + memory, key=lambda pair: -pair[0].number)
+
+
+OPEN_REF_DETAIL = ("A reference that was read says which object was meant, but does not keep it: only handles and "
+                   "references that are stored do.")
+
+
+def open_ref_comment(schema, kind):
+    rows = [("@param[in]", "b", "an open connection, not NULL"),
+            ("@param[in]", "ref", "a reference, as broker_ref() gives it or as it was stored"),
+            ("@param[out]", "out_" + kind.handle, "the handle")]
+    paragraphs = summary("Open the %s that a value refers to." % kind.name, OPEN_REF_DETAIL)
+    paragraphs.append(aligned(rows) + retvals(schema.opening.success, open_ref_errors(schema, kind)))
+    fixed = [("Blocks", "only while another client is in the middle of creating or destroying an object."),
+             ("Threads", "any number at a time, also on one connection."),
+             ("Crash", "nothing was changed."),
+             ("Owns", "the handle is the caller's, who ends it with %s_close()." % kind.c_name)]
+    example = ["%s *same;" % kind.c_name,
+               "r = %s_open_ref(b, broker_ref(%s), &same);" % (kind.c_name, kind.handle),
+               "if (r >= 0)", "    %s_close(same);" % kind.c_name]
+    return doxygen(paragraphs, fixed, example)
 
 
 def close_comment(schema, kind):

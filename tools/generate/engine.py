@@ -59,7 +59,8 @@ struct bri_engine_ops {
             out += listed("int (*%s_open)(" % kind.name, params, ");", "    ") + "\n"
         for operation in kind.operations:
             out += listed("int (*%s)(" % operation.slot, declare.engine_parameters(operation), ");", "    ") + "\n"
-    out += """    void (*close)(struct bri_handle *h);
+    out += """    int (*open_ref)(broker *b, uint32_t type, broker_value ref, struct bri_handle **out);
+    void (*close)(struct bri_handle *h);
 };
 
 /* The shm engine, and what it is made of. */
@@ -72,6 +73,7 @@ extern const struct bri_engine_ops bri_engine_shm;
             out += listed("int bri_%s_open(" % kind.name, params, ");") + "\n"
         for operation in kind.operations:
             out += listed("int bri_%s(" % operation.slot, declare.engine_parameters(operation), ");") + "\n"
+    out += "int bri_open_ref(broker *b, uint32_t type, broker_value ref, struct bri_handle **out);\n"
     return out + "void bri_shm_close_handle(struct bri_handle *h);\n\n#endif\n"
 
 
@@ -120,7 +122,7 @@ def engine_shm_c(schema):
         slots = ["%s_open" % kind.name] if kind.is_object else []
         for slot in slots + [operation.slot for operation in kind.operations]:
             out += "    .%s = bri_%s,\n" % (slot, slot)
-    return out + "    .close = bri_shm_close_handle,\n};\n"
+    return out + "    .open_ref = bri_open_ref,\n    .close = bri_shm_close_handle,\n};\n"
 
 
 def api_c(kind):
@@ -128,7 +130,7 @@ def api_c(kind):
     out += '#include <stddef.h>\n\n#include <broker/%s.h>\n\n' % kind.header
     out += '#include "client/handle.h"\n#include "engine_ops.h"\n'
     if kind.is_object:
-        out += "\n" + open_function(kind) + "\n" + close_function(kind)
+        out += "\n" + open_function(kind) + "\n" + open_ref_function(kind) + "\n" + close_function(kind)
     return out + "".join("\n" + wrapper(operation) for operation in kind.operations)
 
 
@@ -141,7 +143,7 @@ def open_function(kind):
 
     if (options == NULL)
         options = &defaults;
-    if (r >= 0 && (name == NULL || out_{handle} == NULL || (unsigned)options->mode > BROKER_OPEN))
+    if (r >= 0 && (out_{handle} == NULL || (unsigned)options->mode > BROKER_OPEN))
         r = BROKER_INVALID;
     if (r >= 0)
         r = bri_broker_engine(b)->{name}_open(b, name, options, &h);
@@ -151,6 +153,24 @@ def open_function(kind):
     return r;
 }}
 """.format(options=kind.options_type, handle=kind.handle, name=kind.name, op=kind.open_constant, c_name=kind.c_name)
+
+
+def open_ref_function(kind):
+    return declare.open_ref_prototype(kind) + """
+{{
+    struct bri_handle *h;
+    int r = bri_enter_broker(b);
+
+    if (r >= 0 && (ref.type != BROKER_REF || out_{handle} == NULL))
+        r = BROKER_INVALID;
+    if (r >= 0)
+        r = bri_broker_engine(b)->open_ref(b, {constant}, ref, &h);
+    if (r < 0)
+        return bri_fail_broker(b, {op}, NULL, r);
+    *out_{handle} = ({c_name} *)h;
+    return r;
+}}
+""".format(handle=kind.handle, constant=kind.constant, op=kind.open_constant, c_name=kind.c_name)
 
 
 def close_function(kind):

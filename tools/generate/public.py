@@ -93,6 +93,7 @@ def type_h(schema, kind):
         body = "\n".join(prefixed("A handle: %s */" % what, "/** ", " *  "))
         body += "\ntypedef struct %s %s;\n\n" % (kind.c_name, kind.c_name)
         parts.append(declare.open_comment(schema, kind) + declare.open_prototype(kind, API, ";") + "\n")
+        parts.append(declare.open_ref_comment(schema, kind) + declare.open_ref_prototype(kind, API, ";") + "\n")
         parts.append(declare.close_comment(schema, kind) + declare.close_prototype(kind, API, ";") + "\n")
     for operation in kind.operations:
         parts.append(declare.operation_comment(operation) + declare.prototype(operation, API, ";") + "\n")
@@ -146,7 +147,7 @@ const char *broker_error_text(int error)
 def public_functions(schema):
     names = list(schema.hand_written)
     for kind in schema.objects:
-        names += [kind.c_name + "_open", kind.c_name + "_close"]
+        names += [kind.c_name + "_open", kind.c_name + "_open_ref", kind.c_name + "_close"]
     return sorted(names + [operation.function for operation in schema.operations])
 
 

@@ -91,7 +91,8 @@ def cause_table(success, causes):
 
 def opening(schema, kind):
     text = "\n## Open and close\n\n"
-    text += code("c", declare.open_prototype(kind) + ";", declare.close_prototype(kind) + ";")
+    text += code("c", declare.open_prototype(kind) + ";", declare.open_ref_prototype(kind) + ";",
+                 declare.close_prototype(kind) + ";")
     text += "\n" + paragraph(schema.opening.doc.format(type=kind.name), schema.opening.detail) + "\n"
     text += paragraph("An open is ended with `%s_close()`." % kind.c_name, schema.closing.detail) + "\n"
     text += table(("option", "kind", "command line", "what it is"),

@@ -298,7 +298,8 @@ def load_type(row, common_options, errors):
 
 def claim_names(row, public, kind):
     if kind.is_object:
-        for name in (kind.c_name, kind.options_type, kind.c_name + "_open", kind.c_name + "_close"):
+        for name in (kind.c_name, kind.options_type, kind.c_name + "_open",
+                     kind.c_name + "_open_ref", kind.c_name + "_close"):
             unique(row, public, name, "the C name")
 
 

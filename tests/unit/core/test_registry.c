@@ -74,7 +74,7 @@ Test(registry, a_name_that_is_none_makes_nothing)
 
     memset(long_name, 'x', 256);
     long_name[256] = '\0';
-    cr_assert_eq(open_as(NULL, BRI_TYPE_DICT, BRI_OPEN_CREATE, &o), BROKER_BADNAME);
+    cr_assert_eq(open_as(NULL, BRI_TYPE_DICT, BRI_OPEN_EXISTING, &o), BROKER_INVALID);
     cr_assert_eq(open_as("", BRI_TYPE_DICT, BRI_OPEN_CREATE, &o), BROKER_BADNAME);
     cr_assert_eq(open_as(long_name, BRI_TYPE_DICT, BRI_OPEN_CREATE, &o), BROKER_BADNAME);
     cr_assert_eq(open_as("a\x01", BRI_TYPE_DICT, BRI_OPEN_CREATE, &o), BROKER_BADNAME);

@@ -20,6 +20,8 @@ struct recorder {
     uint64_t u;
     char text[2][64];
     bool text_null[2];
+    uint32_t type;
+    broker_value ref;
     const void *options;
     broker_dict_options dict_options;
     broker_queue_options queue_options;

@@ -164,12 +164,30 @@ Test(public, open_gives_the_engine_options_and_the_caller_a_handle)
     cr_assert(seen.queue_options.joinable);
 }
 
+#define REF ((broker_value){.type = BROKER_REF, .size = 5, .u = 7})
+
+Test(public, open_without_a_name_and_by_reference)
+{
+    broker_dict *opened = NULL;
+
+    cr_assert_eq(broker_dict_open(&arena, NULL, NULL, &opened), 0);
+    cr_assert(seen.text_null[0]);
+    opened = NULL;
+    cr_assert_eq(broker_dict_open_ref(&arena, REF, &opened), 0);
+    cr_assert_eq(opened, DICT);
+    cr_assert_eq(seen.type, BRI_TYPE_DICT);
+    cr_assert_eq(seen.ref.u, REF.u);
+    seen.answer = BROKER_GONE;
+    cr_assert_eq(broker_dict_open_ref(&arena, REF, &opened), BROKER_GONE);
+}
+
 Test(public, open_refuses_bad_arguments_and_passes_failures_on)
 {
     broker_dict_options options = {.mode = (broker_mode)3};
     broker_dict *opened = NULL;
 
-    cr_assert_eq(broker_dict_open(&arena, NULL, NULL, &opened), BROKER_INVALID);
+    cr_assert_eq(broker_dict_open_ref(&arena, broker_str("stock"), &opened), BROKER_INVALID);
+    cr_assert_eq(broker_dict_open_ref(&arena, REF, NULL), BROKER_INVALID);
     cr_assert_eq(broker_dict_open(&arena, "stock", NULL, NULL), BROKER_INVALID);
     cr_assert_eq(broker_dict_open(&arena, "stock", &options, &opened), BROKER_INVALID);
     cr_assert_eq(seen.n_calls, 0);
