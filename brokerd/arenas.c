@@ -18,6 +18,7 @@
 
 #include <broker/errors.h>
 
+#include "collect.h"
 #include "core/clock.h"
 #include "core/lock.h"
 #include "core/pages.h"
@@ -205,6 +206,7 @@ void brokerd_arena_close(struct brokerd_arena *arena)
         (void)brokerd_arena_run(arena, say_stopped, NULL);
     if (!arena->persist && !arena->unlinked)
         (void)shm_unlink(arena->shm_name);
+    brokerd_collect_stop(arena);
     bri_arena_unmap(arena->map);
     if (arena->read_fd >= 0)
         (void)close(arena->read_fd);

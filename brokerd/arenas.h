@@ -11,6 +11,8 @@
 #include "core/arena.h"
 #include "sigbus.h"
 
+struct brokerd_collect;
+
 struct brokerd_arena {
     struct brokerd_arena *next;
     char name[BROKERD_NAME_MAX + 1];
@@ -24,6 +26,7 @@ struct brokerd_arena {
     bool has_ended; /* found cut short; the clients are to be dropped */
     uint64_t keep_free_bytes;
     struct brokerd_rule read, write;
+    struct brokerd_collect *collect; /* NULL when the memory is not looked after */
     /* upkeep */
     bool someone_died; /* since the counters were last repaired */
     unsigned n_looks;  /* at the count of spinners, since somebody died */

@@ -14,6 +14,7 @@
 
 #include <broker/errors.h>
 
+#include "collect.h"
 #include "core/session.h"
 #include "image.h"
 
@@ -258,6 +259,7 @@ static void drop_arena(struct brokerd *d, struct brokerd_arena *arena)
         brokerd_client_disconnect(c);
         forget_session(c);
     }
+    brokerd_collect_stop(arena);
     bri_arena_unmap(arena->map);
     arena->map = NULL;
 }

@@ -1,9 +1,9 @@
 /*
  * main.c - brokerd: options, the order of starting and stopping, and the event loop
  *
- * One thread, one loop; nothing in it waits for what a client can hold. Stopped in good order or
- * killed, the daemon leaves persistent arenas as they are, for the next one to adopt; attached
- * programs go on.
+ * One loop; nothing in it waits for what a client can hold. Other threads only sleep for it.
+ * Stopped in good order or killed, the daemon leaves persistent arenas as they are, for the next
+ * one to adopt; attached programs go on.
  */
 #include <argp.h>
 #include <errno.h>
@@ -25,6 +25,7 @@
 #include "attach.h"
 #include "client/private.h"
 #include "clients.h"
+#include "collect.h"
 #include "core/clock.h"
 #include "daemon.h"
 #include "kernel.h"
@@ -213,7 +214,8 @@ static bool use_arena_config(struct brokerd *d, const struct brokerd_arena_confi
             brokerd_arena_configure(*link, config);
             return true;
         }
-    if (!brokerd_arena_open(config, d->place.name, d->place.kind == BROKERD_PRIVATE, link))
+    if (!brokerd_arena_open(config, d->place.name, d->place.kind == BROKERD_PRIVATE, link) ||
+        !brokerd_collect_start(d, *link))
         return false;
     brokerd_clients_scan(d, *link);
     return true;
