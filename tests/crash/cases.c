@@ -221,6 +221,16 @@ const struct crash_operation crash_operations[] = {
     ROW("condition.notify_all",      condition_waiting, condition_notify_all),
     ROW("condition.notify, nobody",  condition_mine,  condition_notify, .flags = CRASH_INVISIBLE),
 
+    ROW("store a reference",         refs_held,      refs_set),
+    ROW("store what is gone",        refs_any,       refs_set_gone, .flags = CRASH_INVISIBLE, .result = BROKER_GONE),
+    ROW("put a reference",           refs_held,      refs_put),
+    ROW("append a reference",        refs_held,      refs_append),
+    ROW("overwrite a reference",     refs_stored,    refs_overwrite),
+    ROW("open a reference",          refs_any,       refs_open, .flags = CRASH_INVISIBLE),
+    ROW("create without a name",     refs_any,       refs_create, .flags = CRASH_STEPS),
+    ROW("collect",                   refs_any,       refs_collect,
+        .flags = CRASH_STEPS | CRASH_INVISIBLE | CRASH_LONG, .finish = refs_collect),
+
     ROW("create a dict",             core_names,     core_create_dict),
     ROW("create a queue",            core_names,     core_create_queue),
     ROW("create a lock",             core_names,     core_create_lock),

@@ -155,6 +155,10 @@ crash_run condition_notify, condition_notify_two, condition_notify_all, conditio
     condition_destroy;
 crash_middle condition_die_waiting;
 
+extern const struct crash_state refs_held[5], refs_stored[3], refs_any[6];
+crash_run refs_set, refs_set_gone, refs_put, refs_append, refs_overwrite, refs_open, refs_create,
+    refs_collect;
+
 extern const struct crash_state core_names[5], core_contents[5], core_holdings[5], core_many[1];
 crash_run core_create_dict, core_create_queue, core_create_lock, core_open, core_destroy_dict,
     core_destroy_queue;

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "core/audit.h"
+#include "core/collect.h"
 #include "core/lock.h"
 #include "core/registry.h"
 #include "core/session.h"
@@ -226,12 +227,15 @@ static bool tear_down(struct judge *j, struct world *w)
     static struct bri_listing entries[MAX_SUBJECTS];
     struct bri_audit result;
     uint32_t cursor = 0;
+    uint64_t n_freed;
     int n = bri_registry_list(w->arena, &cursor, entries, MAX_SUBJECTS), r = 0;
 
     for (int i = 0; i < n && r == 0; i++)
         r = bri_registry_destroy(w->arena, entries[i].name);
     for (uint32_t i = 0; i < w->arena->n_sessions && r == 0; i++)
         r = bri_session_reap(w->arena, i, true, BRI_PATIENCE);
+    if (r == 0)
+        r = bri_collect(w->arena, &n_freed);
     if (r < 0) {
         (void)judge_fault(j, ORACLE_WORK, "the arena cannot be emptied: %s", broker_error_name(r));
         return false;

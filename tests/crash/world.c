@@ -234,6 +234,7 @@ void world_copy_actors(struct world *copy, const struct world *w)
     struct bri_arena *a = copy->arena;
 
     memcpy(a->secret, w->arena->secret, sizeof(a->secret));
+    memcpy(a->id, w->arena->id, sizeof(a->id));
     world_forget_handles(copy);
     for (int i = 0; i < N_ACTORS; i++) {
         struct actor *to = &copy->actors[i];
