@@ -445,45 +445,85 @@ static void fill_queue(struct bri_handle *queue, broker_value refs[N_OBJECTS], b
     }
 }
 
-/* Some are leased, and some of these come back. */
-static void lease_and_return(struct bri_handle *queue, unsigned seed)
+/* So many are leased that the collector's place is among them; the last ones, at which it has not
+ * been, come back. */
+static void lease_and_return(struct bri_handle *queue)
 {
+    enum { N = 1100, BACK = 60 };
+    static uint64_t tokens[N];
     broker_buffer buffer = BROKER_BUFFER_INIT;
-    uint64_t tokens[120];
     broker_value v;
     unsigned n = 0;
 
-    for (; n < 120; n++)
-        if (bri_queue_lease(queue, 0, BROKER_FOREVER, &buffer, &v, &tokens[n], &(uint64_t){0}) < 0)
-            break;
-    for (unsigned i = 0; i < n; i++)
-        if ((i + seed) % 3 != 0)
-            cr_assert_eq(bri_queue_return(queue, tokens[i], 0), 0);
+    while (n < N &&
+           bri_queue_lease(queue, 0, BROKER_FOREVER, &buffer, &v, &tokens[n], &(uint64_t){0}) == 0)
+        n++;
+    for (unsigned i = n > BACK ? n - BACK : 0; i < n; i++)
+        cr_assert_eq(bri_queue_return(queue, tokens[i], 0), 0);
     broker_buffer_free(&buffer);
+}
+
+static void scan_while_leased(const broker_queue_options *options, unsigned n_rounds)
+{
+    broker_value refs[N_OBJECTS];
+    struct bri_collector c = {0};
+    struct bri_handle *queue;
+    unsigned n = 0;
+
+    cr_assert_eq(bri_queue_open(b, NULL, options, &queue), 0);
+    fill_queue(queue, refs, options->priority);
+    bri_collect_begin(arena);
+    for (; one_step(&c); n++)
+        if (n < n_rounds)
+            lease_and_return(queue);
+    cr_assert_gt(n, 2);
+    check_refs(refs, true);
+    bri_shm_close_handle(queue);
+    cr_assert_eq(bri_collect(arena, &(uint64_t){0}), 0);
+    check_refs(refs, false);
 }
 
 /* Items that are leased and returned between the steps keep what they refer to, in every order. */
 Test(collect, items_of_a_queue_can_go_and_come_back)
 {
     static const broker_queue_options orders[] = {{0}, {.lifo = true}, {.priority = true}};
-    broker_value refs[N_OBJECTS];
+
+    for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++)
+        for (unsigned n_rounds = 1; n_rounds < 6; n_rounds++)
+            scan_while_leased(&orders[i], n_rounds);
+}
+
+/* Items are taken faster than the collector looks at them: the others keep what they refer to. */
+Test(collect, items_of_a_queue_can_be_taken)
+{
+    static const broker_queue_options orders[] = {{0}, {.lifo = true}};
+    broker_buffer buffer = BROKER_BUFFER_INIT;
+    broker_value refs[N_OBJECTS], v;
 
     for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
         struct bri_collector c = {0};
         struct bri_handle *queue;
-        unsigned n = 0;
+        int from, to;
 
         cr_assert_eq(bri_queue_open(b, NULL, &orders[i], &queue), 0);
-        fill_queue(queue, refs, orders[i].priority);
+        make_contents(refs, put, queue);
         bri_collect_begin(arena);
-        for (; one_step(&c); n++)
-            lease_and_return(queue, n);
-        cr_assert_gt(n, 2);
-        check_refs(refs, true);
-        bri_shm_close_handle(queue);
+        cr_assert(one_step(&c));
+        for (int n = 0; n < 100 * 21; n++)
+            cr_assert_eq(bri_queue_get(queue, 0, &buffer, &v), 0);
+        while (one_step(&c))
+            ;
+        from = orders[i].lifo ? 0 : 100;
+        to = orders[i].lifo ? N_OBJECTS - 100 : N_OBJECTS;
+        for (int n = 0; n < N_OBJECTS; n++)
+            if (n >= from && n < to)
+                cr_assert(lives(refs[n]), "%d", n);
         cr_assert_eq(bri_collect(arena, &(uint64_t){0}), 0);
-        check_refs(refs, false);
+        for (int n = 0; n < N_OBJECTS; n++)
+            cr_assert_eq(lives(refs[n]), n >= from && n < to, "%d", n);
+        bri_shm_close_handle(queue);
     }
+    broker_buffer_free(&buffer);
 }
 
 /* Entries are overwritten, deleted and added between the steps, so that the table grows and
