@@ -21,6 +21,7 @@
 #include "core/wait_any.h"
 #include "engine_ops.h"
 #include "objects/open.h"
+#include "objects/refs.h"
 #include "value/value.h"
 
 struct bri_message_shm *bri_message_at(const struct bri_object *o, uint64_t off)
@@ -136,6 +137,7 @@ struct send {
     broker_value value;
     uint32_t size; /* encoded */
     uint32_t page; /* of a large message: reserved, and filled already */
+    bool has_refs; /* there are references in the value */
 };
 
 /* 0, or BRI_WAIT while there is no room, or why there never will be. */
@@ -196,6 +198,8 @@ static int send_try(struct bri_txn *t, void *arg)
     uint64_t off;
     int r = check_room(t, x);
 
+    if (r == 0 && __builtin_expect(x->has_refs, 0))
+        r = bri_refs_store(t, x->value);
     if (r != 0)
         return r;
     off = x->page != 0 ? bri_unreserve(t, x->page) : new_message(t, x);
@@ -249,6 +253,7 @@ int bri_pipe_send(struct bri_handle *h, uint64_t end, broker_value value, int64_
     if (r < 0)
         return r;
     x.size = (uint32_t)size;
+    x.has_refs = bri_ref_in(value);
     if (size > BRI_MESSAGE_SMALL)
         return send_large(&h->object, &x, timeout_ns);
     return bri_blocking(
@@ -331,6 +336,23 @@ static bool pipe_ready(struct bri_object *o, struct bri_wait_word *out)
     return held[end] != 0 && bri_pipe_look(bri_pipe_of(o), end) != BRI_WAIT;
 }
 
+/* The collector's place is a message, with the number of its lane and 1 more in the low bits. */
+static void pipe_refs(const struct bri_object *o, struct bri_collect_look *look)
+{
+    const struct bri_pipe_shm *p = bri_pipe_of(o);
+    uint64_t lane = look->scan & 3, off = look->scan - lane;
+    const struct bri_message_shm *m;
+
+    if (lane == 0 || off == 0) {
+        look->scan = lane < 2 ? p->to[lane].first_off | (lane + 1) : BRI_SCAN_END;
+        return;
+    }
+    m = bri_message_at(o, off);
+    look->scan = m != NULL ? m->next_off | lane : BRI_SCAN_END;
+    if (m != NULL)
+        bri_refs_look(look, m + 1, m->size);
+}
+
 static void audit_lane(const struct bri_object *o, uint32_t end, struct bri_audit *audit)
 {
     const struct bri_pipe_shm *p = bri_pipe_of(o);
@@ -405,6 +427,7 @@ const struct bri_type_ops bri_pipe_type = {
     .match = pipe_match,
     .reap = pipe_reap,
     .ready = pipe_ready,
+    .refs = pipe_refs,
     .audit = pipe_audit,
     .stat = pipe_stat,
 };

@@ -5,6 +5,7 @@
  * first it is its reader's, and still in its lane; after the second it is gone. Killed in between,
  * the end of the session makes it one that can be received again, in its old place.
  */
+#include "core/collect.h"
 #include "core/wait.h"
 #include "engine_ops.h"
 #include "objects/pipe.h"
@@ -50,6 +51,8 @@ static void drop(struct bri_txn *t, struct bri_lane_shm *lane, const struct bri_
         before = *link;
         link = &other->next_off;
     }
+    if (bri_scan_of(t) && t->o->slot->scan >> 2 == off >> 2) /* see pipe_refs() */
+        bri_set64(t, &t->o->slot->scan, m->next_off | (t->o->slot->scan & 3));
     bri_set64(t, link, m->next_off);
     if (lane->last_off == off)
         bri_set64(t, &lane->last_off, before);

@@ -231,23 +231,28 @@ Test(nesting, it_ends_however_the_last_reference_goes)
 /* [trap 15] references are values of every type that holds values, also inside of other values. */
 Test(nesting, every_container_holds_references)
 {
+    enum { LIST, NAMESPACE, QUEUE, PIPE, INSIDE, N };
     broker_list *list = kit_list("list", NULL);
     broker_namespace *space = kit_namespace("space", NULL);
     broker_queue *queue = kit_queue("queue", NULL);
-    broker_value refs[4], v;
+    broker_pipe *pipe;
+    broker_value refs[N], v;
     uint8_t packed[64] = {0x92, 0x01}; /* [1, ref] */
 
-    for (int i = 0; i < 4; i++) {
+    OK(broker_pipe_open(kit_broker, NULL, NULL, &pipe));
+    for (int i = 0; i < N; i++) {
         broker_dict *d = anonymous_dict();
 
         refs[i] = broker_ref(d);
-        if (i == 0)
+        if (i == LIST) {
             OK(broker_list_append(list, refs[i]));
-        else if (i == 1)
+        } else if (i == NAMESPACE) {
             OK(broker_namespace_set(space, "a", refs[i]));
-        else if (i == 2)
+        } else if (i == QUEUE) {
             OK(broker_queue_put(queue, refs[i], 0));
-        else {
+        } else if (i == PIPE) {
+            OK(broker_pipe_send(pipe, 0, refs[i], 0));
+        } else {
             OK(broker_dict_set(d, STR("self"), refs[i]));
             OK(broker_dict_copy(d, &kit_buffer, &v)); /* a map with the reference in it */
             memcpy(packed + 2, v.data, v.size);
@@ -256,15 +261,18 @@ Test(nesting, every_container_holds_references)
         broker_dict_close(d);
     }
     collect();
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < N; i++)
         GIVES(look(refs[i]), 0);
     OK(broker_list_clear(list));
     OK(broker_namespace_delete(space, "a"));
     OK(broker_queue_get(queue, 0, &kit_buffer, &v));
-    cr_assert(same(v, refs[2]));
+    cr_assert(same(v, refs[QUEUE]));
+    OK(broker_pipe_recv(pipe, 1, 0, &kit_buffer, &v));
+    cr_assert(same(v, refs[PIPE]));
     collect();
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < N; i++)
         GIVES(look(refs[i]), BROKER_GONE);
+    broker_pipe_close(pipe);
 }
 
 /* [trap 15] what is leased is still in the queue: it keeps what it refers to until it is done. */
