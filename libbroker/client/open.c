@@ -304,12 +304,23 @@ int bri_shm_open_handle(broker *b, const struct bri_open *open, struct bri_handl
 
     if (r < 0)
         return r;
-    /* One without a name may be taken for garbage before it is attached: then there is another. */
-    do {
-        r = open_in_registry(b, open, &o);
+    r = open_in_registry(b, open, &o);
+    return r < 0 ? r : find_or_make_handle(b, open->name, &o, out_handle);
+}
+
+int bri_shm_open_anonymous(broker *b, const struct bri_open *open, struct bri_handle **out_handle)
+{
+    struct bri_object o;
+    int r = bri_enter_broker(b);
+
+    if (r < 0)
+        return r;
+    bri_collect_assist(b->arena);
+    do { /* it may be taken for garbage before it is attached: then there is another */
+        r = bri_registry_open(b->arena, open, &o);
         if (r == 0)
-            r = find_or_make_handle(b, open->name != NULL ? open->name : "", &o, out_handle);
-    } while (r == BROKER_GONE && open->name == NULL);
+            r = find_or_make_handle(b, "", &o, out_handle);
+    } while (r == BROKER_GONE);
     return r;
 }
 

@@ -14,6 +14,10 @@
  */
 int bri_shm_open_handle(broker *b, const struct bri_open *open, struct bri_handle **out_handle);
 
+/* Makes an object without a name; @open has none. It does its part of collecting garbage
+ * if there may be much. */
+int bri_shm_open_anonymous(broker *b, const struct bri_open *open, struct bri_handle **out_handle);
+
 /* The same for the object of a reference. GONE, WRONGTYPE; INVALID if it is of another arena. */
 int bri_shm_open_ref(
     broker *b, struct bri_ref ref, const struct bri_type_ops *type, struct bri_handle **out_handle);

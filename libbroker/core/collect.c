@@ -32,7 +32,9 @@
 #include "core/session.h"
 #include "core/type.h"
 
-#define BUDGET 1024 /* of a step: a slot is 1, a value is 1 and some for its bytes */
+#define BUDGET 1024    /* of a step: a slot is 1, a value is 1 and some for its bytes */
+#define ASSISTANCE 256 /* of who makes an object: some times what collecting it costs */
+#define FEW 1024u      /* objects, which are no reason to help */
 #define COST_SECTION 4
 #define COST_DESTROY 64
 #define FREE_PAGES_A_SLOT 8u
@@ -392,7 +394,10 @@ static int sweep_slot(
         return 0;
     r = bri_registry_end_anonymous(a, slot, mark, word);
     *budget -= COST_DESTROY;
-    c->n_freed += r == 0;
+    if (r == 0) {
+        bri_registry_bury_slot(a, slot);
+        c->n_freed++;
+    }
     return r == BROKER_NOTFOUND ? 0 : r;
 }
 
@@ -437,6 +442,22 @@ static struct state after(const struct bri_arena *a, struct state s)
     return s;
 }
 
+static uint64_t n_anonymous(const struct bri_arena *a)
+{
+    const struct bri_slot_shm *registry = bri_slot_at(a, a->first_slot);
+    const struct bri_registry_shm *reg = (const struct bri_registry_shm *)registry->state;
+
+    return *(const volatile uint64_t *)&reg->n_anonymous;
+}
+
+static void note_survivors(struct bri_arena *a)
+{
+    uint64_t n = n_anonymous(a);
+
+    atomic_store_explicit(&a->shm->collect_above,
+        n < UINT32_MAX / 2 - FEW ? (uint32_t)n * 2 + FEW : UINT32_MAX, memory_order_relaxed);
+}
+
 /* Moves the collection on from @word, unless others have. If it only became dirty meanwhile, it is
  * still there. */
 static void advance(struct bri_arena *a, uint64_t word)
@@ -446,15 +467,17 @@ static void advance(struct bri_arena *a, uint64_t word)
 
     do {
         next = after(a, unpack(now));
-    } while (!atomic_compare_exchange_strong(&a->shm->collection, &now, pack(next)) &&
-             now == (word | DIRTY));
+        if (atomic_compare_exchange_strong(&a->shm->collection, &now, pack(next))) {
+            if (next.phase == IDLE)
+                note_survivors(a);
+            return;
+        }
+    } while (now == (word | DIRTY));
 }
 
-int bri_collect_step(struct bri_arena *a, struct bri_collector *c)
+static int carry_on(struct bri_arena *a, struct bri_collector *c, int64_t budget)
 {
-    int64_t budget = BUDGET;
     uint32_t n_empty = 0;
-    bool swept = false;
     int r = 0;
 
     while (budget > 0 && r == 0) {
@@ -463,7 +486,6 @@ int bri_collect_step(struct bri_arena *a, struct bri_collector *c)
 
         if (phase == IDLE)
             return 0;
-        swept |= phase == SWEEP;
         if (phase == TRACE && c->n > 0) {
             r = look_at(a, c, c->stack[--c->n], &budget);
             continue;
@@ -473,19 +495,19 @@ int bri_collect_step(struct bri_arena *a, struct bri_collector *c)
             advance(a, word);
         budget -= ++n_empty % FREE_PAGES_A_SLOT == 0;
     }
-    if (swept)
-        (void)bri_registry_bury(a); /* if it is stuck, the daemon goes on with it */
     return r < 0 ? r : BRI_COLLECT_MORE;
+}
+
+int bri_collect_step(struct bri_arena *a, struct bri_collector *c)
+{
+    return carry_on(a, c, BUDGET);
 }
 
 /* ---- whole collections ---- */
 
 void bri_collect_want(struct bri_arena *a)
 {
-    const struct bri_slot_shm *registry = bri_slot_at(a, a->first_slot);
-    const struct bri_registry_shm *reg = (const struct bri_registry_shm *)registry->state;
-
-    if (*(const volatile uint64_t *)&reg->n_anonymous == 0 ||
+    if (n_anonymous(a) == 0 ||
         atomic_load_explicit(&a->shm->collect_wanted, memory_order_relaxed) != 0)
         return;
     atomic_store(&a->shm->collect_wanted, 1);
@@ -494,15 +516,13 @@ void bri_collect_want(struct bri_arena *a)
 
 void bri_collect_begin(struct bri_arena *a)
 {
-    const struct bri_slot_shm *registry = bri_slot_at(a, a->first_slot);
-    const struct bri_registry_shm *reg = (const struct bri_registry_shm *)registry->state;
     uint64_t word = atomic_load(&a->shm->collection);
     struct state state = unpack(word);
 
     if (state.phase != IDLE)
         return;
     atomic_store(&a->shm->collect_wanted, 0);
-    if (*(const volatile uint64_t *)&reg->n_anonymous == 0)
+    if (n_anonymous(a) == 0)
         return;
     state = (struct state){.epoch = (state.epoch + 1) % EPOCHS, .phase = TRACE};
     (void)atomic_compare_exchange_strong(&a->shm->collection, &word, pack(state));
@@ -510,6 +530,7 @@ void bri_collect_begin(struct bri_arena *a)
 
 int bri_collect(struct bri_arena *a, uint64_t *out_n_freed)
 {
+    int64_t deadline_ns = bri_now() - BRI_PATIENCE;
     struct bri_collector c = {0};
     int r = BRI_COLLECT_MORE;
 
@@ -523,9 +544,39 @@ int bri_collect(struct bri_arena *a, uint64_t *out_n_freed)
             bri_collect_begin(a);
         do
             r = bri_collect_step(a, &c);
-        while (r == BRI_COLLECT_MORE);
+        while (r == BRI_COLLECT_MORE || (r == BROKER_TIMEDOUT && bri_now() < deadline_ns));
     }
     if (r == 0)
         *out_n_freed = c.n_freed;
     return r;
+}
+
+void bri_collect_assist(struct bri_arena *a)
+{
+    uint32_t above = atomic_load_explicit(&a->shm->collect_above, memory_order_relaxed);
+    uint64_t n = n_anonymous(a);
+    struct bri_collector c = {0};
+
+    if (above < FEW)
+        above = FEW;
+    /* What was begun is brought to an end, or it would go on just as fast as objects are made. */
+    if (a->read_only || n <= above / 4 || (n <= above && load_state(a).phase == IDLE))
+        return;
+    bri_collect_begin(a);
+    (void)carry_on(a, &c, ASSISTANCE); /* who is in the way is not waited for here */
+}
+
+bool bri_collect_for_memory(struct bri_arena *a, uint32_t n_pages)
+{
+    static __thread bool is_collecting;
+    uint64_t n_freed;
+    uint32_t page;
+    int r;
+
+    if (is_collecting || n_anonymous(a) == 0)
+        return false;
+    is_collecting = true; /* its own sections must not come here again */
+    r = bri_collect(a, &n_freed);
+    is_collecting = false;
+    return r == 0 && (bri_pages_find(a, n_pages, &page) == 0 || bri_pages_grow(a, n_pages) == 0);
 }

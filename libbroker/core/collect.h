@@ -83,6 +83,16 @@ void bri_collect_begin(struct bri_arena *a);
  */
 int bri_collect_step(struct bri_arena *a, struct bri_collector *c);
 
+/*
+ * For who makes an anonymous object: if there are more than twice as many as the last collection
+ * left, carries out its share of one, so that garbage is not made faster than it is collected.
+ */
+void bri_collect_assist(struct bri_arena *a);
+
+/* The arena is full: collects, outside of sections. True if there may be @n_pages free pages now.
+ */
+bool bri_collect_for_memory(struct bri_arena *a, uint32_t n_pages);
+
 /* A whole collection, begun after the call; what became garbage before it is gone after it. */
 int bri_collect(struct bri_arena *a, uint64_t *out_n_freed);
 

@@ -612,7 +612,8 @@ int bri_end(struct bri_txn *t, int r)
     bri_abort(t);
     if (r != BROKER_NOMEM || missing == 0)
         return r;
-    return bri_pages_grow(a, missing) == 0 ? BRI_AGAIN : BROKER_NOMEM;
+    return bri_pages_grow(a, missing) == 0 || bri_collect_for_memory(a, missing) ? BRI_AGAIN
+                                                                                 : BROKER_NOMEM;
 }
 
 int bri_read_trouble(const struct bri_object *o)

@@ -249,6 +249,7 @@ struct bri_arena_shm {
     _Atomic uint32_t daemon_pid; /* [atomic] 0 after a clean stop */
     _Alignas(64) _Atomic uint64_t collection; /* [atomic] see collect.c */
     _Atomic uint32_t collect_wanted; /* [hint] futex: 1 since something may have become garbage */
+    _Atomic uint32_t collect_above;  /* [hint] who makes more anonymous objects than so many helps */
 };
 
 _Static_assert(sizeof(struct bri_arena_shm) <= BRI_PAGE_SIZE, "arena header size");

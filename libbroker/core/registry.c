@@ -587,6 +587,14 @@ static int bury_one(struct bri_object *registry, uint32_t slot)
     return r < 0 && r != BROKER_NOTFOUND ? r : free_slot(registry, slot);
 }
 
+void bri_registry_bury_slot(struct bri_arena *a, uint32_t slot)
+{
+    struct bri_object registry;
+
+    if (bind_registry(a, &registry) == 0)
+        (void)bury_one(&registry, slot); /* if it is stuck, the daemon goes on with it */
+}
+
 /* All is done that can be until its last pin is gone. */
 static bool is_pinned(const struct bri_slot_shm *s)
 {

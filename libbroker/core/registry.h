@@ -60,6 +60,9 @@ int bri_registry_end_anonymous(struct bri_arena *a, uint32_t slot, uint64_t mark
 /* Removes an object by name; whoever has it open gets GONE. NOTFOUND. */
 int bri_registry_destroy(struct bri_arena *a, const char *name);
 
+/* Completes the removal of the object in this slot, which was begun. */
+void bri_registry_bury_slot(struct bri_arena *a, uint32_t slot);
+
 /* Completes the removals that somebody began: at most some at a time. 0, or TIMEDOUT if one is
  * stuck. */
 int bri_registry_bury(struct bri_arena *a);

@@ -21,7 +21,8 @@ int bri_open_object(broker *b, const char *name, const struct bri_type_ops *type
         open.mode = (enum bri_open_mode)common->mode;
         open.quota_bytes = common->quota_bytes;
     }
-    return bri_shm_open_handle(b, &open, out_handle);
+    return name != NULL ? bri_shm_open_handle(b, &open, out_handle)
+                        : bri_shm_open_anonymous(b, &open, out_handle);
 }
 
 int bri_open_ref(broker *b, uint32_t type, broker_value ref, struct bri_handle **out_handle)

@@ -244,14 +244,15 @@ Test(arguments, queue_and_lock_outputs_that_are_null_and_times_that_are_none)
 
 Test(arguments, names_options_and_outputs_of_the_broker_that_are_null)
 {
-    const broker_dict_options bad_mode = {.mode = (broker_mode)3};
+    const broker_dict_options bad_mode = {.mode = (broker_mode)3}, existing = {.mode = BROKER_OPEN};
 
     reset();
-    INVALID(broker_dict_open(b, NULL, NULL, &d));
+    INVALID(broker_dict_open(b, NULL, &existing, &d));
+    INVALID(broker_dict_open_ref(b, broker_str("dict"), &d));
+    INVALID(broker_dict_open_ref(b, broker_ref(NULL), &d));
+    INVALID(broker_dict_open_ref(b, broker_ref(d), NULL));
     INVALID(broker_dict_open(b, "x", NULL, NULL));
-    INVALID(broker_queue_open(b, NULL, NULL, &q));
     INVALID(broker_queue_open(b, "x", NULL, NULL));
-    INVALID(broker_lock_open(b, NULL, NULL, &l));
     INVALID(broker_lock_open(b, "x", NULL, NULL));
     INVALID(broker_dict_open(b, "x", &bad_mode, &d));
     INVALID(broker_objects(b, NULL, NULL, NULL, &out.value));

@@ -177,6 +177,35 @@ Test(collect, is_asked_for_when_there_may_be_garbage)
     bri_shm_close_handle(other);
 }
 
+static uint64_t n_anonymous(void)
+{
+    const struct bri_slot_shm *registry = bri_slot_at(arena, arena->first_slot);
+
+    return ((const struct bri_registry_shm *)registry->state)->n_anonymous;
+}
+
+/* Nobody collects but who makes objects: and still there is never much garbage. */
+Test(collect, who_makes_garbage_helps_to_collect_it)
+{
+    for (int i = 0; i < 50000; i++) {
+        (void)make_garbage();
+        cr_assert_leq(n_anonymous(), 3 * 1024);
+    }
+}
+
+/* A full arena: each object takes a part of it that is not small. */
+Test(collect, garbage_is_no_lack_of_memory)
+{
+    static uint8_t bytes[1 << 20];
+
+    for (unsigned i = 0; i < 4 * N_PAGES / 256; i++) {
+        struct bri_handle *h = make();
+
+        set(h, 1, broker_bin(bytes, sizeof(bytes)));
+        bri_shm_close_handle(h);
+    }
+}
+
 /* ---- several ---- */
 
 /* Each step by a process that knows nothing of those before. */
@@ -273,9 +302,7 @@ Test(collect, collectors_can_be_killed_at_any_time)
     cr_assert_eq(bri_collect(arena, &(uint64_t){0}), 0);
     for (int i = 0; i < N_OBJECTS; i++)
         cr_assert(lives(kept[i]), "%d", i);
-    cr_assert_eq(
-        ((struct bri_registry_shm *)bri_slot_at(arena, arena->first_slot)->state)->n_anonymous,
-        N_OBJECTS + 1);
+    cr_assert_eq(n_anonymous(), N_OBJECTS + 1);
     bri_shm_close_handle(places[1]);
 }
 
@@ -523,6 +550,37 @@ Test(collect, items_of_a_queue_can_be_taken)
             cr_assert_eq(lives(refs[n]), n >= from && n < to, "%d", n);
         bri_shm_close_handle(queue);
     }
+    broker_buffer_free(&buffer);
+}
+
+static void send(void *to, broker_value v)
+{
+    cr_assert_eq(bri_pipe_send(to, 0, v, 0), 0);
+}
+
+/* Messages are received while the collector is among them: those behind keep what they refer to. */
+Test(collect, messages_of_a_pipe_can_be_received)
+{
+    static const broker_pipe_options defaults;
+    broker_buffer buffer = BROKER_BUFFER_INIT;
+    broker_value refs[N_OBJECTS], v;
+    struct bri_collector c = {0};
+    struct bri_handle *pipe;
+
+    cr_assert_eq(bri_pipe_open(b, NULL, &defaults, &pipe), 0);
+    make_contents(refs, send, pipe);
+    bri_collect_begin(arena);
+    cr_assert(one_step(&c));
+    for (int n = 0; n < 100 * 21; n++)
+        cr_assert_eq(bri_pipe_recv(pipe, 1, 0, &buffer, &v), 0);
+    while (one_step(&c))
+        ;
+    for (int n = 100; n < N_OBJECTS; n++)
+        cr_assert(lives(refs[n]), "%d", n);
+    cr_assert_eq(bri_collect(arena, &(uint64_t){0}), 0);
+    for (int n = 0; n < N_OBJECTS; n++)
+        cr_assert_eq(lives(refs[n]), n >= 100, "%d", n);
+    bri_shm_close_handle(pipe);
     broker_buffer_free(&buffer);
 }
 
