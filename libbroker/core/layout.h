@@ -96,7 +96,8 @@ struct bri_slot_shm {
     uint64_t name_off;       /* block in the registry's heap: uint16_t length, then the bytes */
     uint64_t created_ns;     /* CLOCK_REALTIME */
     _Atomic uint32_t status; /* enum bri_slot_status */
-    _Atomic uint32_t anonymous; /* [const while the object lives] 1: it has no name, see collect.h */
+    _Atomic uint32_t
+        anonymous;     /* [const while the object lives] 1: it has no name, see collect.h */
     uint64_t n_silent; /* [guard] sections that changed nothing but who sleeps */
     _Atomic uint32_t
         n_pins; /* [guard] attachments that keep the object's memory from being given back */
@@ -246,10 +247,10 @@ struct bri_arena_shm {
     _Alignas(64) _Atomic uint32_t spinners;  /* [hint] threads that spin now */
     _Alignas(64) _Atomic uint64_t
         daemon_beat_ns; /* [atomic] CLOCK_MONOTONIC of the daemon's last look at the arena */
-    _Atomic uint32_t daemon_pid; /* [atomic] 0 after a clean stop */
+    _Atomic uint32_t daemon_pid;              /* [atomic] 0 after a clean stop */
     _Alignas(64) _Atomic uint64_t collection; /* [atomic] see collect.c */
     _Atomic uint32_t collect_wanted; /* [hint] futex: 1 since something may have become garbage */
-    _Atomic uint32_t collect_above;  /* [hint] who makes more anonymous objects than so many helps */
+    _Atomic uint32_t collect_above; /* [hint] who makes more anonymous objects than so many helps */
 };
 
 _Static_assert(sizeof(struct bri_arena_shm) <= BRI_PAGE_SIZE, "arena header size");

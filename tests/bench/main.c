@@ -51,7 +51,6 @@ const struct bench_probe *const bench_probes[] = {
     &bench_sync_contended,
     &bench_sync_turns,
     &bench_value,
-    &bench_lease,
     &bench_attach,
     &bench_million_load,
     &bench_million_slowest,
@@ -67,7 +66,7 @@ struct options {
 
 static const struct argp_option option_list[] = {
     {"only", 'o', "GROUP", 0,
-        "Measure only this group (raw, dict, queue, list, lock, sync, value, lease, attach, "
+        "Measure only this group (raw, dict, queue, list, lock, sync, value, attach, "
         "million), or only the "
         "figures whose names begin so, such as \"queue/round trip\"; and the raw figures beside "
         "them",

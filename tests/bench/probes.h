@@ -24,7 +24,6 @@ extern const struct bench_probe bench_queue_alone, bench_queue_lease, bench_queu
     bench_queue_asleep, bench_queue_together;
 extern const struct bench_probe bench_list_alone;
 extern const struct bench_probe bench_lock_alone, bench_lock_contended;
-extern const struct bench_probe bench_lease;
 extern const struct bench_probe bench_sync_alone, bench_sync_contended, bench_sync_turns,
     bench_value;
 extern const struct bench_probe bench_attach;
