@@ -121,6 +121,54 @@ int bri_broker_objects(broker *b, const char *type, const char *prefix, broker_b
     return r;
 }
 
+/* ---- objects without names ---- */
+
+static void pack_anonymous(struct bri_pack *p, struct bri_arena *a, const struct bri_listing *entry)
+{
+    const struct bri_type_ops *ops = bri_type_ops(entry->type);
+    struct bri_object now, o = {.arena = a, .id = entry->slot, .generation = entry->generation};
+    uint64_t bytes = 0;
+
+    if (bri_object_bind(a, entry->slot, &now) == 0 && now.generation == entry->generation)
+        bytes = object_bytes(&now);
+    bri_pack_map(p, 3);
+    bri_pack_entry(p, "ref", bri_ref_value(bri_ref_of(&o)));
+    bri_pack_entry(p, "type", ops != NULL ? broker_str(ops->name) : broker_nil());
+    bri_pack_entry(p, "bytes", broker_uint(bytes));
+}
+
+/* All of them, in the order of slots. The caller frees the entries. */
+static int all_anonymous(struct bri_arena *a, struct names *x)
+{
+    uint32_t cursor = 0;
+    int r;
+
+    do {
+        r = more_names(x);
+        if (r == 0)
+            x->n += (uint32_t)bri_registry_list_anonymous(
+                a, &cursor, x->entries + x->n, x->capacity - x->n);
+    } while (r == 0 && cursor != 0);
+    return r;
+}
+
+int bri_broker_anonymous(broker *b, broker_buffer *buffer, broker_value *out_objects)
+{
+    struct names found = {0};
+    struct bri_pack p;
+    int r = all_anonymous(b->arena, &found);
+
+    if (r == 0) {
+        bri_pack_start(&p, buffer);
+        bri_pack_array(&p, found.n);
+        for (uint32_t i = 0; i < found.n; i++)
+            pack_anonymous(&p, b->arena, &found.entries[i]);
+        r = bri_pack_end(&p, out_objects);
+    }
+    free(found.entries);
+    return r;
+}
+
 /* ---- one object ---- */
 
 static int find_name(struct bri_arena *a, const char *name, struct bri_listing *out)

@@ -11,6 +11,7 @@ const struct ctl_command ctl_commands[] = {
     {"ls", "The objects that there are.", ctl_cmd_ls},
     {"stat", "All numbers of one object.", ctl_cmd_stat},
     {"rm", "Destroy objects.", ctl_cmd_rm},
+    {"collect", "Destroy what has no name and cannot be reached.", ctl_cmd_collect},
     {"clients", "The programs that are attached, and what they hold.", ctl_cmd_clients},
     {"locks", "The locks that are held, and by whom.", ctl_cmd_locks},
     {"check", "Check the structure of everything in the arena.", ctl_cmd_check},

@@ -1,5 +1,5 @@
 /*
- * inspect.c - what there is and who uses it: ls, stat, clients, locks; and rm
+ * inspect.c - what there is and who uses it: ls, stat, clients, locks; rm and collect
  */
 #include <fnmatch.h>
 #include <stdio.h>
@@ -16,12 +16,30 @@
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define TYPE CTL_OPTION_OWN
 #define DEADLOCKS (CTL_OPTION_OWN + 1)
+#define ANONYMOUS (CTL_OPTION_OWN + 2)
+
+typedef int list_fn(broker *b, broker_buffer *buffer, broker_value *out_rows);
+
+static int show_list(struct ctl *ctl, list_fn *list_rows, const struct ctl_table *table)
+{
+    broker_buffer buffer = BROKER_BUFFER_INIT;
+    broker_value rows;
+    int r, code = ctl_connect(ctl);
+
+    if (code != 0)
+        return code;
+    r = list_rows(ctl->broker, &buffer, &rows);
+    code = r < 0 ? ctl_fail_last(r) : ctl_print_rows(ctl, table, rows);
+    broker_buffer_free(&buffer);
+    return code;
+}
 
 /* ---- ls ---- */
 
 struct ls {
     const char *type;
     const char *glob; /* NULL: all */
+    bool anonymous;   /* instead: those without names */
 };
 
 static error_t ls_option(int key, char *arg, struct argp_state *state, void *own)
@@ -29,9 +47,12 @@ static error_t ls_option(int key, char *arg, struct argp_state *state, void *own
     struct ls *ls = own;
 
     (void)state;
-    if (key != TYPE)
+    if (key == TYPE)
+        ls->type = arg;
+    else if (key == ANONYMOUS)
+        ls->anonymous = true;
+    else
         return ARGP_ERR_UNKNOWN;
-    ls->type = arg;
     return 0;
 }
 
@@ -84,8 +105,17 @@ static int list(struct ctl *ctl, const struct ls *ls, const char *prefix)
 
 int ctl_cmd_ls(struct ctl *ctl, int argc, char **argv)
 {
+    static const struct ctl_column columns[] = {
+        {"ref", "REFERENCE", CTL_CELL_TEXT},
+        {"type", "TYPE", CTL_CELL_TEXT},
+        {"bytes", "SIZE", CTL_CELL_BYTES},
+    };
+    static const struct ctl_table anonymous = {columns, COUNT(columns), "all objects have names"};
     static const struct argp_option options[] = {
-        {"type", TYPE, "TYPE", 0, "only objects of this type", 0}, {0}};
+        {"type", TYPE, "TYPE", 0, "only objects of this type", 0},
+        {"anonymous", ANONYMOUS, NULL, 0, "only objects that have no names, by their references",
+            0},
+        {0}};
     struct ls ls = {0};
     const struct ctl_syntax syntax = {.title = "ls",
         .args_doc = "[PREFIX|GLOB]",
@@ -105,6 +135,9 @@ int ctl_cmd_ls(struct ctl *ctl, int argc, char **argv)
         return 0;
     word = words.n > 0 ? words.words[0] : "";
     free(words.words);
+    if (ls.anonymous)
+        return words.n > 0 || ls.type != NULL ? ctl_fail_usage("ls: --anonymous stands alone")
+                                              : show_list(ctl, broker_anonymous, &anonymous);
     if (ls.type != NULL && ctl_find_type(ls.type) == NULL)
         return ctl_fail_usage("there is no type \"%s\"; `brokerctl help` lists them", ls.type);
     /* What no special character precedes is a prefix: the library need not copy the others. */
@@ -150,22 +183,6 @@ int ctl_cmd_stat(struct ctl *ctl, int argc, char **argv)
 }
 
 /* ---- clients, locks ---- */
-
-typedef int list_fn(broker *b, broker_buffer *buffer, broker_value *out_rows);
-
-static int show_list(struct ctl *ctl, list_fn *list_rows, const struct ctl_table *table)
-{
-    broker_buffer buffer = BROKER_BUFFER_INIT;
-    broker_value rows;
-    int r, code = ctl_connect(ctl);
-
-    if (code != 0)
-        return code;
-    r = list_rows(ctl->broker, &buffer, &rows);
-    code = r < 0 ? ctl_fail_last(r) : ctl_print_rows(ctl, table, rows);
-    broker_buffer_free(&buffer);
-    return code;
-}
 
 int ctl_cmd_clients(struct ctl *ctl, int argc, char **argv)
 {
@@ -286,4 +303,23 @@ int ctl_cmd_rm(struct ctl *ctl, int argc, char **argv)
     }
     free(words.words);
     return first;
+}
+
+/* ---- collect ---- */
+
+int ctl_cmd_collect(struct ctl *ctl, int argc, char **argv)
+{
+    uint64_t n_freed;
+    int r, code;
+
+    if (!ctl_parse_none(ctl, "collect",
+            "Look for objects without names that nobody can reach any more, and destroy them. The "
+            "daemon does this by itself; here it is done at once. Prints how many there were.",
+            argc, argv))
+        return 0;
+    code = ctl_connect(ctl);
+    if (code != 0)
+        return code;
+    r = broker_collect(ctl->broker, &n_freed);
+    return r < 0 ? ctl_fail_last(r) : ctl_print_json(ctl, broker_uint(n_freed));
 }

@@ -98,6 +98,38 @@ Test(ctl_inspect, clients_shows_who_is_attached_and_what_it_holds)
     broker_close(b);
 }
 
+Test(ctl_inspect, anonymous_objects_are_seen_and_collected)
+{
+    broker_dict *d, *outer;
+    struct run r;
+    broker *b;
+
+    cr_assert_eq(broker_open(NULL, &b), 0);
+    cr_assert_eq(broker_dict_open(b, NULL, NULL, &d), 0);
+    cr_assert_eq(broker_dict_open(b, "outer", NULL, &outer), 0);
+    cr_assert_eq(broker_dict_set(outer, broker_str("inner"), broker_ref(d)), 0);
+    r = run("ls --anonymous");
+    cr_assert_not_null(strstr(r.out, "\tdict\t"), "%s", r.out);
+    run_free(&r);
+    expect_names("ls", "outer ");
+    EXPECT_SAYS("ls --anonymous --type dict", 2, "stands alone");
+    r = run("dict get outer inner");
+    cr_assert_not_null(strstr(r.out, "{\"$ref\":\""), "%s", r.out);
+    run_free(&r);
+    EXPECT("collect", 0, "0\n");
+    broker_dict_close(d);
+    EXPECT("collect", 0, "0\n");
+    EXPECT("check -q", 0, "");
+    EXPECT("rm outer", 0, "");
+    r = run("collect"); /* or the daemon was faster */
+    cr_assert_eq(r.code, 0);
+    run_free(&r);
+    EXPECT("ls --anonymous", 0, "");
+    EXPECT("check -q", 0, "");
+    broker_dict_close(outer);
+    broker_close(b);
+}
+
 Test(ctl_inspect, rm_removes_what_it_can_and_tells_the_rest)
 {
     make_objects();
