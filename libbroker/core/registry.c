@@ -378,6 +378,57 @@ int bri_registry_open(
     return r;
 }
 
+/* ---- another name ---- */
+
+/* Nothing but the registry's part of the slot changes: whoever has the object open does not notice.
+ */
+static int rename_slot(struct bri_txn *t, const char *name, const char *new_name)
+{
+    uint32_t *link, *taken, *bucket = bucket_of(t->o->arena, new_name, strlen(new_name));
+    uint32_t slot, other;
+    struct bri_slot_shm *s;
+    uint64_t name_off;
+    int r = find(t->o, name, &link, &slot);
+
+    if (r == 0) {
+        r = find(t->o, new_name, &taken, &other);
+        r = r == 0 ? BROKER_EXISTS : r == BROKER_NOTFOUND ? 0 : r;
+    }
+    if (r < 0)
+        return r == BROKER_CORRUPT ? BRI_DAMAGED(t) : r;
+    name_off = store_name(t, new_name);
+    if (name_off == 0)
+        return t->failed;
+    s = bri_slot_at(t->o->arena, slot);
+    bri_set32(t, link, s->next_in_bucket);
+    bri_set32(t, &s->next_in_bucket, *bucket); /* which may be what `link` was */
+    bri_set32(t, bucket, slot);
+    bri_free(t, s->name_off);
+    bri_set64(t, &s->name_off, name_off);
+    return 0;
+}
+
+int bri_registry_rename(struct bri_arena *a, const char *name, const char *new_name)
+{
+    struct bri_object registry;
+    struct bri_txn t;
+    int r = bri_name_check(name);
+
+    if (r == 0)
+        r = bri_name_check(new_name);
+    if (r == 0)
+        r = bind_registry(a, &registry);
+    if (r < 0)
+        return r;
+    do {
+        r = bri_begin(&t, &registry, BRI_PATIENCE);
+        if (r < 0)
+            return r;
+        r = bri_end(&t, rename_slot(&t, name, new_name));
+    } while (r == BRI_AGAIN);
+    return r;
+}
+
 /* ---- removing ---- */
 
 static void begin_to_die(struct bri_txn *t, struct bri_slot_shm *s, uint32_t slot)

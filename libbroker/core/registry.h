@@ -57,6 +57,13 @@ int bri_registry_open_ref(struct bri_arena *a, struct bri_ref ref, const struct 
  */
 int bri_registry_end_anonymous(struct bri_arena *a, uint32_t slot, uint64_t mark, uint64_t sweep);
 
+/*
+ * Gives the object called @name another name, at once and for everybody; it stays the same object
+ * for whoever has it open. NOTFOUND, EXISTS if something is called @new_name, also if it is the
+ * object itself; BADNAME, NOMEM.
+ */
+int bri_registry_rename(struct bri_arena *a, const char *name, const char *new_name);
+
 /* Removes an object by name; whoever has it open gets GONE. NOTFOUND. */
 int bri_registry_destroy(struct bri_arena *a, const char *name);
 

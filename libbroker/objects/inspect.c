@@ -264,6 +264,11 @@ int bri_broker_collect(broker *b, uint64_t *out_freed)
     return b->read_only ? BROKER_ACCESS : bri_collect(b->arena, out_freed);
 }
 
+int bri_broker_rename(broker *b, const char *name, const char *new_name)
+{
+    return b->read_only ? BROKER_ACCESS : bri_registry_rename(b->arena, name, new_name);
+}
+
 static int open_any(broker *b, const char *name, struct bri_handle **out_handle)
 {
     struct bri_open open = {.name = name, .mode = BRI_OPEN_EXISTING};

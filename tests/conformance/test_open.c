@@ -4,6 +4,7 @@
 #include "conformance/kit.h"
 
 #include <stdio.h>
+#include <string.h>
 
 TestSuite(open, .init = kit_open, .fini = kit_close, .timeout = KIT_TIMEOUT);
 
@@ -469,4 +470,82 @@ Test(open, threads_create_and_destroy_the_same_object)
         OK(kit_return(&others[i]));
     OK(broker_objects(kit_broker, NULL, kit_name("q"), &kit_buffer, &v));
     SAYS(v, "[]");
+}
+
+/* ---- another name ---- */
+
+Test(open, renamed_it_is_the_same_object_for_those_who_have_it)
+{
+    const char *name = kit_name("old"), *new_name = kit_name("new");
+    broker_dict *d = kit_dict("old", NULL), *found;
+    uint64_t before, after;
+    broker_value v;
+
+    OK(broker_dict_set(d, STR("a"), INT(1)));
+    OK(broker_dict_read(d, STR("a"), &kit_buffer, &v, &before));
+    OK(broker_rename(kit_broker, name, new_name));
+    OK(broker_dict_read(d, STR("a"), &kit_buffer, &v, &after));
+    cr_assert_eq(before, after, "the revision counts changes of contents");
+    GIVES(broker_dict_open(kit_broker, name, &(broker_dict_options){.mode = BROKER_OPEN}, &found),
+        BROKER_NOTFOUND);
+    found = kit_dict("new", &(broker_dict_options){.mode = BROKER_OPEN});
+    OK(broker_dict_set(found, STR("b"), INT(2)));
+    cr_assert_str_eq(kit_dict_text(d), "{'a': 1, 'b': 2}");
+    OK(broker_stat(kit_broker, new_name, &kit_buffer, &v));
+    cr_assert_eq(kit_field(v, "entries").u, 2);
+    broker_dict_close(found);
+    found = kit_dict("old", &(broker_dict_options){.mode = BROKER_CREATE});
+    cr_assert_str_eq(kit_dict_text(found), "{}", "the old name is free for another");
+}
+
+Test(open, a_rename_that_is_refused_changes_nothing)
+{
+    const char *name = kit_name("d"), *other = kit_name("l");
+    broker_dict *d = kit_dict("d", NULL), *found;
+
+    (void)kit_lock("l", NULL);
+    GIVES(broker_rename(kit_broker, name, other), BROKER_EXISTS);
+    cr_assert_not_null(strstr(broker_last_error(), name));
+    GIVES(broker_rename(kit_broker, name, name), BROKER_EXISTS);
+    GIVES(broker_rename(kit_broker, kit_name("none"), other), BROKER_NOTFOUND);
+    GIVES(broker_rename(kit_broker, kit_name("none"), kit_name("none")), BROKER_NOTFOUND);
+    GIVES(broker_rename(kit_broker, name, ""), BROKER_BADNAME);
+    GIVES(broker_rename(kit_broker, "\n", other), BROKER_BADNAME);
+    OK(broker_dict_set(d, STR("a"), INT(1)));
+    found = kit_dict("d", &(broker_dict_options){.mode = BROKER_OPEN});
+    cr_assert_str_eq(kit_dict_text(found), "{'a': 1}");
+}
+
+static int get_number(struct call *c)
+{
+    broker_buffer buffer = BROKER_BUFFER_INIT;
+    broker_value v;
+    int r = broker_queue_get(c->object, c->number, &buffer, &v);
+
+    if (r == 0)
+        (void)snprintf(c->text, sizeof(c->text), "%s", text_of(v));
+    broker_buffer_free(&buffer);
+    return r;
+}
+
+Test(open, who_waits_for_an_object_waits_on_under_its_new_name)
+{
+    broker_queue *q = kit_queue("old", NULL), *found;
+    struct call getter;
+
+    kit_call(&getter, get_number, q, BROKER_FOREVER);
+    kit_await_waiters(kit_name("old"), 1);
+    OK(broker_rename(kit_broker, kit_name("old"), kit_name("new")));
+    cr_assert_eq(kit_stat(kit_name("new"), "waiters"), 1);
+    found = kit_queue("new", &(broker_queue_options){.mode = BROKER_OPEN});
+    OK(broker_queue_put(found, INT(7), 0));
+    OK(kit_return(&getter));
+    cr_assert_str_eq(getter.text, "7");
+}
+
+Test(open, a_destroyed_object_has_no_name_to_change)
+{
+    (void)kit_lock("l", NULL);
+    OK(broker_destroy(kit_broker, kit_name("l")));
+    GIVES(broker_rename(kit_broker, kit_name("l"), kit_name("m")), BROKER_NOTFOUND);
 }

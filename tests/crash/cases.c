@@ -239,6 +239,8 @@ const struct crash_operation crash_operations[] = {
     ROW("destroy a dict",            core_contents,  core_destroy_dict, .flags = CRASH_STEPS),
     ROW("destroy a queue",           core_contents,  core_destroy_queue, .flags = CRASH_STEPS),
     ROW("destroy a lock",            core_contents,  core_destroy_lock, .flags = CRASH_STEPS),
+    ROW("rename",                    core_renamed,   core_rename),
+    ROW("rename, a long name",       core_renamed,   core_rename_long),
     ROW("make a session",            core_names,     core_session_create),
     ROW("leave",                     core_holdings,  core_session_leave, .flags = CRASH_STEPS | CRASH_INVISIBLE | CRASH_LEAVES),
     ROW("reap a session",            core_holdings,  core_session_reap, .flags = CRASH_STEPS | CRASH_INVISIBLE,

@@ -211,6 +211,25 @@ static void exhausted(struct world *w)
 const struct crash_state core_names[5] = {{"no_names", no_names}, {"slots_full", slots_full},
     {"slot_again", slot_again}, {"names_full", names_full}, {"exhausted", exhausted}};
 
+/* Somebody sleeps for what gets another name. */
+static int wait_for_item(struct actor *who)
+{
+    static broker_buffer buffer;
+    broker_value v;
+
+    return bri_queue_get(&who->handles[QUEUE], BRI_NEVER, &buffer, &v);
+}
+
+static void slept_for(struct world *w)
+{
+    empty(w);
+    world_die_asleep(&w->actors[OTHER], QUEUE, wait_for_item);
+}
+
+const struct crash_state core_renamed[6] = {{"empty", empty}, {"locked", locked},
+    {"leases", leases}, {"slept_for", slept_for}, {"names_full", names_full},
+    {"exhausted", exhausted}};
+
 /* ---- operations ---- */
 
 int core_create_dict(struct actor *who)
@@ -255,6 +274,20 @@ int core_destroy_queue(struct actor *who)
 int core_destroy_lock(struct actor *who)
 {
     return bri_registry_destroy(arena_of(who), "lock");
+}
+
+int core_rename(struct actor *who)
+{
+    return bri_registry_rename(arena_of(who), "queue", "its new name");
+}
+
+int core_rename_long(struct actor *who)
+{
+    char name[BRI_NAME_MAX + 1];
+
+    memset(name, 'n', BRI_NAME_MAX);
+    name[BRI_NAME_MAX] = '\0';
+    return bri_registry_rename(arena_of(who), "dict", name);
 }
 
 int core_close(struct actor *who)

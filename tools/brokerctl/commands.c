@@ -12,6 +12,7 @@ const struct ctl_command ctl_commands[] = {
     {"stat", "All numbers of one object.", ctl_cmd_stat},
     {"rm", "Destroy objects.", ctl_cmd_rm},
     {"collect", "Destroy what has no name and cannot be reached.", ctl_cmd_collect},
+    {"mv", "Give an object another name.", ctl_cmd_mv},
     {"clients", "The programs that are attached, and what they hold.", ctl_cmd_clients},
     {"locks", "The locks that are held, and by whom.", ctl_cmd_locks},
     {"check", "Check the structure of everything in the arena.", ctl_cmd_check},

@@ -63,7 +63,8 @@ static void offer_names(struct ctl *ctl, const struct ctl_type *type, const char
 
 static bool wants_names(const char *command)
 {
-    return strcmp(command, "stat") == 0 || strcmp(command, "rm") == 0 || strcmp(command, "ls") == 0;
+    return strcmp(command, "stat") == 0 || strcmp(command, "rm") == 0 ||
+           strcmp(command, "mv") == 0 || strcmp(command, "ls") == 0;
 }
 
 /* The words of a command but for its options; the last one is being typed. */

@@ -1,5 +1,5 @@
 /*
- * inspect.c - what there is and who uses it: ls, stat, clients, locks; rm and collect
+ * inspect.c - what there is and who uses it: ls, stat, clients, locks; rm, mv and collect
  */
 #include <fnmatch.h>
 #include <stdio.h>
@@ -322,4 +322,36 @@ int ctl_cmd_collect(struct ctl *ctl, int argc, char **argv)
         return code;
     r = broker_collect(ctl->broker, &n_freed);
     return r < 0 ? ctl_fail_last(r) : ctl_print_json(ctl, broker_uint(n_freed));
+}
+
+/* ---- mv ---- */
+
+static int rename_object(struct ctl *ctl, const char *name, const char *new_name)
+{
+    int r, code = ctl_connect(ctl);
+
+    if (code != 0)
+        return code;
+    r = broker_rename(ctl->broker, name, new_name);
+    if (r == BROKER_NOTFOUND)
+        return ctl_fail_no_object(ctl, NULL, name);
+    return r < 0 ? ctl_fail_last(r) : 0;
+}
+
+int ctl_cmd_mv(struct ctl *ctl, int argc, char **argv)
+{
+    const struct ctl_syntax syntax = {.title = "mv",
+        .args_doc = "NAME NEW_NAME",
+        .doc = "Give an object another name, which must be free. Programs that have it open do not "
+               "notice.",
+        .min_words = 2,
+        .max_words = 2};
+    struct ctl_words words;
+    int code;
+
+    if (!ctl_parse(ctl, &syntax, argc, argv, &words))
+        return 0;
+    code = rename_object(ctl, words.words[0], words.words[1]);
+    free(words.words);
+    return code;
 }

@@ -96,6 +96,59 @@ Test(registry, the_name_of_an_object_can_be_asked)
     cr_assert_str_eq(name, "");
 }
 
+/* ---- another name ---- */
+
+/* All in few buckets, so that names share them. */
+Test(registry, every_name_of_a_bucket_can_be_another)
+{
+    char name[32], new_name[32];
+    struct bri_object o, same;
+
+    for (int i = 0; i < 200; i++) {
+        (void)snprintf(name, sizeof(name), "old %d", i);
+        (void)lab_object(arena, name, BRI_TYPE_LOCK, 0);
+    }
+    for (int i = 0; i < 200; i++) {
+        (void)snprintf(name, sizeof(name), "old %d", i);
+        (void)snprintf(new_name, sizeof(new_name), "new %d", i);
+        cr_assert_eq(open_as(name, BRI_TYPE_LOCK, BRI_OPEN_EXISTING, &o), 0);
+        cr_assert_eq(bri_registry_rename(arena, name, new_name), 0);
+        cr_assert_eq(bri_registry_rename(arena, name, new_name), BROKER_NOTFOUND);
+        cr_assert_eq(open_as(name, BRI_TYPE_LOCK, BRI_OPEN_EXISTING, &same), BROKER_NOTFOUND);
+        cr_assert_eq(open_as(new_name, BRI_TYPE_LOCK, BRI_OPEN_EXISTING, &same), 0);
+        cr_assert_eq(same.id, o.id);
+        cr_assert_eq(same.generation, o.generation);
+    }
+    cr_assert_eq(n_objects(), 200);
+    lab_audit(arena);
+}
+
+Test(registry, a_refused_name_changes_nothing)
+{
+    char long_name[BRI_NAME_MAX + 2];
+    struct bri_object o, same;
+
+    memset(long_name, 'n', sizeof(long_name) - 1);
+    long_name[sizeof(long_name) - 1] = '\0';
+    o = lab_object(arena, "a", BRI_TYPE_LOCK, 0);
+    (void)lab_object(arena, "b", BRI_TYPE_DICT, 0);
+    cr_assert_eq(bri_registry_rename(arena, "a", "b"), BROKER_EXISTS);
+    cr_assert_eq(bri_registry_rename(arena, "a", "a"), BROKER_EXISTS);
+    cr_assert_eq(bri_registry_rename(arena, "c", "b"), BROKER_NOTFOUND);
+    cr_assert_eq(bri_registry_rename(arena, "a", ""), BROKER_BADNAME);
+    cr_assert_eq(bri_registry_rename(arena, "a", NULL), BROKER_BADNAME);
+    cr_assert_eq(bri_registry_rename(arena, "", "c"), BROKER_BADNAME);
+    cr_assert_eq(bri_registry_rename(arena, "a", "\xe2\x82"), BROKER_BADNAME);
+    cr_assert_eq(bri_registry_rename(arena, "a", long_name), BROKER_BADNAME);
+    cr_assert_eq(open_as("a", BRI_TYPE_LOCK, BRI_OPEN_EXISTING, &same), 0);
+    cr_assert_eq(same.id, o.id);
+    long_name[BRI_NAME_MAX] = '\0';
+    cr_assert_eq(bri_registry_rename(arena, "a", long_name), 0);
+    cr_assert_eq(bri_registry_rename(arena, long_name, "a"), 0);
+    cr_assert_eq(n_objects(), 2);
+    lab_audit(arena);
+}
+
 /* ---- removing ---- */
 
 Test(registry, destroy_frees_the_name_the_memory_and_the_slot)

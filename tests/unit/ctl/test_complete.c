@@ -54,6 +54,7 @@ Test(ctl_complete, live_names)
     expect(TYPED("dict", "create", ""), "");
     expect(TYPED("stat", ""), "jobs\njobs2\nstock\n");
     expect(TYPED("rm", "jobs", "j"), "jobs\njobs2\n");
+    expect(TYPED("mv", "j"), "jobs\njobs2\n");
     instance_kill(instance);
     expect(TYPED("queue", "get", ""), "");
     expect(TYPED("--address", "unix:/nonexistent", "stat", ""), "");

@@ -140,6 +140,21 @@ Test(ctl_inspect, rm_removes_what_it_can_and_tells_the_rest)
     EXPECT_SAYS("rm", 2, "NAME");
 }
 
+Test(ctl_inspect, mv_gives_an_object_another_name)
+{
+    make_objects();
+    EXPECT("mv jobs work", 0, "");
+    expect_names("ls", "stock.a stock.b till work ");
+    EXPECT("queue get work", 0, "1\n");
+    EXPECT_SAYS("mv jobs work", 10, "there is no object \"jobs\"");
+    EXPECT_SAYS("mv work till", 11, "(EXISTS)");
+    EXPECT_SAYS("mv work work", 11, "(EXISTS)");
+    EXPECT_SAYS("mv work \001", 33, "(BADNAME)");
+    EXPECT_SAYS("mv work", 2, "NEW_NAME");
+    EXPECT_SAYS("mv a b c", 2, "one too many");
+    expect_names("ls", "stock.a stock.b till work ");
+}
+
 Test(ctl_inspect, no_command_tells_the_state)
 {
     char wanted[64];
