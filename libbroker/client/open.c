@@ -304,8 +304,12 @@ int bri_shm_open_handle(broker *b, const struct bri_open *open, struct bri_handl
 
     if (r < 0)
         return r;
-    r = open_in_registry(b, open, &o);
-    return r < 0 ? r : find_or_make_handle(b, open->name, &o, out_handle);
+    do { /* it may be destroyed before it is attached: then its name is free, or another's */
+        r = open_in_registry(b, open, &o);
+        if (r == 0)
+            r = find_or_make_handle(b, open->name, &o, out_handle);
+    } while (r == BROKER_GONE);
+    return r;
 }
 
 int bri_shm_open_anonymous(broker *b, const struct bri_open *open, struct bri_handle **out_handle)
