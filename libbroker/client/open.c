@@ -299,17 +299,19 @@ static int find_or_make_handle(
 
 int bri_shm_open_handle(broker *b, const struct bri_open *open, struct bri_handle **out_handle)
 {
-    struct bri_object o;
+    struct bri_object o = {0};
+    uint64_t before;
     int r = bri_enter_broker(b);
 
     if (r < 0)
         return r;
     do { /* it may be destroyed before it is attached: then its name is free, or another's */
+        before = o.generation;
         r = open_in_registry(b, open, &o);
         if (r == 0)
             r = find_or_make_handle(b, open->name, &o, out_handle);
-    } while (r == BROKER_GONE);
-    return r;
+    } while (r == BROKER_GONE && o.generation != before);
+    return r == BROKER_GONE ? BROKER_CORRUPT : r;
 }
 
 int bri_shm_open_anonymous(broker *b, const struct bri_open *open, struct bri_handle **out_handle)
