@@ -22,6 +22,7 @@
 #include "core/clock.h"
 #include "core/lock.h"
 #include "core/pages.h"
+#include "core/quota.h"
 #include "core/registry.h"
 #include "log.h"
 
@@ -177,6 +178,17 @@ bool brokerd_arena_open(const struct brokerd_arena_config *config, const char *i
     return true;
 }
 
+static int set_limits(struct bri_arena *a, void *arg)
+{
+    const struct brokerd_arena_config *config = arg;
+
+    bri_set_limits(a, &(struct bri_limits){.user_bytes = config->max_user_bytes,
+                          .user_objects = config->max_user_objects,
+                          .user_sessions = (uint32_t)config->max_user_sessions,
+                          .session_objects = (uint32_t)config->max_session_objects});
+    return 0;
+}
+
 void brokerd_arena_configure(struct brokerd_arena *arena, const struct brokerd_arena_config *config)
 {
     const struct bri_arena *map = arena->map;
@@ -185,6 +197,7 @@ void brokerd_arena_configure(struct brokerd_arena *arena, const struct brokerd_a
     arena->keep_free_bytes = config->keep_free_bytes;
     arena->read = config->read;
     arena->write = config->write;
+    (void)brokerd_arena_run(arena, set_limits, (void *)(uintptr_t)config);
     if (map != NULL && (map->n_sessions != config->n_sessions ||
                            map->size >> BRI_PAGE_SHIFT !=
                                (config->size_bytes + BRI_PAGE_SIZE - 1) >> BRI_PAGE_SHIFT))

@@ -20,6 +20,7 @@
 #include "client/attach.h"
 #include "clients.h"
 #include "core/lock.h"
+#include "core/quota.h"
 #include "core/session.h"
 
 #define ACCEPT_AT_ONCE 16
@@ -172,10 +173,16 @@ static int create_session(struct bri_arena *a, void *arg)
 
 static struct bri_attach_reply session_failure(const struct brokerd_arena *arena, int r)
 {
+    struct bri_refusal refusal = bri_refusal_take();
+
     if (r == BROKER_LIMIT)
         return failure(BRI_ATTACH_HELLO, r,
             "the arena %s has %u sessions already, as many as it can", arena->name,
             arena->map->n_sessions);
+    if (r == BROKER_QUOTA)
+        return failure(BRI_ATTACH_HELLO, r,
+            "user %u may have %llu sessions in the arena %s, and has %llu", refusal.who,
+            (unsigned long long)refusal.allowed, arena->name, (unsigned long long)refusal.used);
     if (r == BROKER_NOMEM)
         return failure(BRI_ATTACH_HELLO, r, "there is no memory left for a session in the arena %s",
             arena->name);

@@ -27,6 +27,7 @@
 #define MIN_ARENA (UINT64_C(1) << 20)
 #define MAX_CLIENTS 100000u
 #define MAX_SESSIONS 8192u
+#define MAX_LIMIT 1000000u
 
 struct reading {
     const char *path;
@@ -104,6 +105,16 @@ static const char *read_clients(const char *value, void *field)
 static const char *read_sessions(const char *value, void *field)
 {
     return read_number(value, MAX_SESSIONS, field) != NULL ? "it is a number from 1 to 8192" : NULL;
+}
+
+/* 0 is none. */
+static const char *read_limit(const char *value, void *field)
+{
+    if (strcmp(value, "0") == 0)
+        *(uint64_t *)field = 0;
+    else if (read_number(value, MAX_LIMIT, field) != NULL)
+        return "it is a number from 1 to 1000000, or 0 for no limit";
+    return NULL;
 }
 
 static const char *read_switch(const char *value, void *field)
@@ -185,6 +196,15 @@ static const struct key keys[] = {
         persist, read_switch),
     ARENA_KEY("keep_free", "64M", "unused memory above this goes back to the system",
         keep_free_bytes, read_size),
+    ARENA_KEY("max_bytes_per_user", "0", "memory of all objects that one user made; 0 is no limit",
+        max_user_bytes, read_size),
+    ARENA_KEY("max_objects_per_user", "0", "objects that one user made; 0 is no limit",
+        max_user_objects, read_limit),
+    ARENA_KEY("max_sessions_per_user", "0",
+        "processes of one user attached at a time; 0 is no limit", max_user_sessions, read_limit),
+    ARENA_KEY("max_objects_per_session", "0",
+        "objects that one process has open at a time; 0 is no limit", max_session_objects,
+        read_limit),
     ARENA_KEY("read", "", "users and @groups that may read it, or *; whoever may write may read",
         read, read_rule),
     ARENA_KEY("write", NULL,

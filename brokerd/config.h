@@ -24,6 +24,10 @@ struct brokerd_arena_config {
     uint64_t size_bytes;
     uint64_t n_sessions;
     uint64_t keep_free_bytes;
+    uint64_t max_user_bytes; /* of these four, 0 is no limit */
+    uint64_t max_user_objects;
+    uint64_t max_user_sessions;
+    uint64_t max_session_objects;
     bool persist;
     struct brokerd_rule read, write;
 };

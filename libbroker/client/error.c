@@ -11,6 +11,7 @@
 #include <broker.h>
 
 #include "client/handle.h"
+#include "core/quota.h"
 #include "engine_ops.h"
 
 #define OWN_TEXT                                                                                   \
@@ -19,7 +20,8 @@
 static __thread struct {
     int code; /* 0: none yet */
     enum bri_op op;
-    const char *detail; /* NULL: there is no more to say */
+    const char *detail;         /* NULL: there is no more to say */
+    struct bri_refusal refusal; /* of a QUOTA */
     char object[BRI_NAME_MAX + 1];
     char text[600];
 } last;
@@ -38,6 +40,9 @@ static int note(enum bri_op op, const char *object, int r)
     last.op = op;
     last.detail = coming.code == r ? coming.text : NULL;
     coming.code = 0;
+    last.refusal = (struct bri_refusal){.limit = BRI_LIMIT_NONE};
+    if (r == BROKER_QUOTA)
+        last.refusal = bri_refusal_take();
     if (n > 0)
         memcpy(last.object, object, n);
     last.object[n] = '\0';
@@ -74,18 +79,49 @@ int bri_fail_text(int r, const char *format, ...)
     return r;
 }
 
+/* Who is over which limit. */
+static void say_refusal(const struct bri_refusal *x, char *out, size_t size)
+{
+    unsigned long long allowed = x->allowed, used = x->used;
+
+    switch (x->limit) {
+    case BRI_LIMIT_OBJECT_BYTES:
+        (void)snprintf(out, size, ": the object may have %llu bytes, and has %llu", allowed, used);
+        break;
+    case BRI_LIMIT_USER_BYTES:
+        (void)snprintf(out, size, ": the objects of uid %u may have %llu bytes, and have %llu",
+            x->who, allowed, used);
+        break;
+    case BRI_LIMIT_USER_OBJECTS:
+        (void)snprintf(
+            out, size, ": uid %u may have %llu objects, and has %llu", x->who, allowed, used);
+        break;
+    case BRI_LIMIT_USER_SESSIONS:
+        (void)snprintf(
+            out, size, ": uid %u may have %llu sessions, and has %llu", x->who, allowed, used);
+        break;
+    case BRI_LIMIT_SESSION_OBJECTS:
+        (void)snprintf(out, size, ": session %u may have %llu objects open, and has %llu", x->who,
+            allowed, used);
+        break;
+    case BRI_LIMIT_NONE:
+        break;
+    }
+}
+
 const char *broker_last_error(void)
 {
-    char object[BRI_NAME_MAX + 4] = "";
+    char object[BRI_NAME_MAX + 4] = "", refusal[120] = "";
 
     if (last.code == 0)
         return "";
     if (last.op == OWN_TEXT)
         return last.text;
+    say_refusal(&last.refusal, refusal, sizeof(refusal));
     if (last.object[0] != '\0')
         (void)snprintf(object, sizeof(object), " \"%s\"", last.object);
-    (void)snprintf(last.text, sizeof(last.text), "%s%s: %s (%s)%s%s", bri_op_info[last.op].name,
+    (void)snprintf(last.text, sizeof(last.text), "%s%s: %s (%s)%s%s%s", bri_op_info[last.op].name,
         object, broker_error_text(last.code), broker_error_name(last.code),
-        last.detail != NULL ? ": " : "", last.detail != NULL ? last.detail : "");
+        last.detail != NULL ? ": " : "", last.detail != NULL ? last.detail : "", refusal);
     return last.text;
 }

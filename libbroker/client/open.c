@@ -233,10 +233,26 @@ const char *broker_version(void)
 
 /* ---- handles ---- */
 
+/* As many objects are open as may be: none is made that could not be opened then, but what is open
+ * already can be opened again. */
+static int open_one_more(broker *b, const struct bri_open *open, struct bri_object *out)
+{
+    struct bri_open existing = *open;
+    int full = bri_session_check_objects(&b->session), r;
+
+    if (full == 0)
+        return bri_registry_open(b->arena, open, out);
+    existing.mode = BRI_OPEN_EXISTING;
+    r = bri_registry_open(b->arena, &existing, out);
+    if (open->mode == BRI_OPEN_CREATE && (r == 0 || r == BROKER_WRONGTYPE || r == BROKER_MISMATCH))
+        return BROKER_EXISTS;
+    return r == BROKER_NOTFOUND && open->mode != BRI_OPEN_EXISTING ? full : r;
+}
+
 /* A reader cannot take the registry's guard: if its owner died, the daemon frees it. */
 static int open_in_registry(broker *b, const struct bri_open *open, struct bri_object *out)
 {
-    int r = bri_registry_open(b->arena, open, out);
+    int r = b->read_only ? bri_registry_open(b->arena, open, out) : open_one_more(b, open, out);
 
     if (r != BROKER_TIMEDOUT || !b->read_only)
         return r;

@@ -11,6 +11,7 @@
 
 #include "core/heap.h"
 #include "core/pages.h"
+#include "core/quota.h"
 #include "core/registry.h"
 #include "core/session.h"
 
@@ -150,6 +151,9 @@ static void check_heap(struct bri_audit *audit, const struct bri_object *o, uint
     if (n != h->n_pages)
         bri_audit_fail(audit, o, "%llu pages in lists, but the count says %llu",
             (unsigned long long)n, (unsigned long long)h->n_pages);
+    if (h->n_pages > atomic_load(&o->slot->granted_pages))
+        bri_audit_fail(audit, o, "%llu pages, but only %u are granted",
+            (unsigned long long)h->n_pages, atomic_load(&o->slot->granted_pages));
     for (uint32_t page = h->runs, left = o->arena->n_pages;
          page != 0 && page < o->arena->n_pages && left-- > 0; page = o->arena->pages[page].next) {
         uint64_t tag = bri_page_tag(o->arena, page);
@@ -414,7 +418,7 @@ static uint64_t check_slot_list(
         }
         if (status == BRI_SLOT_DYING)
             check_dying(audit, reg->arena, slot);
-        slot = s->next_free;
+        slot = s->next;
     }
     return n;
 }
@@ -456,11 +460,12 @@ static void check_registry(struct bri_audit *audit, const struct bri_object *reg
                 break;
             }
             bri_audit_block(audit, reg, s->name_off);
-            slot = s->next_in_bucket;
+            slot = s->next;
         }
     if (named != state->n_objects)
         bri_audit_fail(audit, reg, "%llu names, but the count says %llu", (unsigned long long)named,
             (unsigned long long)state->n_objects);
+    bri_quota_audit(reg, audit);
     others = check_slot_list(audit, reg, state->free_slots, BRI_SLOT_FREE) +
              check_slot_list(audit, reg, state->dying_slots, BRI_SLOT_DYING);
     if (anonymous != state->n_anonymous)

@@ -16,6 +16,7 @@
 #include "core/heap.h"
 #include "core/lock.h"
 #include "core/pages.h"
+#include "core/quota.h"
 
 #define CLAIM_BIT 1u
 #define SETTLE_PATIENCE (-2 * BRI_MILLISECOND)
@@ -297,6 +298,7 @@ static inline void txn_reset(struct bri_txn *t)
     t->failed = 0;
     t->missing = 0;
     t->claimed = 0;
+    t->ungranted = 0;
     memset(t->wake, 0, sizeof(t->wake));
     t->silent = false;
     t->has_refs = false;
@@ -592,7 +594,7 @@ void bri_abort(struct bri_txn *t)
 
 int bri_end(struct bri_txn *t, int r)
 {
-    struct bri_arena *a = t->o->arena;
+    struct bri_object *o = t->o;
     uint32_t missing;
 
     if (__builtin_expect(r >= 0 && t->failed == 0, 1)) {
@@ -601,7 +603,7 @@ int bri_end(struct bri_txn *t, int r)
             bri_commit(t);
             /* What it freed goes back now, in bounded sections; if that must wait, others do it. */
             if (__builtin_expect(t->released, 0))
-                (void)bri_heap_finish_chores(t->o, -BRI_MILLISECOND);
+                (void)bri_heap_finish_chores(o, -BRI_MILLISECOND);
             return r;
         }
     }
@@ -610,10 +612,13 @@ int bri_end(struct bri_txn *t, int r)
     /* What it had so far comes on top: a bulk operation must not start over at every growth. */
     missing = t->missing != 0 ? t->missing + t->claimed : 0;
     bri_abort(t);
+    if (r == BROKER_QUOTA && t->ungranted != 0)
+        return bri_grant(o, t->ungranted);
     if (r != BROKER_NOMEM || missing == 0)
         return r;
-    return bri_pages_grow(a, missing) == 0 || bri_collect_for_memory(a, missing) ? BRI_AGAIN
-                                                                                 : BROKER_NOMEM;
+    return bri_pages_grow(o->arena, missing) == 0 || bri_collect_for_memory(o->arena, missing)
+               ? BRI_AGAIN
+               : BROKER_NOMEM;
 }
 
 int bri_read_trouble(const struct bri_object *o)

@@ -60,17 +60,19 @@ struct bri_object {
 struct bri_txn {
     struct bri_object *o;
     struct bri_journal_entry_shm *next,
-        *end;         /* where the next journal entry goes, and where its part ends */
-    uint32_t n;       /* entries written */
-    uint32_t part;    /* of the journal: 0 slot, 1 root page, 2.. extents */
-    int failed;       /* first error of a bri_set or bri_alloc; the section can then only end */
-    uint32_t missing; /* pages that an allocation lacked */
-    uint32_t claimed; /* pages that were claimed before */
-    uint8_t wake[8];  /* by channel: how many to wake at commit; BRI_WAKE_ALL */
-    bool silent;      /* nobody who waits for changes needs to hear of it */
-    bool has_refs;    /* references are stored in the object: what it drops may be garbage */
-    uint32_t only;    /* wake those who share one of these bits; of a try that has to wait, the
-                         bits that it sleeps under; 0 is all */
+        *end;           /* where the next journal entry goes, and where its part ends */
+    uint32_t n;         /* entries written */
+    uint32_t part;      /* of the journal: 0 slot, 1 root page, 2.. extents */
+    int failed;         /* first error of a bri_set or bri_alloc; the section can then only end */
+    uint32_t missing;   /* pages that an allocation lacked */
+    uint32_t claimed;   /* pages that were claimed before */
+    uint64_t ungranted; /* pages that the object would have had, but was not granted; 0: that is
+                           not why it failed */
+    uint8_t wake[8];    /* by channel: how many to wake at commit; BRI_WAKE_ALL */
+    bool silent;        /* nobody who waits for changes needs to hear of it */
+    bool has_refs;      /* references are stored in the object: what it drops may be garbage */
+    uint32_t only;      /* wake those who share one of these bits; of a try that has to wait, the
+                           bits that it sleeps under; 0 is all */
     uint32_t n_frees;
     uint64_t frees[BRI_N_FREES]; /* blocks to free at commit */
     uint64_t more_frees;         /* and a list of more, linked through their first words */

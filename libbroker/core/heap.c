@@ -11,6 +11,7 @@
 #include <broker/errors.h>
 
 #include "core/pages.h"
+#include "core/quota.h"
 
 #define CHORES_AT_ONCE 8
 
@@ -124,6 +125,17 @@ static bool unlink_run(struct bri_txn *t, uint32_t *head, uint32_t page)
     return true;
 }
 
+/* If not, the section is undone, and repeated when the user's account allows it. */
+static bool is_granted(struct bri_txn *t, uint64_t n_pages)
+{
+    if (n_pages <= atomic_load_explicit(&t->o->slot->granted_pages, memory_order_relaxed))
+        return true;
+    if (t->failed == 0)
+        t->ungranted = n_pages;
+    (void)fail(t, BROKER_QUOTA);
+    return false;
+}
+
 static uint32_t claim(struct bri_txn *t, uint32_t n, enum bri_page_kind kind)
 {
     struct bri_heap_shm *h = heap_of(t);
@@ -135,11 +147,16 @@ static uint32_t claim(struct bri_txn *t, uint32_t n, enum bri_page_kind kind)
     if (n > BRI_PAGE_AUX_MAX || n >= a->n_pages)
         return fail(t, BROKER_NOMEM);
     if (h->max_pages != 0 && h->n_pages + n > h->max_pages)
-        return fail(t, BROKER_QUOTA);
+        return fail(t, bri_refuse(BRI_LIMIT_OBJECT_BYTES, 0, h->max_pages << BRI_PAGE_SHIFT,
+                           h->n_pages << BRI_PAGE_SHIFT));
+    if (!is_granted(t, h->n_pages + n))
+        return 0;
     page = bri_claim(t, n, t->o->id, kind);
-    if (page != 0)
-        bri_set64(t, &h->n_pages, h->n_pages + n);
-    return page;
+    if (page == 0)
+        return 0;
+    bri_set64(t, &h->n_pages, h->n_pages + n);
+    atomic_thread_fence(memory_order_seq_cst); /* for who takes grants back; see quota.c */
+    return is_granted(t, h->n_pages) ? page : 0;
 }
 
 uint32_t bri_alloc_pages(struct bri_txn *t, uint32_t n, unsigned kind)

@@ -91,8 +91,8 @@ struct bri_slot_shm {
     uint64_t state[BRI_SLOT_STATE / 8]; /* the type's own */
 
     /* Last line: the registry's, under the registry's guard. */
-    uint32_t next_in_bucket; /* slot, 0 at the end */
-    uint32_t next_free;      /* slot: the list of free or of dying slots */
+    uint32_t next; /* slot: in the bucket of its name, or among the free or dying ones */
+    _Atomic uint32_t granted_pages; /* that its heap may have without asking; see quota.h */
     uint64_t name_off;       /* block in the registry's heap: uint16_t length, then the bytes */
     uint64_t created_ns;     /* CLOCK_REALTIME */
     _Atomic uint32_t status; /* enum bri_slot_status */
@@ -135,13 +135,21 @@ struct bri_heap_shm {
     uint32_t partial[BRI_N_CLASSES]; /* [guard] slabs with a free block, by class */
 };
 
+/* Operations that slept for something; noted when that was over. */
+struct bri_sleeps_shm {
+    uint64_t n;          /* [guard] */
+    uint64_t wait_ns;    /* [guard] all of them together */
+    uint64_t longest_ns; /* [guard] */
+};
+
 /* First page of an object that has a heap. */
 struct bri_root_shm {
     struct bri_heap_shm heap;
     uint64_t state[BRI_ROOT_STATE / 8]; /* the type's own */
     struct bri_journal_entry_shm journal[BRI_JOURNAL_ROOT];
-    uint64_t spare[(BRI_PAGE_SIZE - sizeof(struct bri_heap_shm) - BRI_ROOT_STATE -
-                       BRI_JOURNAL_ROOT * sizeof(struct bri_journal_entry_shm)) /
+    struct bri_sleeps_shm sleeps;
+    uint64_t spare[(BRI_PAGE_SIZE - sizeof(struct bri_sleeps_shm) - sizeof(struct bri_heap_shm) -
+                       BRI_ROOT_STATE - BRI_JOURNAL_ROOT * sizeof(struct bri_journal_entry_shm)) /
                    8];
 };
 
@@ -211,10 +219,28 @@ enum bri_session_status {
 
 _Static_assert(sizeof(struct bri_session_shm) <= BRI_SLOT_STATE, "session state size");
 
+/* What one user has of the arena. Lies in the registry's heap while there is anything. */
+struct bri_account_shm {
+    uint64_t next_off;  /* [registry's guard] */
+    uint64_t n_objects; /* [registry's guard] that live */
+    uint64_t n_pages;   /* [registry's guard] sum of what is granted to the user's objects */
+    uint32_t uid;       /* [const] */
+    uint32_t spare;
+};
+
+#define BRI_ACCOUNT_CHAINS 64u
+
+/* In the registry's root page. */
+struct bri_accounts_shm {
+    uint64_t heads[BRI_ACCOUNT_CHAINS]; /* [registry's guard] by uid modulo their number */
+};
+
+_Static_assert(sizeof(struct bri_accounts_shm) <= BRI_ROOT_STATE, "accounts size");
+
 /* State of the registry's slot. */
 struct bri_registry_shm {
-    uint32_t free_slots;      /* [guard] list by next_free */
-    uint32_t dying_slots;     /* [guard] list by next_free */
+    uint32_t free_slots;      /* [guard] list by next */
+    uint32_t dying_slots;     /* [guard] list by next */
     uint64_t n_objects;       /* [guard] that have names */
     uint64_t next_generation; /* [guard] */
     uint64_t n_anonymous;     /* [guard] */
@@ -251,6 +277,12 @@ struct bri_arena_shm {
     _Alignas(64) _Atomic uint64_t collection; /* [atomic] see collect.c */
     _Atomic uint32_t collect_wanted; /* [hint] futex: 1 since something may have become garbage */
     _Atomic uint32_t collect_above; /* [hint] who makes more anonymous objects than so many helps */
+
+    /* What the daemon's configuration allows; 0 is no limit. Read often, written hardly ever. */
+    _Alignas(64) _Atomic uint64_t max_user_pages; /* [atomic] of all objects that a user made */
+    _Atomic uint64_t max_user_objects;            /* [atomic] that a user made */
+    _Atomic uint32_t max_user_sessions;           /* [atomic] */
+    _Atomic uint32_t max_session_objects;         /* [atomic] that a session has open */
 };
 
 _Static_assert(sizeof(struct bri_arena_shm) <= BRI_PAGE_SIZE, "arena header size");

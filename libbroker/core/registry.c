@@ -12,6 +12,7 @@
 #include "core/heap.h"
 #include "core/lock.h"
 #include "core/pages.h"
+#include "core/quota.h"
 #include "core/session.h"
 
 #define MAX_CHAIN 100000u /* names in one bucket; the walk's bound */
@@ -41,9 +42,12 @@ void bri_registry_format(struct bri_arena *a)
     slot->root_page = page;
     slot->generation = 1;
     slot->status = BRI_SLOT_LIVE;
+    slot->granted_pages = UINT32_MAX; /* what is internal is nobody's */
     reg->next_generation = 2;
-    for (uint32_t i = 0; i < a->n_sessions; i++)
+    for (uint32_t i = 0; i < a->n_sessions; i++) {
         slot[1 + i].generation = 1;
+        slot[1 + i].granted_pages = UINT32_MAX;
+    }
 }
 
 /* Length of the UTF-8 sequence at @p, of which @n bytes are left; 0 if it is none (RFC 3629). */
@@ -129,7 +133,7 @@ static int find(
             *out_slot = slot;
             return 0;
         }
-        link = &s->next_in_bucket;
+        link = &s->next;
     }
     return BROKER_CORRUPT;
 }
@@ -145,8 +149,7 @@ static uint32_t more_slots(struct bri_txn *t)
         return 0;
     memset(bri_page_at(t->o->arena, page), 0, BRI_PAGE_SIZE);
     for (uint32_t i = 1; i < BRI_SLOTS_PER_PAGE; i++)
-        bri_slot_at(t->o->arena, first + i)->next_free =
-            i + 1 < BRI_SLOTS_PER_PAGE ? first + i + 1 : 0;
+        bri_slot_at(t->o->arena, first + i)->next = i + 1 < BRI_SLOTS_PER_PAGE ? first + i + 1 : 0;
     bri_set32(t, &reg->free_slots, first + 1);
     return first;
 }
@@ -164,7 +167,7 @@ static uint32_t take_slot(struct bri_txn *t)
         bri_tag_kind(bri_page_tag(t->o->arena, slot / BRI_SLOTS_PER_PAGE)) != BRI_PAGE_SLOTS ||
         atomic_load(&s->status) != BRI_SLOT_FREE)
         return (void)BRI_DAMAGED(t), 0;
-    bri_set32(t, &reg->free_slots, s->next_free);
+    bri_set32(t, &reg->free_slots, s->next);
     return slot;
 }
 
@@ -238,7 +241,7 @@ static int give_name(struct bri_txn *t, const char *name, const struct bri_objec
     if (name_off == 0)
         return t->failed;
     o->slot->name_off = name_off;
-    o->slot->next_in_bucket = *bucket;
+    bri_set32(t, &o->slot->next, *bucket);
     bri_set32(t, bucket, o->id);
     bri_set64(t, &reg->n_objects, reg->n_objects + 1);
     return t->failed;
@@ -249,7 +252,7 @@ static int stay_anonymous(struct bri_txn *t, const struct bri_object *o)
     struct bri_registry_shm *reg = state_of(t->o);
 
     o->slot->name_off = 0;
-    o->slot->next_in_bucket = 0;
+    bri_set32(t, &o->slot->next, 0);
     bri_set64(t, &reg->n_anonymous, reg->n_anonymous + 1);
     return t->failed;
 }
@@ -258,11 +261,14 @@ static int create(struct bri_txn *t, const struct bri_open *open, struct bri_obj
 {
     struct bri_arena *a = t->o->arena;
     struct bri_registry_shm *reg = state_of(t->o);
-    uint32_t slot;
+    uint32_t slot, granted;
     int r;
 
     if (reg->next_generation >= BRI_GENERATION_MAX)
         return BROKER_LIMIT;
+    r = bri_account_add(t, open->uid, open->type->has_heap, &granted);
+    if (r < 0)
+        return r;
     slot = take_slot(t);
     if (slot == 0)
         return t->failed;
@@ -276,6 +282,7 @@ static int create(struct bri_txn *t, const struct bri_open *open, struct bri_obj
         r = open->name != NULL ? give_name(t, open->name, out) : stay_anonymous(t, out);
     if (r < 0)
         return r;
+    bri_set_atomic32(t, &out->slot->granted_pages, granted);
     bri_set_atomic32(t, &out->slot->status, BRI_SLOT_LIVE);
     bri_set_atomic64(t, &out->slot->generation, out->generation);
     bri_set64(t, &reg->next_generation, reg->next_generation + 1);
@@ -350,6 +357,7 @@ int bri_registry_open(
     struct bri_arena *a, const struct bri_open *open, struct bri_object *out_object)
 {
     struct bri_object registry, found = {0};
+    bool reclaimed = false;
     struct bri_txn t;
     uint32_t *link, slot;
     int r = check_open(open);
@@ -372,6 +380,10 @@ int bri_registry_open(
         else if (r == BROKER_CORRUPT)
             r = BRI_DAMAGED(&t);
         r = bri_end(&t, r);
+        if (r == BROKER_QUOTA && bri_refused() == BRI_LIMIT_USER_BYTES && !reclaimed) {
+            reclaimed = true;
+            r = bri_reclaim_grants(a, &open->uid, BRI_PATIENCE) ? BRI_AGAIN : r;
+        }
     } while (r == BRI_AGAIN);
     if (r == 0)
         *out_object = found;
@@ -400,8 +412,8 @@ static int rename_slot(struct bri_txn *t, const char *name, const char *new_name
     if (name_off == 0)
         return t->failed;
     s = bri_slot_at(t->o->arena, slot);
-    bri_set32(t, link, s->next_in_bucket);
-    bri_set32(t, &s->next_in_bucket, *bucket); /* which may be what `link` was */
+    bri_set32(t, link, s->next);
+    bri_set32(t, &s->next, *bucket); /* which may be what `link` was */
     bri_set32(t, bucket, slot);
     bri_free(t, s->name_off);
     bri_set64(t, &s->name_off, name_off);
@@ -435,8 +447,9 @@ static void begin_to_die(struct bri_txn *t, struct bri_slot_shm *s, uint32_t slo
 {
     struct bri_registry_shm *reg = state_of(t->o);
 
+    bri_account_unname(t, s);
     bri_set_atomic32(t, &s->status, BRI_SLOT_DYING);
-    bri_set32(t, &s->next_free, reg->dying_slots);
+    bri_set32(t, &s->next, reg->dying_slots);
     bri_set32(t, &reg->dying_slots, slot);
 }
 
@@ -450,8 +463,7 @@ static int unname(struct bri_txn *t, const char *name)
     if (r < 0)
         return r == BROKER_CORRUPT ? BRI_DAMAGED(t) : r;
     s = bri_slot_at(t->o->arena, slot);
-    bri_set32(t, link, s->next_in_bucket);
-    bri_set32(t, &s->next_in_bucket, 0);
+    bri_set32(t, link, s->next);
     bri_free(t, s->name_off);
     bri_set64(t, &s->name_off, 0);
     begin_to_die(t, s, slot);
@@ -598,14 +610,15 @@ static int free_slot(struct bri_object *registry, uint32_t slot)
             break;
         }
         if (*link != slot) {
-            link = &s->next_free;
+            link = &s->next;
             continue;
         }
         if (atomic_load(&s->status) != BRI_SLOT_BURIED)
             break;
-        bri_set32(&t, link, s->next_free);
-        bri_set32(&t, &s->next_free, reg->free_slots);
+        bri_set32(&t, link, s->next);
+        bri_set32(&t, &s->next, reg->free_slots);
         bri_set32(&t, &reg->free_slots, slot);
+        bri_account_bury(&t, s);
         bri_set_atomic32(&t, &s->status, BRI_SLOT_FREE);
         r = 0;
         break;
@@ -670,7 +683,7 @@ int bri_registry_bury(struct bri_arena *a)
 
         if (s == NULL || !is_pinned(s))
             slots[n++] = slot;
-        slot = s != NULL ? s->next_free : 0;
+        slot = s != NULL ? s->next : 0;
     }
     bri_abort(&t);
     for (uint32_t i = 0; i < n; i++) {
@@ -707,7 +720,7 @@ static int list_bucket(
             entries[n].type = atomic_load(&s->type);
             entries[n].generation = atomic_load(&s->generation);
         }
-        slot = *(const volatile uint32_t *)&s->next_in_bucket;
+        slot = *(const volatile uint32_t *)&s->next;
     }
     return n <= max ? (int)n : BROKER_TOOBIG;
 }

@@ -17,6 +17,7 @@
 #include "core/heap.h"
 #include "core/lock.h"
 #include "core/pages.h"
+#include "core/quota.h"
 #include "core/registry.h"
 #include "core/type.h"
 #include "core/wait.h"
@@ -138,6 +139,8 @@ int bri_session_create(struct bri_arena *a, const struct bri_peer *peer, uint32_
     struct create c = {.peer = peer};
     int r = look_up_process(peer->pid, &c.process);
 
+    if (r == 0)
+        r = bri_quota_check_sessions(a, peer->uid);
     if (r < 0)
         return r;
     for (uint32_t i = 0; i < a->n_sessions; i++) {
@@ -214,6 +217,17 @@ struct bri_attachment_shm *bri_attachment_at(const struct bri_object *session, u
     return BRI_AT(session->arena, off, struct bri_attachment_shm);
 }
 
+int bri_session_check_objects(const struct bri_object *session)
+{
+    uint32_t limit = atomic_load(&session->arena->shm->max_session_objects);
+    uint32_t n = *(const volatile uint32_t *)&bri_session_state(session)->n_attachments;
+
+    if (limit == 0 || n < limit)
+        return 0;
+    return bri_refuse(
+        BRI_LIMIT_SESSION_OBJECTS, session->id - session->arena->first_slot - 1, limit, n);
+}
+
 struct attach {
     const struct bri_object *o;
     struct bri_attachment_shm *att;
@@ -232,6 +246,9 @@ static int attach_try(struct bri_txn *t, void *arg)
         return BROKER_GONE;
     if (s->n_attachments >= MAX_ATTACHMENTS)
         return BROKER_LIMIT;
+    r = bri_session_check_objects(t->o);
+    if (r < 0)
+        return r;
     off = bri_alloc(t, sizeof(*x->att));
     if (off == 0)
         return t->failed;

@@ -48,7 +48,9 @@ int bri_session_object(struct bri_arena *a, uint32_t number, struct bri_object *
 int bri_process_start_time(pid_t pid, uint64_t *out_start_time);
 
 /*
- * Makes a session for @peer. LIMIT when the table is full, NOTFOUND when the peer is gone, NOMEM.
+ * Makes a session for @peer. LIMIT when the table is full, QUOTA when the peer's user has as many
+ * as he may, NOTFOUND when the peer is gone, NOMEM. For the daemon alone, one at a time: sessions
+ * are counted before.
  */
 int bri_session_create(struct bri_arena *a, const struct bri_peer *peer, uint32_t *out_number);
 
@@ -86,7 +88,10 @@ void bri_look_after_dead(struct bri_object *o);
  */
 int bri_reap_begin(struct bri_txn *t, struct bri_object *o);
 
-/* Ties @session to the object bound in @o: a new attachment. NOMEM, LIMIT. */
+/* 0, or QUOTA when the session has as many objects open as it may. */
+int bri_session_check_objects(const struct bri_object *session);
+
+/* Ties @session to the object bound in @o: a new attachment. NOMEM, LIMIT, QUOTA. */
 int bri_attach(
     struct bri_object *session, const struct bri_object *o, struct bri_attachment_shm **out_att);
 

@@ -205,7 +205,8 @@ struct waiting {
     int64_t look_again_ns; /* as the last try said */
     int if_now;
     uint32_t seen;
-    uint32_t bits; /* to sleep under */
+    uint32_t bits;    /* to sleep under */
+    int64_t since_ns; /* of the first sleep */
     bool spun;
     bool registered;
     bool over; /* time is up: one last try */
@@ -254,12 +255,32 @@ static int64_t patience(const struct waiting *w, int64_t timeout_ns)
     return -timeout_ns;
 }
 
+/* A sleeper goes on. Where there is a heap its journal has room for statistics. */
+static void count_out(struct waiting *w, struct bri_txn *t)
+{
+    int64_t ns = bri_now() - w->since_ns;
+    struct bri_sleeps_shm *sleeps;
+
+    count_waiter(t, w->channel, false);
+    if (w->o->root == NULL || ns < 0)
+        return;
+    sleeps = &w->o->root->sleeps;
+    bri_set64(t, &sleeps->n, sleeps->n + 1);
+    bri_set64(t, &sleeps->wait_ns, sleeps->wait_ns + (uint64_t)ns);
+    if ((uint64_t)ns > sleeps->longest_ns)
+        bri_set64(t, &sleeps->longest_ns, (uint64_t)ns);
+}
+
 /* A registered waiter gives up. If it can't, the end of its session or of the object takes the
  * count back. */
 static int give_up(struct waiting *w, int r)
 {
-    if (w->registered && r != BROKER_GONE)
-        (void)bri_count_sleeper(w->o, w->channel, false);
+    struct bri_txn t;
+
+    if (w->registered && r != BROKER_GONE && bri_begin(&t, w->o, PATIENCE_AT_ONCE) == 0) {
+        count_out(w, &t);
+        (void)bri_end(&t, 0);
+    }
     return r;
 }
 
@@ -282,7 +303,7 @@ int bri_blocking(struct bri_object *o, unsigned channel, int64_t timeout_ns, int
             r = must_wait(&w, &t, timeout_ns);
         wait = r == BRI_WAIT;
         if (!wait && r >= 0 && w.registered)
-            count_waiter(&t, channel, false);
+            count_out(&w, &t);
         r = bri_end(&t, wait ? 0 : r);
         if (r == BRI_AGAIN)
             continue;
@@ -290,7 +311,10 @@ int bri_blocking(struct bri_object *o, unsigned channel, int64_t timeout_ns, int
             return give_up(&w, r);
         if (!wait)
             return r;
-        w.registered |= w.spun;
+        if (w.spun && !w.registered) {
+            w.registered = true;
+            w.since_ns = bri_now();
+        }
         pass_time(&w, &scores[o->id % 64]);
     }
 }

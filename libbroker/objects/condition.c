@@ -20,6 +20,7 @@
 #include "engine_ops.h"
 #include "objects/open.h"
 
+#define RENAMES 100      /* of a lock, while it is looked for */
 #define LEAVE_AT_ONCE 16 /* waiters of an ended session that leave in one section */
 
 _Static_assert(BRI_WAITERS_CHANNEL != BRI_OWNER_CHANNEL, "each has its own sleepers");
@@ -47,8 +48,9 @@ static int open_lock(broker *b, const char *name, struct bri_handle **out_lock)
     return r == BROKER_WRONGTYPE ? open_lock_as(b, name, BRI_TYPE_RLOCK, out_lock) : r;
 }
 
-/* The lock that the condition was made with; GONE if that is not there any more. */
-static int open_shared_lock(
+/* The lock that the condition was made with, by the name that it has now; GONE if that is not there
+ * any more, or is called otherwise by now. */
+static int open_shared_lock_once(
     broker *b, const struct bri_condition_shm *c, struct bri_handle **out_lock)
 {
     char name[BRI_NAME_MAX + 1];
@@ -66,6 +68,28 @@ static int open_shared_lock(
         r = BROKER_GONE; /* it went in between, and its name is another's */
     }
     return r == BROKER_NOTFOUND || r == BROKER_WRONGTYPE ? BROKER_GONE : r;
+}
+
+static bool lives(broker *b, const struct bri_condition_shm *c)
+{
+    struct bri_object o;
+
+    return bri_object_bind(b->arena, c->lock_id, &o) == 0 && o.generation == c->lock_generation &&
+           atomic_load(&o.slot->status) == BRI_SLOT_LIVE;
+}
+
+/* It may get another name while it is looked for. */
+static int open_shared_lock(
+    broker *b, const struct bri_condition_shm *c, struct bri_handle **out_lock)
+{
+    int r = BROKER_GONE;
+
+    for (unsigned i = 0; i < RENAMES && r == BROKER_GONE; i++) {
+        r = open_shared_lock_once(b, c, out_lock);
+        if (r == BROKER_GONE && !lives(b, c))
+            break;
+    }
+    return r;
 }
 
 /* Of all who open the condition in this process, the first to come here gives it the lock. */

@@ -190,8 +190,48 @@ static int find_name(struct bri_arena *a, const char *name, struct bri_listing *
     return r;
 }
 
+/* Sessions that have an object open, and those that hold something of it. */
+struct users {
+    uint64_t sessions, holders;
+};
+
+static void add_user(const struct bri_object *session, const struct bri_object *o,
+    const struct bri_owner_look *owner, struct users *users)
+{
+    uint32_t number = session->id - session->arena->first_slot - 1, left = 100000;
+    const struct bri_attachment_shm *att;
+
+    for (uint64_t off = bri_session_state(session)->first_attachment; off != 0 && left-- > 0;
+         off = att->next_off) {
+        att = bri_attachment_at(session, off);
+        if (att == NULL)
+            return;
+        if (att->object != o->id || att->generation != o->generation)
+            continue;
+        users->sessions++;
+        users->holders += (att->held[0] | att->held[1] | att->n_leases) != 0 ||
+                          (owner->held && owner->session == number);
+        return;
+    }
+}
+
+/* Read without the sessions' guards: a picture. */
+static struct users find_users(const struct bri_object *o)
+{
+    struct bri_owner_look owner = {0};
+    struct bri_object session;
+    struct users users = {0};
+
+    (void)bri_owner_look_at_any(o, &owner);
+    for (uint32_t i = 0; i < o->arena->n_sessions; i++)
+        if (bri_session_object(o->arena, i, &session) == 0 && session.root != NULL)
+            add_user(&session, o, &owner, &users);
+    return users;
+}
+
 /* The numbers that every object has. */
-static void common_stat(const struct bri_object *o, struct bri_stat *stat)
+static void common_stat(
+    const struct bri_object *o, const struct users *users, struct bri_stat *stat)
 {
     const struct bri_slot_shm *s = o->slot;
     uint64_t sleepers = 0;
@@ -203,7 +243,14 @@ static void common_stat(const struct bri_object *o, struct bri_stat *stat)
         bri_stat_add(stat, "quota_bytes", o->root->heap.max_pages * BRI_PAGE_SIZE);
     bri_stat_add(stat, "created_ns", s->created_ns);
     bri_stat_add(stat, "creator_uid", s->creator_uid);
+    bri_stat_add(stat, "sessions", users->sessions);
+    bri_stat_add(stat, "holders", users->holders);
     bri_stat_add(stat, "waiters", sleepers);
+    if (o->root != NULL) {
+        bri_stat_add(stat, "sleeps", o->root->sleeps.n);
+        bri_stat_add(stat, "wait_ns", o->root->sleeps.wait_ns);
+        bri_stat_add(stat, "longest_wait_ns", o->root->sleeps.longest_ns);
+    }
     bri_stat_add(stat, "guard_contended", s->n_contended);
     bri_stat_add(stat, "recoveries", s->n_recovered);
     bri_stat_add(stat, "quarantined", atomic_load(&s->damaged) != 0);
@@ -212,12 +259,13 @@ static void common_stat(const struct bri_object *o, struct bri_stat *stat)
 /* Under the guard where that is possible, so that the numbers belong together. */
 static int collect(struct bri_object *o, const struct bri_type_ops *ops, struct bri_stat *stat)
 {
+    struct users users = find_users(o);
     struct bri_txn t;
     int r = o->arena->read_only ? BROKER_ACCESS : bri_begin(&t, o, -100 * BRI_MILLISECOND);
 
     if (r == BROKER_GONE)
         return BROKER_NOTFOUND;
-    common_stat(o, stat);
+    common_stat(o, &users, stat);
     ops->stat(o, stat);
     if (r == 0)
         bri_abort(&t);
@@ -367,6 +415,125 @@ int bri_broker_clients(broker *b, broker_buffer *buffer, broker_value *out_clien
         pack_session(&p, a, &infos[i]);
     free(infos);
     return bri_pack_end(&p, out_clients);
+}
+
+/* ---- quotas ---- */
+
+struct usage {
+    uint32_t uid;
+    uint64_t objects, pages, sessions;
+};
+
+/* One line an object and a session; then one a user. */
+struct usages {
+    struct usage *users;
+    uint32_t n;
+};
+
+static int compare_users(const void *a, const void *b)
+{
+    uint32_t x = ((const struct usage *)a)->uid, y = ((const struct usage *)b)->uid;
+
+    return (x > y) - (x < y);
+}
+
+static void sum_users(struct usages *x)
+{
+    uint32_t n = 0;
+
+    if (x->n > 0)
+        qsort(x->users, x->n, sizeof(*x->users), compare_users);
+    for (uint32_t i = 0; i < x->n; i++) {
+        struct usage *sum, line = x->users[i];
+
+        if (n == 0 || x->users[n - 1].uid != line.uid)
+            x->users[n++] = (struct usage){.uid = line.uid};
+        sum = &x->users[n - 1];
+        sum->objects += line.objects;
+        sum->pages += line.pages;
+        sum->sessions += line.sessions;
+    }
+    x->n = n;
+}
+
+static void add_sessions(struct usages *x, struct bri_arena *a)
+{
+    struct bri_session_info info;
+
+    for (uint32_t i = 0; i < a->n_sessions; i++)
+        if (bri_session_info(a, i, &info) == 0 && info.status != BRI_SESSION_FREE)
+            x->users[x->n++] = (struct usage){.uid = info.uid, .sessions = 1};
+}
+
+/* What has no name is listed behind the names. */
+static int add_anonymous(struct bri_arena *a, struct names *x)
+{
+    uint32_t cursor = 0;
+    int r = 0;
+
+    do {
+        while (r == 0 && x->capacity - x->n < BRI_SLOTS_PER_PAGE)
+            r = more_names(x);
+        if (r == 0)
+            x->n += (uint32_t)bri_registry_list_anonymous(
+                a, &cursor, x->entries + x->n, x->capacity - x->n);
+    } while (r == 0 && cursor != 0);
+    return r;
+}
+
+static int all_users(struct bri_arena *a, struct usages *x)
+{
+    struct names names = {0};
+    struct bri_object o;
+    int r = all_names(a, &names);
+
+    if (r == 0)
+        r = add_anonymous(a, &names);
+    if (r == 0) {
+        x->users = calloc((size_t)names.n + a->n_sessions, sizeof(*x->users));
+        r = x->users != NULL ? 0 : BROKER_NOMEM;
+    }
+    for (uint32_t i = 0; i < names.n && r == 0; i++)
+        if (bri_object_bind(a, names.entries[i].slot, &o) == 0 &&
+            o.generation == names.entries[i].generation)
+            x->users[x->n++] = (struct usage){.uid = o.slot->creator_uid,
+                .objects = 1,
+                .pages = o.root != NULL ? *(volatile uint64_t *)&o.root->heap.n_pages : 0};
+    if (r == 0)
+        add_sessions(x, a);
+    free(names.entries);
+    return r;
+}
+
+static void pack_user(struct bri_pack *p, struct bri_arena *a, const struct usage *user)
+{
+    bri_pack_map(p, 7);
+    bri_pack_entry(p, "uid", broker_uint(user->uid));
+    bri_pack_entry(p, "objects", broker_uint(user->objects));
+    bri_pack_entry(p, "max_objects", broker_uint(atomic_load(&a->shm->max_user_objects)));
+    bri_pack_entry(p, "bytes", broker_uint(user->pages * BRI_PAGE_SIZE));
+    bri_pack_entry(
+        p, "max_bytes", broker_uint(atomic_load(&a->shm->max_user_pages) * BRI_PAGE_SIZE));
+    bri_pack_entry(p, "sessions", broker_uint(user->sessions));
+    bri_pack_entry(p, "max_sessions", broker_uint(atomic_load(&a->shm->max_user_sessions)));
+}
+
+int bri_broker_quotas(broker *b, broker_buffer *buffer, broker_value *out_quotas)
+{
+    struct usages usages = {0};
+    struct bri_pack p;
+    int r = all_users(b->arena, &usages);
+
+    if (r == 0) {
+        sum_users(&usages);
+        bri_pack_start(&p, buffer);
+        bri_pack_array(&p, usages.n);
+        for (uint32_t i = 0; i < usages.n; i++)
+            pack_user(&p, b->arena, &usages.users[i]);
+        r = bri_pack_end(&p, out_quotas);
+    }
+    free(usages.users);
+    return r;
 }
 
 /* ---- locks ---- */

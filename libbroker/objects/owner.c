@@ -48,6 +48,7 @@ struct wait {
     bool counted;
     bool must_look; /* for a deadlock */
     bool spun;
+    int64_t since_ns; /* of the first sleep; 0: none yet */
 };
 
 /* 0 or OWNER_DIED: taken. BRI_WAIT: somebody has it. GONE. */
@@ -86,6 +87,8 @@ static int sleep_once(struct wait *w)
 {
     uint32_t low = (uint32_t)w->seen;
 
+    if (w->since_ns == 0)
+        w->since_ns = bri_now();
     if (!w->counted)
         w->counted = w->must_look = bri_count_sleeper(&w->h->object, BRI_OWNER_CHANNEL, true);
     if (w->must_look && (w->l->flags & BRI_OWNER_DETECT) != 0 &&
@@ -135,6 +138,40 @@ static int wait_for_word(struct wait *w, uint64_t *out_token)
     }
 }
 
+/* Makes *@longest at least @ns. */
+static void raise_to(_Atomic uint64_t *longest, uint64_t ns)
+{
+    uint64_t seen = atomic_load_explicit(longest, memory_order_relaxed);
+
+    while (ns > seen && !atomic_compare_exchange_weak_explicit(
+                            longest, &seen, ns, memory_order_relaxed, memory_order_relaxed))
+        continue;
+}
+
+/* What there is to note of a wait; nothing if the slot may be another object's. */
+static void note_wait(const struct wait *w, int r)
+{
+    struct bri_holds_shm *holds = bri_owner_holds(&w->h->object);
+    uint64_t ns;
+    int64_t now;
+
+    if (r == BROKER_GONE)
+        return;
+    if (w->deadline_ns > 0)
+        atomic_fetch_add_explicit(&w->l->n_contended, 1, memory_order_relaxed);
+    if (w->since_ns == 0 || holds == NULL)
+        return;
+    now = bri_now();
+    ns = now > w->since_ns ? (uint64_t)(now - w->since_ns) : 0;
+    atomic_fetch_add_explicit(&holds->n_sleeps, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&holds->wait_ns, ns, memory_order_relaxed);
+    raise_to(&holds->longest_wait_ns, ns);
+    if (r >= 0) {
+        holds->since_ns = (uint64_t)now;
+        holds->token = w->l->n_acquired;
+    }
+}
+
 __attribute__((noinline)) int bri_owner_wait(
     struct bri_handle *h, uint64_t mine, int64_t timeout_ns, uint64_t *out_token)
 {
@@ -143,20 +180,37 @@ __attribute__((noinline)) int bri_owner_wait(
 
     if (r < 0 && w.waiters != 0)
         bri_futex_wake(futex_of(w.l), 1); /* a wake-up that came too late for us is another's */
-    if (w.deadline_ns > 0)
-        atomic_fetch_add_explicit(&w.l->n_contended, 1, memory_order_relaxed);
     if (w.counted)
         (void)bri_count_sleeper(&h->object, BRI_OWNER_CHANNEL, false);
+    note_wait(&w, r);
     return r;
 }
 
 /* ---- releasing ---- */
+
+/* While it still is ours. */
+static void note_hold(const struct bri_object *o)
+{
+    struct bri_holds_shm *holds = bri_owner_holds(o);
+    uint64_t now, ns;
+
+    if (holds == NULL || holds->token == 0 || holds->token != bri_owner_of(o)->n_acquired)
+        return;
+    now = (uint64_t)bri_now();
+    ns = now > holds->since_ns ? now - holds->since_ns : 0;
+    holds->token = 0;
+    atomic_fetch_add_explicit(&holds->n_holds, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&holds->hold_ns, ns, memory_order_relaxed);
+    raise_to(&holds->longest_hold_ns, ns);
+}
 
 __attribute__((noinline)) int bri_owner_free(struct bri_handle *h, uint64_t mine, uint64_t seen)
 {
     struct bri_object *o = &h->object;
     struct bri_owner_shm *l = bri_owner_of(o);
 
+    if (bri_owner_is_mine(seen, mine))
+        note_hold(o);
     for (;;) {
         uint32_t owner = (uint32_t)seen & BRI_OWNER_MASK;
 
@@ -333,6 +387,7 @@ void bri_owner_audit(const struct bri_object *o, struct bri_audit *audit)
 
 void bri_owner_stat(const struct bri_object *o, struct bri_stat *stat)
 {
+    const struct bri_holds_shm *holds = bri_owner_holds(o);
     struct bri_owner_shm *l = bri_owner_of(o);
     uint32_t low = (uint32_t)atomic_load(&l->word);
 
@@ -340,4 +395,12 @@ void bri_owner_stat(const struct bri_object *o, struct bri_stat *stat)
     bri_stat_add(stat, "acquired", *(volatile uint64_t *)&l->n_acquired);
     bri_stat_add(stat, "contended", atomic_load(&l->n_contended));
     bri_stat_add(stat, "owner_deaths", atomic_load(&l->n_owner_deaths));
+    if (holds == NULL)
+        return;
+    bri_stat_add(stat, "sleeps", atomic_load(&holds->n_sleeps));
+    bri_stat_add(stat, "wait_ns", atomic_load(&holds->wait_ns));
+    bri_stat_add(stat, "longest_wait_ns", atomic_load(&holds->longest_wait_ns));
+    bri_stat_add(stat, "holds", atomic_load(&holds->n_holds));
+    bri_stat_add(stat, "hold_ns", atomic_load(&holds->hold_ns));
+    bri_stat_add(stat, "longest_hold_ns", atomic_load(&holds->longest_hold_ns));
 }

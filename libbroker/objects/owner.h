@@ -46,6 +46,24 @@ struct bri_owner_shm {
     _Atomic uint64_t n_owner_deaths; /* [atomic] */
 };
 
+/*
+ * Behind it, in objects without a heap: how long it was slept for, and held by those who had slept
+ * for it and whom others waited for when they released it. Others read no clock.
+ */
+struct bri_holds_shm {
+    _Atomic uint64_t n_sleeps;        /* [atomic] operations that slept for it */
+    _Atomic uint64_t wait_ns;         /* [atomic] all of them together */
+    _Atomic uint64_t longest_wait_ns; /* [atomic] */
+    uint64_t token;           /* [owner only] n_acquired of the last one that slept for it */
+    uint64_t since_ns;        /* [owner only] when that one got it */
+    _Atomic uint64_t n_holds; /* [atomic] */
+    _Atomic uint64_t hold_ns; /* [atomic] all of them together */
+    _Atomic uint64_t longest_hold_ns; /* [atomic] */
+};
+
+_Static_assert(sizeof(struct bri_owner_shm) + sizeof(struct bri_holds_shm) <= BRI_SLOT_STATE,
+    "state of a lock");
+
 /* Who owns it; a copy. */
 struct bri_owner_look {
     bool held;
@@ -59,6 +77,12 @@ struct bri_owner_look {
 static inline struct bri_owner_shm *bri_owner_of(const struct bri_object *o)
 {
     return (struct bri_owner_shm *)o->slot->state;
+}
+
+/* NULL if that has no place. */
+static inline struct bri_holds_shm *bri_owner_holds(const struct bri_object *o)
+{
+    return o->root == NULL ? (struct bri_holds_shm *)(bri_owner_of(o) + 1) : NULL;
 }
 
 /* ---- the word ---- */

@@ -4,6 +4,7 @@
 #include "conformance/kit.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 TestSuite(inspect, .init = kit_open, .fini = kit_close, .timeout = KIT_TIMEOUT);
@@ -216,6 +217,142 @@ Test(inspect, clients_tells_who_is_there_and_what_they_hold)
     while (client(other.pid).type != BROKER_NIL)
         continue;
     cr_assert_eq(kit_field(client(getpid()), "leases").u, 1);
+}
+
+/* Asleep for it since before @start; then what the statistic says of that. */
+static void check_sleep(const char *name, uint64_t n, int64_t longest)
+{
+    broker_value v;
+
+    OK(broker_stat(kit_broker, name, &kit_buffer, &v));
+    cr_assert_eq(kit_field(v, "sleeps").u, n);
+    cr_assert_gt(kit_field(v, "wait_ns").u, 0);
+    cr_assert_leq(kit_field(v, "wait_ns").u, n * (uint64_t)longest);
+    cr_assert_leq(kit_field(v, "longest_wait_ns").u, kit_field(v, "wait_ns").u);
+    cr_assert_geq(kit_field(v, "longest_wait_ns").u * n, kit_field(v, "wait_ns").u);
+}
+
+static int get_item(struct call *c)
+{
+    broker_buffer buffer = BROKER_BUFFER_INIT;
+    broker_value v;
+    int r = broker_queue_get(c->object, c->number, &buffer, &v);
+
+    broker_buffer_free(&buffer);
+    return r;
+}
+
+Test(inspect, stat_tells_how_long_operations_slept)
+{
+    broker_queue *q = kit_queue("q", NULL);
+    int64_t start = kit_now();
+    struct call getter;
+
+    OK(broker_queue_put(q, INT(1), 0));
+    OK(broker_queue_get(q, BROKER_FOREVER, &kit_buffer, &(broker_value){0}));
+    cr_assert_eq(kit_stat(kit_name("q"), "sleeps"), 0, "it need not wait");
+    cr_assert_eq(kit_stat(kit_name("q"), "wait_ns"), 0);
+    kit_call(&getter, get_item, q, BROKER_FOREVER);
+    kit_await_waiters(kit_name("q"), 1);
+    OK(broker_queue_put(q, INT(2), 0));
+    OK(kit_return(&getter));
+    check_sleep(kit_name("q"), 1, kit_now() - start);
+    GIVES(broker_queue_get(q, 1000000, &kit_buffer, &(broker_value){0}), BROKER_TIMEDOUT);
+    check_sleep(kit_name("q"), 2, kit_now() - start);
+}
+
+static int acquire_and_release(struct call *c)
+{
+    int r = broker_lock_acquire(c->object, BROKER_FOREVER, NULL);
+
+    return r < 0 ? r : broker_lock_release(c->object);
+}
+
+Test(inspect, stat_tells_how_long_a_contended_lock_was_held)
+{
+    broker_lock *l = kit_lock("l", NULL);
+    const char *name = kit_name("l");
+    int64_t start = kit_now();
+    struct call first, second;
+    uint64_t held;
+
+    OK(broker_lock_acquire(l, 0, NULL));
+    OK(broker_lock_release(l));
+    cr_assert_eq(kit_stat(name, "holds"), 0, "nobody waited");
+    OK(broker_lock_acquire(l, 0, NULL));
+    kit_call(&first, acquire_and_release, l, 0);
+    kit_call(&second, acquire_and_release, l, 0);
+    kit_await_waiters(name, 2);
+    OK(broker_lock_release(l));
+    OK(kit_return(&first));
+    OK(kit_return(&second));
+    check_sleep(name, 2, kit_now() - start);
+    held = kit_stat(name, "hold_ns");
+    cr_assert_geq(kit_stat(name, "holds"), 1, "one of the two had slept, and the other slept");
+    cr_assert_leq(held, (uint64_t)(kit_now() - start));
+    cr_assert_leq(kit_stat(name, "longest_hold_ns"), held);
+    OK(broker_lock_acquire(l, 0, NULL));
+    OK(broker_lock_release(l));
+    cr_assert_eq(kit_stat(name, "hold_ns"), held);
+}
+
+Test(inspect, stat_tells_who_uses_and_who_holds)
+{
+    struct held held = {
+        kit_queue("q", &(broker_queue_options){.joinable = true}), kit_lock("held", NULL)};
+    struct line other;
+
+    OK(broker_queue_put_many(held.q, value_of("[1, 2, 3]"), 0));
+    cr_assert_eq(kit_stat(kit_name("q"), "sessions"), 1);
+    cr_assert_eq(kit_stat(kit_name("q"), "holders"), 0);
+    other = kit_fork(hold_things, &held);
+    (void)kit_hear(&other);
+    cr_assert_eq(kit_stat(kit_name("q"), "sessions"), 2);
+    cr_assert_eq(kit_stat(kit_name("q"), "holders"), 1);
+    cr_assert_eq(kit_stat(kit_name("held"), "holders"), 1);
+    OK(broker_queue_get(held.q, 0, &kit_buffer, &(broker_value){0}));
+    cr_assert_eq(kit_stat(kit_name("q"), "holders"), 2);
+    kit_tell(&other, 0);
+    kit_end(&other);
+    kit_await(kit_name("q"), "sessions", 1);
+    cr_assert_eq(kit_stat(kit_name("held"), "holders"), 0);
+}
+
+/* Who else uses the broker may make and remove objects of this user meanwhile. */
+static broker_value quotas_of_this_user(void)
+{
+    broker_value quotas;
+
+    OK(broker_quotas(kit_broker, &kit_buffer, &quotas));
+    return find_number(quotas, "uid", geteuid());
+}
+
+Test(inspect, quotas_tells_what_a_user_has)
+{
+    uint64_t objects, bytes;
+    broker_value v;
+    broker_dict *d;
+
+    (void)kit_lock("first", NULL);
+    v = quotas_of_this_user();
+    objects = kit_field(v, "objects").u;
+    bytes = kit_field(v, "bytes").u;
+    cr_assert_geq(objects, 1);
+    cr_assert_geq(kit_field(v, "sessions").u, 1);
+    (void)kit_field(v, "max_objects");
+    (void)kit_field(v, "max_bytes");
+    (void)kit_field(v, "max_sessions");
+    d = kit_dict("d", NULL);
+    OK(broker_dict_set(d, STR("a"), broker_bin("", 0)));
+    v = quotas_of_this_user();
+    if (getenv("BROKER_TEST_ADDRESS") != NULL)
+        return;
+    cr_assert_eq(kit_field(v, "objects").u, objects + 1);
+    cr_assert_eq(kit_field(v, "bytes").u - bytes + 512, kit_stat(kit_name("d"), "bytes"));
+    OK(broker_destroy(kit_broker, kit_name("d")));
+    v = quotas_of_this_user();
+    cr_assert_eq(kit_field(v, "objects").u, objects);
+    cr_assert_eq(kit_field(v, "bytes").u, bytes);
 }
 
 Test(inspect, locks_tells_which_are_held_and_by_whom)

@@ -160,10 +160,10 @@ crash_run refs_set, refs_set_gone, refs_put, refs_append, refs_overwrite, refs_o
     refs_collect;
 
 extern const struct crash_state core_names[5], core_contents[5], core_holdings[5], core_many[1],
-    core_renamed[6];
+    core_renamed[6], core_granted[5], core_refused[3];
 crash_run core_create_dict, core_create_queue, core_create_lock, core_open, core_destroy_dict,
     core_destroy_queue;
 crash_run core_destroy_lock, core_close, core_session_create, core_session_leave, core_session_reap,
-    core_trim, core_rename, core_rename_long;
+    core_trim, core_rename, core_rename_long, core_grow;
 
 #endif

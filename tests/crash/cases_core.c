@@ -7,12 +7,13 @@
 
 #include "cases.h"
 #include "core/pages.h"
+#include "core/quota.h"
 #include "core/registry.h"
 #include "core/session.h"
 #include "engine_ops.h"
 #include "value/value.h"
 
-static uint8_t bytes[5000];
+static uint8_t bytes[12000];
 
 static struct bri_arena *arena_of(struct actor *who)
 {
@@ -230,6 +231,87 @@ const struct crash_state core_renamed[6] = {{"empty", empty}, {"locked", locked}
     {"leases", leases}, {"slept_for", slept_for}, {"names_full", names_full},
     {"exhausted", exhausted}};
 
+/* ---- what users may have ---- */
+
+static struct bri_object *object_of(struct world *w, enum what what)
+{
+    return &w->actors[PEER].handles[what].object;
+}
+
+/* Nothing is granted that is not used, and the user may have @more pages. */
+static void limit(struct world *w, uint64_t more)
+{
+    uint64_t n = object_of(w, DICT)->root->heap.n_pages + object_of(w, QUEUE)->root->heap.n_pages;
+
+    bri_set_limits(w->arena, &(struct bri_limits){.user_bytes = (n + more) * BRI_PAGE_SIZE});
+}
+
+/* What the dict or another object needs must be granted first. */
+static void asks_empty(struct world *w)
+{
+    empty(w);
+    limit(w, 40);
+}
+
+static void asks_some(struct world *w)
+{
+    some(w);
+    limit(w, 40);
+}
+
+static void asks_cleared(struct world *w)
+{
+    cleared(w);
+    limit(w, 40);
+}
+
+/* It must be taken from the queue, which was granted more than it uses. */
+static void reclaim(struct world *w)
+{
+    limit(w, 40);
+    MUST(bri_queue_put(&w->actors[PEER].handles[QUEUE], broker_bin(bytes, 5000), 0));
+    atomic_store(
+        &w->arena->shm->max_user_pages, atomic_load(&object_of(w, DICT)->slot->granted_pages) +
+                                            atomic_load(&object_of(w, QUEUE)->slot->granted_pages));
+}
+
+static void reclaims_some(struct world *w)
+{
+    some(w);
+    reclaim(w);
+}
+
+static void reclaims_leases(struct world *w)
+{
+    leases(w);
+    reclaim(w);
+}
+
+/* There is nothing left to grant, or to take back. */
+static void refuses_empty(struct world *w)
+{
+    empty(w);
+    limit(w, 0);
+}
+
+static void refuses_some(struct world *w)
+{
+    some(w);
+    limit(w, 0);
+}
+
+static void refuses_leases(struct world *w)
+{
+    leases(w);
+    limit(w, 0);
+}
+
+const struct crash_state core_granted[5] = {{"asks_empty", asks_empty}, {"asks_some", asks_some},
+    {"asks_cleared", asks_cleared}, {"reclaims_some", reclaims_some},
+    {"reclaims_leases", reclaims_leases}};
+const struct crash_state core_refused[3] = {{"refuses_empty", refuses_empty},
+    {"refuses_some", refuses_some}, {"refuses_leases", refuses_leases}};
+
 /* ---- operations ---- */
 
 int core_create_dict(struct actor *who)
@@ -274,6 +356,11 @@ int core_destroy_queue(struct actor *who)
 int core_destroy_lock(struct actor *who)
 {
     return bri_registry_destroy(arena_of(who), "lock");
+}
+
+int core_grow(struct actor *who)
+{
+    return bri_dict_set(&who->handles[DICT], broker_str("large"), broker_bin(bytes, 12000));
 }
 
 int core_rename(struct actor *who)

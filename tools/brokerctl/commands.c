@@ -14,6 +14,7 @@ const struct ctl_command ctl_commands[] = {
     {"collect", "Destroy what has no name and cannot be reached.", ctl_cmd_collect},
     {"mv", "Give an object another name.", ctl_cmd_mv},
     {"clients", "The programs that are attached, and what they hold.", ctl_cmd_clients},
+    {"quota", "What each user has, and may have.", ctl_cmd_quota},
     {"locks", "The locks that are held, and by whom.", ctl_cmd_locks},
     {"check", "Check the structure of everything in the arena.", ctl_cmd_check},
     {"version", "The versions of this program.", ctl_cmd_version},

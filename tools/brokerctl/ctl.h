@@ -74,6 +74,7 @@ int ctl_cmd_clients(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_locks(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_collect(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_rm(struct ctl *ctl, int argc, char **argv);
+int ctl_cmd_quota(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_mv(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_check(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_version(struct ctl *ctl, int argc, char **argv);

@@ -1,5 +1,5 @@
 /*
- * inspect.c - what there is and who uses it: ls, stat, clients, locks; rm, mv and collect
+ * inspect.c - what there is and who uses it: ls, stat, clients, quota, locks; rm, mv and collect
  */
 #include <fnmatch.h>
 #include <stdio.h>
@@ -182,7 +182,7 @@ int ctl_cmd_stat(struct ctl *ctl, int argc, char **argv)
     return code;
 }
 
-/* ---- clients, locks ---- */
+/* ---- clients, quota, locks ---- */
 
 int ctl_cmd_clients(struct ctl *ctl, int argc, char **argv)
 {
@@ -207,6 +207,28 @@ int ctl_cmd_clients(struct ctl *ctl, int argc, char **argv)
             argc, argv))
         return 0;
     return show_list(ctl, broker_clients, &table);
+}
+
+int ctl_cmd_quota(struct ctl *ctl, int argc, char **argv)
+{
+    static const struct ctl_column columns[] = {
+        {"uid", "UID", CTL_CELL_NUMBER},
+        {"objects", "OBJECTS", CTL_CELL_NUMBER},
+        {"max_objects", "OF", CTL_CELL_NUMBER},
+        {"bytes", "SIZE", CTL_CELL_BYTES},
+        {"max_bytes", "OF", CTL_CELL_BYTES},
+        {"sessions", "SESSIONS", CTL_CELL_NUMBER},
+        {"max_sessions", "OF", CTL_CELL_NUMBER},
+    };
+    static const struct ctl_table table = {columns, COUNT(columns), "nobody has anything"};
+
+    if (!ctl_parse_none(ctl, "quota",
+            "What each user has, and how much he may have (0: as much as there is): objects that "
+            "he "
+            "made, their memory, and programs that are attached.",
+            argc, argv))
+        return 0;
+    return show_list(ctl, broker_quotas, &table);
 }
 
 static int show_locks(struct ctl *ctl)

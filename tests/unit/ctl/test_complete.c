@@ -34,7 +34,7 @@ Test(ctl_complete, commands_types_and_verbs)
     expect(TYPED("c"), "collect\nclients\ncheck\ncondition\n");
     expect(TYPED("l"), "ls\nlocks\nlock\nlist\n");
     expect(TYPED("help", "l"), "ls\nlocks\nlock\nlist\n");
-    expect(TYPED("--json", "qu"), "queue\n");
+    expect(TYPED("--json", "qu"), "quota\nqueue\n");
     expect(TYPED("queue", "q"), "qsize\n");
     expect(TYPED("lock", ""), "create\nrun\nacquire\nrelease\nlocked\nowner\n");
     expect(TYPED("help", "lock", "re"), "release\n");

@@ -155,6 +155,29 @@ Test(ctl_inspect, mv_gives_an_object_another_name)
     expect_names("ls", "stock.a stock.b till work ");
 }
 
+Test(ctl_inspect, quota_tells_what_users_have_and_may_have)
+{
+    char wanted[200];
+
+    instance_reload(instance,
+        "[arena default]\nsize = 16M\nmax_objects_per_user = 3\nmax_bytes_per_user = 1M\n"
+        "max_sessions_per_user = 5\n");
+    EXPECT("lock create till", 0, "");
+    EXPECT("lock create door", 0, "");
+    (void)snprintf(wanted, sizeof(wanted),
+        "[{\"uid\":%u,\"objects\":2,\"max_objects\":3,\"bytes\":0,\"max_bytes\":1048576,"
+        "\"sessions\":1,\"max_sessions\":5}]\n",
+        (unsigned)geteuid());
+    EXPECT("quota --json", 0, wanted);
+    (void)snprintf(wanted, sizeof(wanted), "%u\t2\t3\t0\t1048576\t1\t5\n", (unsigned)geteuid());
+    EXPECT("quota", 0, wanted);
+    EXPECT("lock create window", 0, "");
+    (void)snprintf(
+        wanted, sizeof(wanted), "uid %u may have 3 objects, and has 3", (unsigned)geteuid());
+    EXPECT_SAYS("lock create roof", 38, wanted);
+    EXPECT_SAYS("quota x", 2, "one too many");
+}
+
 Test(ctl_inspect, no_command_tells_the_state)
 {
     char wanted[64];

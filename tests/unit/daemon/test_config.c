@@ -57,6 +57,8 @@ Test(config, what_is_right_is_accepted_silently)
         "root 0 @root, @0\n",
         "[arena default]\nsize=64G\n[arena a-b_3]\n   size = 1048576\n",
         "[arena only-a-name]\n",
+        "[arena x]\nmax_bytes_per_user = 64M\nmax_objects_per_user = 1000000\n"
+        "max_sessions_per_user = 1\nmax_objects_per_session = 0\n",
         "[broker]\nlog_level = info ; said twice\n",
     };
     char text[2000];
@@ -89,6 +91,10 @@ Test(config, what_is_wrong_is_named_with_its_line)
         {"[arena default]\nsize = 18446744073709551615G\n", ":2: ", "number of bytes"},
         {"[arena default]\nsize = 1GB\n", ":2: ", "number of bytes"},
         {"[arena default]\nsessions = 8193\n", ":2: ", "from 1 to 8192"},
+        {"[arena default]\nmax_bytes_per_user = much\n", ":2: ", "number of bytes"},
+        {"[arena default]\nmax_objects_per_user = 1000001\n", ":2: ", "0 for no limit"},
+        {"[arena default]\nmax_sessions_per_user = -1\n", ":2: ", "0 for no limit"},
+        {"[arena default]\nmax_objects_per_session = 1K\n", ":2: ", "0 for no limit"},
         {"[arena default]\npersist = maybe\n", ":2: ", "yes or no"},
         {"[arena default]\nread = no-such-user-here\n", ":2: ", "no such user"},
         {"[arena default]\nwrite = root @no-such-group-here\n", ":2: ", "no such group"},
@@ -156,7 +162,7 @@ Test(config, the_shipped_file_is_good_and_explains_every_key)
         cr_assert_not_null(strstr(conf, wanted), "%s is not explained", name);
         n_keys++;
     }
-    cr_assert_eq(n_keys, 10);
+    cr_assert_eq(n_keys, 14);
 }
 
 Test(config, commented_lines_of_the_shipped_file_are_good_as_they_stand)

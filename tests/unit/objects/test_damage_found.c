@@ -519,13 +519,13 @@ Test(damage_found, none_does_harm_to_others)
 
 static void name_leads_to_itself(struct bri_arena *view)
 {
-    slot_in(view, &victim.dict)->next_in_bucket = victim.dict.id;
+    slot_in(view, &victim.dict)->next = victim.dict.id;
 }
 
 static void names_are_a_ring(struct bri_arena *view)
 {
-    slot_in(view, &victim.dict)->next_in_bucket = victim.queue.id;
-    slot_in(view, &victim.queue)->next_in_bucket = victim.dict.id;
+    slot_in(view, &victim.dict)->next = victim.queue.id;
+    slot_in(view, &victim.queue)->next = victim.dict.id;
 }
 
 static void free_slots_are_a_ring(struct bri_arena *view)
@@ -534,7 +534,7 @@ static void free_slots_are_a_ring(struct bri_arena *view)
         (struct bri_registry_shm *)slot_in(view, &victim.registry)->state;
     struct bri_slot_shm *free_one = bri_slot_at(view, reg->free_slots);
 
-    free_one->next_free = reg->free_slots;
+    free_one->next = reg->free_slots;
 }
 
 static void dying_slots_are_a_ring(struct bri_arena *view)
@@ -544,7 +544,7 @@ static void dying_slots_are_a_ring(struct bri_arena *view)
 
     reg->dying_slots = victim.lock.id;
     atomic_store(&slot_in(view, &victim.lock)->status, BRI_SLOT_DYING);
-    slot_in(view, &victim.lock)->next_free = victim.lock.id;
+    slot_in(view, &victim.lock)->next = victim.lock.id;
 }
 
 static void a_dying_slot_lives(struct bri_arena *view)
