@@ -5,6 +5,8 @@
  * the classical program in which a count goes wrong without a lock, and in which everybody hangs
  * for ever when somebody is killed while holding it. Here the lock of the dead buyer comes back,
  * and the next one to get it is told.
+ *
+ * Expect: all fifty tickets sold, none twice, none left, and one buyer who was told.
  */
 #include <broker.h>
 #include <signal.h>
@@ -48,7 +50,6 @@ static void buy(int me)
     if (r == BROKER_OWNER_DIED) {
         /* What the lock protects may be half done. Here one word tells all, so there is nothing to
          * repair. */
-        printf("buyer %d: the one before me died at the counter\n", me);
         must(broker_dict_add(box, broker_str("notices"), 1, &n));
     }
     left = number("left");
@@ -73,11 +74,15 @@ int main(int argc, char **argv)
     must(broker_dict_set(box, broker_str("notices"), broker_int(0)));
 
     for (int i = 0; i < BUYERS; i++) {
-        fflush(stdout);
-        if (fork() == 0) {
+        pid_t pid = fork();
+
+        if (pid < 0) {
+            perror("tickets: fork");
+            return 1;
+        }
+        if (pid == 0) {
             buy(i);
             broker_close(b);
-            fflush(stdout);
             _exit(0);
         }
     }
@@ -89,6 +94,7 @@ int main(int argc, char **argv)
     notices = number("notices");
     printf("%d buyers, one of them killed: %lld of %d tickets sold, %lld left\n", BUYERS,
         (long long)sold, TICKETS, (long long)left);
+    printf("told that the one before died at the counter: %lld\n", (long long)notices);
     /* The same sale needs no lock where one atomic operation says it all: */
     must(broker_dict_add(box, broker_str("left"), -1, &after));
     broker_close(b);
