@@ -64,6 +64,7 @@ static void work_with_rlock(int me)
 
 static void start(void (*work)(int me), int first, int last)
 {
+    (void)fflush(stdout); /* or a child that fails would print it once more */
     for (int i = first; i <= last; i++) {
         workers[i] = fork();
         if (workers[i] < 0) {
