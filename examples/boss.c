@@ -9,8 +9,10 @@
  * Expect: each worker's word after the first signal, then each one's after the second.
  */
 #include <broker.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -82,6 +84,7 @@ int main(int argc, char **argv)
             return 1;
         }
         if (pid == 0) {
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody waits for a parent that failed */
             work(i);
             broker_close(b);
             _exit(0);

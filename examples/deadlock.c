@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -72,6 +73,7 @@ static void start(void (*work)(int me), int first, int last)
             exit(1);
         }
         if (workers[i] == 0) {
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody waits for a parent that failed */
             work(i);
             broker_close(b);
             _exit(0);

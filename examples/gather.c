@@ -7,8 +7,10 @@
  * Expect: a dict of twelve keys and a list of fifteen items, seen whole by all ten.
  */
 #include <broker.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -90,6 +92,7 @@ int main(int argc, char **argv)
             return 1;
         }
         if (pid == 0) {
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody waits for a parent that failed */
             int code = child(i);
 
             broker_close(b);

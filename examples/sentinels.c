@@ -8,8 +8,10 @@
  * Expect: each of the nine items once, whoever took it, and both consumers stopped.
  */
 #include <broker.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,7 +46,7 @@ static void consume(int me)
     broker_buffer buffer = BROKER_BUFFER_INIT;
     broker_value item;
 
-    (void)me;
+    (void)me; /* all consumers are alike */
     for (;;) {
         must(broker_queue_get(jobs, BROKER_FOREVER, &buffer, &item));
         if (item.type == BROKER_NIL)
@@ -63,6 +65,7 @@ static void start(void (*work)(int me), int n, pid_t *pids)
             exit(1);
         }
         if (pids[i] == 0) {
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody waits for a parent that failed */
             work(i + 1);
             broker_close(b);
             _exit(0);

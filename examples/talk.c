@@ -10,8 +10,10 @@
  * of which the first to go is not yet the end, and the second is.
  */
 #include <broker.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -65,6 +67,7 @@ static pid_t start(void (*work)(void))
         exit(1);
     }
     if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nobody waits for a parent that failed */
         work();
         broker_close(b); /* its ends, too */
         _exit(0);
