@@ -77,7 +77,7 @@ def options_h(schema):
     body += members([("%s = %d," % (mode, number), doc) for number, (mode, doc) in enumerate(MODES.items())])
     body += "} broker_mode;\n"
     for kind in schema.objects:
-        body += "\n/** How to open or create a %s. All zero is the default. */\n" % kind.name
+        body += "\n/** How %s_open() opens or creates. All zero is the default. */\n" % kind.c_name
         body += "typedef struct %s {\n" % kind.options_type
         body += members([(declare.declared(option.kind, option.c_name) + ";", option.doc)
                          for option in schema.options_of(kind)])
