@@ -24,6 +24,7 @@
 
 #define WORKERS 5
 #define VICTIM 2
+#define TEXT(object) (int)(object)->via.str.size, (object)->via.str.ptr /* for %.*s */
 
 static broker *b;
 static broker_lock *lock_a, *lock_b;
@@ -116,35 +117,31 @@ static int worker_of(const msgpack_object *pid)
     return i;
 }
 
-/* Prints the circles that there are, as brokerctl does, and returns of how many workers they are.
- */
+/* Prints the circles in brokerctl's columns; returns of how many workers they are. */
 static uint32_t report(void)
 {
-    const msgpack_object *lines[WORKERS + 1] = {NULL};
+    const msgpack_object *lines[WORKERS + 1] = {NULL}, *line;
     broker_buffer buffer = BROKER_BUFFER_INIT;
     msgpack_unpacked found;
     broker_value packed;
-    uint32_t n = 0;
+    uint32_t n;
 
     must(broker_deadlocks(b, &buffer, &packed));
     msgpack_unpacked_init(&found);
     if (msgpack_unpack_next(&found, packed.data, packed.size, NULL) != MSGPACK_UNPACK_SUCCESS)
         exit(1);
     n = found.data.via.array.size;
-    for (uint32_t i = 0; i < n; i++) /* a circle may be told from any of its members on */
-        lines[worker_of(field(&found.data.via.array.ptr[i], "pid"))] = &found.data.via.array.ptr[i];
+    for (uint32_t i = 0; i < n; i++) { /* a circle may be told from any of its members on */
+        line = &found.data.via.array.ptr[i];
+        lines[worker_of(field(line, "pid"))] = line;
+    }
     if (n > 0)
-        printf("WORKER  COMMAND   TYPE  WAITS FOR  HELD BY\n");
+        printf("CIRCLE  WORKER  COMMAND   TYPE  WAITS FOR  HELD BY\n");
     for (int i = 0; i <= WORKERS; i++)
-        if (lines[i] != NULL) {
-            const msgpack_object_str *command = &field(lines[i], "command")->via.str;
-            const msgpack_object_str *type = &field(lines[i], "type")->via.str;
-            const msgpack_object_str *name = &field(lines[i], "name")->via.str;
-
-            printf("%-6d  %.*s  %.*s  %-9.*s  worker %d\n", i, (int)command->size, command->ptr,
-                (int)type->size, type->ptr, (int)name->size, name->ptr,
-                worker_of(field(lines[i], "by_pid")));
-        }
+        if ((line = lines[i]) != NULL)
+            printf("%6d  %6d  %.*s  %.*s  %-9.*s  %7d\n", (int)field(line, "circle")->via.u64, i,
+                TEXT(field(line, "command")), TEXT(field(line, "type")), TEXT(field(line, "name")),
+                worker_of(field(line, "by_pid")));
     msgpack_unpacked_destroy(&found);
     broker_buffer_free(&buffer);
     return n;
@@ -164,7 +161,8 @@ int main(int argc, char **argv)
     start(work_with_two_locks, 1, 2);
     must(broker_barrier_wait(each_has_one, BROKER_FOREVER, NULL));
     start(work_with_two_locks, 3, WORKERS); /* these wait for lock A, and hold nothing */
-    do {                                    /* a wait that takes too long is the time to ask */
+    do {
+        /* Nobody is told that a deadlock arose; a wait that takes too long is the time to ask. */
         r = broker_lock_acquire(lock_a, BROKER_SECOND / 10, NULL);
         if (r != BROKER_TIMEDOUT) {
             fprintf(stderr, "deadlock: lock A was to be had\n");
