@@ -1,8 +1,11 @@
 /*
  * test_inspect.c - what there is and who uses it
  */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <broker.h>
@@ -127,6 +130,69 @@ Test(ctl_inspect, anonymous_objects_are_seen_and_collected)
     EXPECT("ls --anonymous", 0, "");
     EXPECT("check -q", 0, "");
     broker_dict_close(outer);
+    broker_close(b);
+}
+
+/* A process that takes one lock, meets the other process, and waits for that one's lock. */
+static pid_t start_crossing(broker *b, const char *first, const char *second)
+{
+    broker_barrier_options two = {.parties = 2};
+    broker_lock *locks[2];
+    broker_barrier *each_has_one;
+    pid_t pid = fork();
+
+    cr_assert_geq(pid, 0);
+    if (pid != 0)
+        return pid;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (broker_lock_open(b, first, NULL, &locks[0]) == 0 &&
+        broker_lock_open(b, second, NULL, &locks[1]) == 0 &&
+        broker_barrier_open(b, "each has one", &two, &each_has_one) == 0 &&
+        broker_lock_acquire(locks[0], 0, NULL) == 0 &&
+        broker_barrier_wait(each_has_one, BROKER_FOREVER, NULL) == 0)
+        (void)broker_lock_acquire(locks[1], BROKER_FOREVER, NULL);
+    _exit(1); /* nobody lets it come here */
+}
+
+/* The columns of a table without headings: circle, pid, command, thread, type, name, by_pid, ... */
+static void expect_crossing(const char *table, pid_t pid, const char *name, pid_t by_pid)
+{
+    char begin[64], end[64];
+    const char *row = table, *found;
+
+    (void)snprintf(begin, sizeof(begin), "0\t%d\t", (int)pid);
+    (void)snprintf(end, sizeof(end), "\tlock\t%s\t%d\t", name, (int)by_pid);
+    while (row != NULL && !run_starts(row, begin)) {
+        row = strchr(row, '\n');
+        row = row != NULL ? row + 1 : NULL;
+    }
+    cr_assert_not_null(row, "%s", table);
+    found = strstr(row, end);
+    cr_assert(found != NULL && found < strchr(row, '\n'), "%s", table);
+}
+
+Test(ctl_inspect, locks_shows_who_waits_for_whom_in_a_circle)
+{
+    broker *b;
+    pid_t one, other;
+    struct run r = {0};
+
+    cr_assert_eq(broker_open(NULL, &b), 0);
+    one = start_crossing(b, "a", "b");
+    other = start_crossing(b, "b", "a");
+    do { /* until both have been seen asleep */
+        run_free(&r);
+        r = run("locks --deadlocks");
+        cr_assert_eq(r.code, 0, "%s", r.err);
+        cr_assert_eq(waitpid(-1, NULL, WNOHANG), 0, "neither can go on");
+    } while (*r.out == '\0');
+    expect_crossing(r.out, one, "b", other);
+    expect_crossing(r.out, other, "a", one);
+    run_free(&r);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(kill(i == 0 ? one : other, SIGKILL), 0);
+        cr_assert_eq(waitpid(i == 0 ? one : other, NULL, 0), i == 0 ? one : other);
+    }
     broker_close(b);
 }
 
