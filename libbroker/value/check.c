@@ -129,7 +129,7 @@ static inline int see_map_item(
 
 #include <msgpack/unpack_template.h>
 
-int bri_value_check(const void *data, size_t size)
+int bri_value_check_first(const void *data, size_t size, size_t *out_used)
 {
     struct walk_context walk;
     size_t used = 0;
@@ -142,5 +142,16 @@ int bri_value_check(const void *data, size_t size)
     r = walk_execute(&walk, data, size, &used);
     if (r == MSGPACK_UNPACK_NOMEM_ERROR) /* used for one thing only: the stack is full */
         return BROKER_TOODEEP;
-    return r > 0 && used == size ? 0 : BROKER_INVALID;
+    if (r <= 0)
+        return BROKER_INVALID;
+    *out_used = used;
+    return 0;
+}
+
+int bri_value_check(const void *data, size_t size)
+{
+    size_t used;
+    int r = bri_value_check_first(data, size, &used);
+
+    return r == 0 && used != size ? BROKER_INVALID : r;
 }

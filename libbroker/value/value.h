@@ -54,6 +54,9 @@ static inline broker_value bri_ref_value(struct bri_ref ref)
  */
 int bri_value_check(const void *data, size_t size);
 
+/* The same for the first of several values: how many bytes it has. */
+int bri_value_check_first(const void *data, size_t size, size_t *out_used);
+
 /* The cases of the inline functions below that are not worth having inline. */
 int bri_value_measure_packed(broker_value v, size_t *out_size);
 int bri_value_decode_any(const void *data, size_t size, broker_value *out);
