@@ -21,3 +21,7 @@ endif()
 # xxHash is compiled in (XXH_INLINE_ALL): its headers are needed, its library is not.
 add_library(broker_xxhash INTERFACE)
 target_include_directories(broker_xxhash SYSTEM INTERFACE ${XXHASH_INCLUDE_DIRS})
+
+# Without it there are no man pages.
+find_program(SCDOC scdoc)
+mark_as_advanced(SCDOC)
