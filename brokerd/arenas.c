@@ -27,6 +27,7 @@
 #include "log.h"
 
 #define LOOKS 8u
+#define LOOK_PAUSE_NS (200 * BRI_MILLISECOND)
 #define COUNT_TICKS 10u /* the count of free pages is repaired this often, and after each death */
 #define TRIM_AT_ONCE 256u
 
@@ -271,16 +272,24 @@ static int look_at_spinners(struct bri_arena *a, void *arg)
     return 0;
 }
 
-bool brokerd_arena_look(struct brokerd_arena *arena)
+void brokerd_arena_look(struct brokerd_arena *arena, int64_t now_ns)
 {
+    if (brokerd_arena_next_look(arena) > now_ns)
+        return;
     if (arena->someone_died) {
         arena->someone_died = false;
         arena->n_looks = 0;
         arena->n_ticks = 0;
     }
-    if (arena->n_looks >= LOOKS || brokerd_arena_run(arena, look_at_spinners, arena) < 0)
-        return false;
-    return arena->n_looks < LOOKS;
+    arena->look_ns = now_ns + LOOK_PAUSE_NS;
+    (void)brokerd_arena_run(arena, look_at_spinners, arena);
+}
+
+int64_t brokerd_arena_next_look(const struct brokerd_arena *arena)
+{
+    bool is_wanted = arena->someone_died || arena->n_looks < LOOKS;
+
+    return is_wanted && arena->map != NULL && !arena->has_ended ? arena->look_ns : BRI_NEVER;
 }
 
 /* Memory goes back only while nobody uses up what is free. */

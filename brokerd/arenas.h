@@ -30,6 +30,7 @@ struct brokerd_arena {
     /* upkeep */
     bool someone_died; /* since the counters were last repaired */
     unsigned n_looks;  /* at the count of spinners, since somebody died */
+    int64_t look_ns;   /* when the next one is due */
     uint32_t fewest_spinners;
     uint32_t last_free;
     unsigned n_ticks;
@@ -56,8 +57,10 @@ int brokerd_arena_run(struct brokerd_arena *arena, brokerd_guarded_fn *fn, void 
 /* The work of every second. */
 void brokerd_arena_tick(struct brokerd_arena *arena);
 
-/* A look at the count of spinners, to find those that died. True while there is more to look for.
- */
-bool brokerd_arena_look(struct brokerd_arena *arena);
+/* A look at the count of spinners, to find those that died, if it is time for one. */
+void brokerd_arena_look(struct brokerd_arena *arena, int64_t now_ns);
+
+/* When the next one is due; BRI_NEVER if there is nothing to look for. */
+int64_t brokerd_arena_next_look(const struct brokerd_arena *arena);
 
 #endif

@@ -15,10 +15,15 @@
 #include <broker/errors.h>
 
 #include "collect.h"
+#include "core/clock.h"
 #include "core/session.h"
 #include "image.h"
 
 #define REAP_PATIENCE (-5 * BRI_MILLISECOND)
+/* Who is in the way mostly is not stopped at all but waits for a processor: others wait for what
+ * the dead had no longer than about twice as long as they must. */
+#define PAUSE_LEAST_NS (5 * BRI_MILLISECOND)
+#define PAUSE_MOST_NS (160 * BRI_MILLISECOND)
 
 struct brokerd_client *brokerd_client_new(struct brokerd *d)
 {
@@ -103,6 +108,17 @@ static int reap(struct bri_arena *a, void *arg)
     return bri_session_reap(a, c->session, c->died, REAP_PATIENCE);
 }
 
+/* Who is in the way is told of once, when it has been there for long. */
+static void try_again_later(struct brokerd_client *c, const struct brokerd_about *about)
+{
+    if (c->pause_ns == PAUSE_MOST_NS / 2 && brokerd_log_allowed(&c->daemon->stuck))
+        brokerd_log(
+            LOG_WARNING, about, "what session %u held waits for a stopped process", c->session);
+    if (c->pause_ns < PAUSE_MOST_NS)
+        c->pause_ns = c->pause_ns > 0 ? 2 * c->pause_ns : PAUSE_LEAST_NS;
+    c->again_ns = bri_now() + c->pause_ns;
+}
+
 /* True when the session is dealt with, in whatever way. */
 static bool try_reap(struct brokerd_client *c)
 {
@@ -111,9 +127,7 @@ static bool try_reap(struct brokerd_client *c)
     int r = brokerd_arena_run(c->arena, reap, c);
 
     if (r == BROKER_TIMEDOUT) {
-        if (brokerd_log_allowed(&c->daemon->stuck))
-            brokerd_log(LOG_WARNING, &about, "what session %u held waits for a stopped process",
-                c->session);
+        try_again_later(c, &about);
         return false;
     }
     c->arena->someone_died |= c->died;
@@ -135,8 +149,11 @@ void brokerd_client_end_session(struct brokerd_client *c, bool died)
     c->died |= died;
     if (died)
         c->on_death = sd_event_source_disable_unref(c->on_death);
-    if (!try_reap(c) || c->died)
-        brokerd_retry_soon(c->daemon);
+    c->pause_ns = 0;
+    if (!try_reap(c))
+        brokerd_retry_at(c->daemon, c->again_ns);
+    if (c->died)
+        brokerd_retry_at(c->daemon, brokerd_arena_next_look(c->arena));
 }
 
 /*
@@ -170,16 +187,23 @@ void brokerd_client_check_session(struct brokerd_client *c, bool thoroughly)
         brokerd_client_end_session(c, true);
 }
 
-bool brokerd_clients_retry(struct brokerd *d)
+static int64_t sooner(int64_t a, int64_t b)
 {
-    bool stuck = false;
+    return a < b ? a : b;
+}
+
+int64_t brokerd_clients_retry(struct brokerd *d)
+{
+    int64_t now = bri_now(), next = BRI_NEVER;
 
     for (struct brokerd_client *c = d->clients; c != NULL; c = c->next)
-        if (c->is_over && c->session != BROKERD_NO_SESSION && !try_reap(c))
-            stuck = true;
-    for (struct brokerd_arena *arena = d->arenas; arena != NULL; arena = arena->next)
-        stuck |= brokerd_arena_look(arena);
-    return stuck;
+        if (c->is_over && c->session != BROKERD_NO_SESSION && (c->again_ns > now || !try_reap(c)))
+            next = sooner(next, c->again_ns);
+    for (struct brokerd_arena *arena = d->arenas; arena != NULL; arena = arena->next) {
+        brokerd_arena_look(arena, now);
+        next = sooner(next, brokerd_arena_next_look(arena));
+    }
+    return next;
 }
 
 /* ---- watching ---- */

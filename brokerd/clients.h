@@ -25,6 +25,7 @@ struct brokerd_client {
     int pidfd;                   /* -1: no session */
     bool is_over; /* the session is to be taken back: its process died, or wants it */
     bool died;
+    int64_t pause_ns, again_ns; /* is_over: when it is tried again, and after how long a pause */
     sd_event_source *on_message, *on_death, *deadline;
 };
 
@@ -53,8 +54,8 @@ void brokerd_client_check_session(struct brokerd_client *c, bool thoroughly);
  * what others began. */
 void brokerd_clients_scan(struct brokerd *d, struct brokerd_arena *arena);
 
-/* Tries again what was stuck. True while something still is. */
-bool brokerd_clients_retry(struct brokerd *d);
+/* Tries again what was stuck. When to do so the next time: BRI_NEVER if nothing is any more. */
+int64_t brokerd_clients_retry(struct brokerd *d);
 
 /* Lets go of clients and arenas that have ended. */
 void brokerd_clients_sweep(struct brokerd *d);

@@ -36,7 +36,7 @@ struct brokerd {
     struct brokerd_rate refused, stuck;
 };
 
-/* Runs the retries soon: a death could not be dealt with yet. */
-void brokerd_retry_soon(struct brokerd *d);
+/* Has what is due looked at again at @when_ns at the latest: BRI_NEVER is not at all. */
+void brokerd_retry_at(struct brokerd *d, int64_t when_ns);
 
 #endif

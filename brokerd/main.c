@@ -32,7 +32,7 @@
 #include "sigbus.h"
 
 #define BEAT_USEC 1000000u
-#define RETRY_USEC 200000u
+#define RETRY_ACCURACY_USEC 1000u /* 0 would stand for a quarter of a second */
 
 struct options {
     const char *config;
@@ -133,13 +133,14 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
     return sd_event_exit(d->event, EXIT_SUCCESS);
 }
 
-void brokerd_retry_soon(struct brokerd *d)
+void brokerd_retry_at(struct brokerd *d, int64_t when_ns)
 {
-    int enabled;
+    uint64_t usec = (uint64_t)when_ns / 1000 + 1, set;
 
-    if (sd_event_source_get_enabled(d->retry, &enabled) > 0)
+    if (when_ns == BRI_NEVER || (sd_event_source_get_enabled(d->retry, NULL) > 0 &&
+                                    sd_event_source_get_time(d->retry, &set) >= 0 && set <= usec))
         return;
-    (void)sd_event_source_set_time_relative(d->retry, RETRY_USEC);
+    (void)sd_event_source_set_time(d->retry, usec);
     (void)sd_event_source_set_enabled(d->retry, SD_EVENT_ONESHOT);
 }
 
@@ -149,8 +150,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *arg)
 
     (void)source;
     (void)usec;
-    if (brokerd_clients_retry(d))
-        brokerd_retry_soon(d);
+    brokerd_retry_at(d, brokerd_clients_retry(d));
     return 0;
 }
 
@@ -283,7 +283,7 @@ static bool add_events(struct brokerd *d)
         sd_event_add_time_relative(d->event, &d->beat, CLOCK_MONOTONIC, BEAT_USEC, 0, on_beat, d) <
             0 ||
         sd_event_add_time_relative(
-            d->event, &d->retry, CLOCK_MONOTONIC, RETRY_USEC, 0, on_retry, d) < 0 ||
+            d->event, &d->retry, CLOCK_MONOTONIC, 0, RETRY_ACCURACY_USEC, on_retry, d) < 0 ||
         sd_event_add_post(d->event, &d->sweep, after_event, d) < 0 ||
         sd_event_source_set_priority(d->sweep, SD_EVENT_PRIORITY_IMPORTANT) < 0 ||
         (d->starter >= 0 &&

@@ -425,7 +425,7 @@ int main(void)
     if (!right)
         (void)fprintf(
             stderr, "nothing came back within %lld ms\n", (long long)(SOON_NS / BRI_MILLISECOND));
-    right &= settle_await_fds(instance, n_fds);
+    right &= settle_await(instance, n_fds);
     right &= settle_audit(instance, false);
     return right ? 0 : 1;
 }

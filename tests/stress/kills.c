@@ -257,7 +257,7 @@ static bool check(struct stress *s, unsigned n_fds)
             (void)fprintf(stderr, "%s\n", s->l->failure);
         return false;
     }
-    if (!settle_await_fds(s->instance, n_fds) || !settle_audit(s->instance, false))
+    if (!settle_await(s->instance, n_fds) || !settle_audit(s->instance, false))
         return false;
     instance_restart(s->instance);
     return verify_all(s->l, instance_address(s->instance)) && settle_audit(s->instance, true);

@@ -10,8 +10,10 @@
 
 #include <broker.h>
 
+#include "client/handle.h"
 #include "core/audit.h"
 #include "core/clock.h"
+#include "core/session.h"
 
 #define PATIENCE_NS (10 * BRI_SECOND)
 
@@ -31,35 +33,61 @@ static unsigned count_fds(pid_t pid)
     return n;
 }
 
-/* With an answer of the daemon to this process before: what was before that is done then. */
-static unsigned count_until(const struct instance *i, unsigned n, int64_t deadline)
+static unsigned count_sessions(struct bri_arena *a)
 {
-    unsigned found = 0;
+    struct bri_session_info info;
+    unsigned n = 0;
+
+    for (uint32_t i = 0; bri_session_info(a, i, &info) == 0; i++)
+        n += info.status != BRI_SESSION_FREE;
+    return n;
+}
+
+struct left {
+    unsigned n_fds, n_sessions;
+};
+
+static bool is_only(const struct left *left, unsigned n_fds)
+{
+    return left->n_fds == n_fds && left->n_sessions == 1;
+}
+
+/*
+ * With an answer of the daemon to this process before: what was before that is done then. Sessions
+ * are counted as well, since one whose process had died before the daemon started costs it no
+ * descriptor.
+ */
+static struct left count_until(const struct instance *i, unsigned n_fds, int64_t deadline)
+{
+    struct left left = {0};
     broker *b;
 
     if (broker_open(instance_address(i), &b) < 0) {
         (void)fprintf(stderr, "broker_open: %s\n", broker_last_error());
-        return 0;
+        return left;
     }
     do
-        found = count_fds(instance_pid(i));
-    while (found != n && bri_now() < deadline);
+        left = (struct left){
+            .n_fds = count_fds(instance_pid(i)), .n_sessions = count_sessions(b->arena)};
+    while (!is_only(&left, n_fds) && bri_now() < deadline);
     broker_close(b);
-    return found;
+    return left;
 }
 
 unsigned settle_count_fds(const struct instance *i)
 {
-    return count_until(i, 0, 0);
+    return count_until(i, 0, 0).n_fds;
 }
 
-bool settle_await_fds(const struct instance *i, unsigned n)
+bool settle_await(const struct instance *i, unsigned n_fds)
 {
-    unsigned found = count_until(i, n, bri_now() + PATIENCE_NS);
+    struct left left = count_until(i, n_fds, bri_now() + PATIENCE_NS);
 
-    if (found != n)
-        (void)fprintf(stderr, "the daemon had %u descriptors open, and has %u now\n", n, found);
-    return found == n;
+    if (!is_only(&left, n_fds))
+        (void)fprintf(stderr,
+            "the daemon had %u descriptors open, and has %u now; sessions but ours: %d\n", n_fds,
+            left.n_fds, (int)left.n_sessions - 1);
+    return is_only(&left, n_fds);
 }
 
 static void print_problem(void *arg, const char *object, const char *problem)

@@ -11,8 +11,9 @@
 /* Descriptors that the daemon has open while it has nobody but the caller as a client. */
 unsigned settle_count_fds(const struct instance *i);
 
-/* Waits until it has @n open, as it should soon; says so and gives false if it has not. */
-bool settle_await_fds(const struct instance *i, unsigned n);
+/* Waits until it has @n_fds open and nobody but the caller has a session, as it should be soon;
+ * says what is left and gives false if that takes too long. */
+bool settle_await(const struct instance *i, unsigned n_fds);
 
 /*
  * Ends the daemon and checks the arena that it leaves: nothing is damaged or lost, no session is
