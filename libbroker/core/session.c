@@ -23,6 +23,7 @@
 #include "core/wait.h"
 
 #define MAX_ATTACHMENTS 1000000u
+#define MAX_WALKS 16u
 #define DAEMON_SILENT_NS (5 * BRI_SECOND)
 
 int bri_session_object(struct bri_arena *a, uint32_t number, struct bri_object *out_session)
@@ -288,6 +289,20 @@ int bri_attach(
     return r;
 }
 
+/* Whether both neighbours know it: of one that another has taken out they do not. */
+static bool is_linked(const struct bri_object *session, const struct bri_attachment_shm *att)
+{
+    const struct bri_attachment_shm *next = bri_attachment_at(session, att->next_off);
+    const struct bri_attachment_shm *prev = bri_attachment_at(session, att->prev_off);
+    uint64_t off = bri_off(session->arena, att);
+
+    if (bri_attachment_at(session, off) == NULL || (att->prev_off != 0) != (prev != NULL) ||
+        (att->next_off != 0) != (next != NULL) || (next != NULL && next->prev_off != off))
+        return false;
+    return (prev != NULL ? prev->next_off : bri_session_state(session)->first_attachment) == off;
+}
+
+/* Of a session that is over, another who reaps may have taken it out already. */
 static int unlink_attachment(
     struct bri_object *session, struct bri_attachment_shm *att, int64_t patience_ns)
 {
@@ -300,12 +315,12 @@ static int unlink_attachment(
 
     if (r < 0)
         return r;
-    next = bri_attachment_at(session, att->next_off);
-    prev = bri_attachment_at(session, att->prev_off);
-    if (bri_attachment_at(session, off) == NULL || (att->prev_off != 0) != (prev != NULL) ||
-        (att->next_off != 0) != (next != NULL) || (prev == NULL && s->first_attachment != off)) {
-        r = BRI_DAMAGED(&t);
+    if (!is_linked(session, att)) {
+        if (atomic_load(&s->status) == BRI_SESSION_LIVE)
+            r = BRI_DAMAGED(&t);
     } else {
+        next = bri_attachment_at(session, att->next_off);
+        prev = bri_attachment_at(session, att->prev_off);
         if (next != NULL)
             bri_set64(&t, &next->prev_off, att->prev_off);
         if (prev != NULL)
@@ -418,8 +433,10 @@ int bri_reap_begin(struct bri_txn *t, struct bri_object *o)
 {
     int r = bri_begin(t, o, -2 * BRI_MILLISECOND);
 
-    if (r == 0 && (atomic_load(&o->reaped->generation) != o->reaped_generation ||
-                      o->att->generation != o->generation || o->att->object != o->id)) {
+    if (r == 0 &&
+        (atomic_load(&o->reaped->generation) != o->reaped_generation ||
+            ((volatile struct bri_session_shm *)o->reaped->state)->first_attachment == 0 ||
+            o->att->generation != o->generation || o->att->object != o->id)) {
         bri_abort(t);
         return BROKER_NOTFOUND;
     }
@@ -498,7 +515,7 @@ static int set_dead(struct bri_object *session, int64_t patience_ns)
     return bri_end(&t, r);
 }
 
-/* The last step: the slot is free, its memory given back. */
+/* The last step: the slot is free, its memory given back; also when it is damaged. */
 static int free_session(struct bri_object *session, int64_t patience_ns)
 {
     struct bri_slot_shm *slot = session->slot;
@@ -512,13 +529,15 @@ static int free_session(struct bri_object *session, int64_t patience_ns)
     r = bri_end(&t, 0);
     if (r == 0)
         r = bri_heap_finish_chores(session, patience_ns);
-    if (r < 0)
+    if (r < 0 && r != BROKER_CORRUPT)
         return r;
     bri_stop_spinning(bare.arena, atomic_exchange(&bri_session_state(&bare)->spinning, 0));
     bare.root = NULL; /* the root page itself goes: this section must not need its journal */
     r = bri_begin(&t, &bare, patience_ns);
     if (r < 0)
         return r;
+    atomic_store(&slot->damaged, 0); /* the place is used again */
+    atomic_store(&slot->chores, 0);
     bri_give_back(&t, atomic_load(&slot->root_page), 1);
     bri_set_atomic32(&t, &slot->root_page, 0);
     bri_set_atomic64(&t, &slot->generation, bare.generation + 1);
@@ -526,35 +545,57 @@ static int free_session(struct bri_object *session, int64_t patience_ns)
     return bri_end(&t, 0);
 }
 
-int bri_session_reap(struct bri_arena *a, uint32_t number, bool died, int64_t patience_ns)
+/*
+ * One walk over all attachments. TIMEDOUT when some are stuck. Others may be at it, too, and take
+ * out what we are just looking at, so that the walk ends before the list does.
+ */
+static int reap_attachments(struct bri_object *session, bool died, int64_t patience_ns)
 {
     struct bri_attachment_shm *att;
-    struct bri_object session;
-    uint32_t stuck = 0, left = MAX_ATTACHMENTS + 1;
+    uint32_t n_stuck = 0, left = MAX_ATTACHMENTS + 1;
     uint64_t off, next;
+    int r;
+
+    for (off = bri_session_state(session)->first_attachment; off != 0 && left-- > 0; off = next) {
+        att = bri_attachment_at(session, off);
+        if (att == NULL)
+            break;
+        next = att->next_off;
+        r = reap_attachment(session, att, died);
+        if (r == 0)
+            r = unlink_attachment(session, att, patience_ns);
+        if (r == BROKER_TIMEDOUT)
+            n_stuck++; /* the others need not wait for it */
+        else if (r < 0 && r != BROKER_CORRUPT)
+            return r;
+    }
+    return n_stuck > 0 ? BROKER_TIMEDOUT : 0;
+}
+
+int bri_session_reap(struct bri_arena *a, uint32_t number, bool died, int64_t patience_ns)
+{
+    struct bri_session_shm *s;
+    struct bri_object session;
+    uint32_t n, walks = MAX_WALKS;
     int r = bri_session_object(a, number, &session);
 
     if (r < 0)
         return r;
+    s = bri_session_state(&session);
+    session.burying = true;
     if (died)
         (void)bri_lock_bury(&session.slot->word);
     r = set_dead(&session, patience_ns);
     if (r < 0)
         return r == BROKER_NOTFOUND ? 0 : r;
-    for (off = bri_session_state(&session)->first_attachment; off != 0 && left-- > 0; off = next) {
-        att = bri_attachment_at(&session, off);
-        if (att == NULL)
-            break; /* the audit names it; the pages go with the session */
-        next = att->next_off;
-        r = reap_attachment(&session, att, died);
-        if (r == BROKER_TIMEDOUT)
-            stuck++; /* the others need not wait for it */
-        else if (r == 0)
-            r = unlink_attachment(&session, att, patience_ns);
-        if (r < 0 && r != BROKER_TIMEDOUT && r != BROKER_CORRUPT)
-            return r;
-    }
-    r = stuck > 0 ? BROKER_TIMEDOUT : free_session(&session, patience_ns);
+    do {
+        n = *(volatile uint32_t *)&s->n_attachments;
+        r = reap_attachments(&session, died, patience_ns);
+    } while (r == 0 && *(volatile uint64_t *)&s->first_attachment != 0 &&
+             *(volatile uint32_t *)&s->n_attachments < n && --walks > 0);
+    /* What is left now is damaged: the pages go with the session. */
+    if (r == 0)
+        r = free_session(&session, patience_ns);
     return r == BROKER_GONE ? 0 : r; /* another finished it */
 }
 

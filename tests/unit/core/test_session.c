@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +16,7 @@
 
 #include "core/pages.h"
 #include "core/session.h"
+#include "crash/tracer.h"
 #include "engine_ops.h"
 
 static struct bri_arena *arena;
@@ -290,5 +292,111 @@ Test(session, what_is_stuck_waits_and_the_rest_does_not)
     cr_assert_eq(bri_session_reap(arena, number, true, -5 * BRI_MILLISECOND), 0);
     cr_assert_eq(bri_session_info(arena, number, &info), 0);
     cr_assert_eq(info.status, BRI_SESSION_FREE);
+    lab_audit(arena);
+}
+
+/* Two may reap at a time, and what the one is just about to take out the other has taken out. */
+Test(session, an_attachment_that_another_took_out_is_no_damage)
+{
+    struct bri_object session, stuck = lab_object(arena, "stuck", BRI_TYPE_DICT, 0), o[3];
+    pid_t holder = live_child();
+    struct bri_session_info info;
+    char name[16];
+    uint32_t number;
+
+    session = lab_session(arena, &number);
+    cr_assert_eq(bri_attach(&session, &stuck, &stuck.att), 0);
+    for (int i = 0; i < 3; i++) {
+        (void)snprintf(name, sizeof(name), "object %d", i);
+        o[i] = lab_object(arena, name, BRI_TYPE_DICT, 0);
+        cr_assert_eq(bri_attach(&session, &o[i], &o[i].att), 0);
+    }
+    atomic_store(&stuck.slot->word, (uint32_t)holder);
+    cr_assert_eq(bri_session_reap(arena, number, false, -BRI_MILLISECOND), BROKER_TIMEDOUT);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(bri_detach(&session, &o[i]), 0);
+    cr_assert_eq(bri_session_info(arena, number, &info), 0);
+    cr_assert_eq(info.n_attachments, 1);
+    kill_child(holder);
+    cr_assert_eq(bri_session_reap(arena, number, false, BRI_PATIENCE), 0);
+    cr_assert_eq(bri_session_info(arena, number, &info), 0);
+    cr_assert_eq(info.status, BRI_SESSION_FREE);
+    lab_audit(arena);
+}
+
+static void leave(void *arg)
+{
+    const uint32_t *number = arg;
+
+    (void)bri_session_reap(arena, *number, false, -BRI_MILLISECOND);
+}
+
+/*
+ * A process that leaves is stopped after so many instructions, and the daemon comes, which cannot
+ * finish it either; then it goes on. False when it had left before that.
+ */
+static bool overtake(uint64_t n_steps, struct bri_object o[3], pid_t holder)
+{
+    struct bri_session_info info;
+    struct bri_object session;
+    struct tracer tracer;
+    bool is_on_its_way = true;
+    uint32_t number;
+
+    session = lab_session(arena, &number);
+    for (int i = 0; i < 3; i++)
+        cr_assert_eq(bri_attach(&session, &o[i], &o[i].att), 0);
+    atomic_store(&o[0].slot->word, (uint32_t)holder);
+    tracer_start(&tracer, NULL, leave, &number);
+    while (is_on_its_way && tracer.n_steps < n_steps)
+        is_on_its_way = tracer_step(&tracer);
+    (void)bri_session_reap(arena, number, false, -BRI_MILLISECOND);
+    if (is_on_its_way)
+        tracer_finish(&tracer);
+    tracer_kill(&tracer);
+    atomic_store(&o[0].slot->word, 0);
+    cr_assert_eq(bri_session_reap(arena, number, false, BRI_PATIENCE), 0, "step %llu",
+        (unsigned long long)n_steps);
+    cr_assert_eq(bri_session_info(arena, number, &info), 0);
+    cr_assert_eq(info.status, BRI_SESSION_FREE);
+    cr_assert_eq(atomic_load(&session.slot->damaged), 0);
+    return is_on_its_way;
+}
+
+Test(session, who_leaves_may_be_overtaken)
+{
+    struct bri_object o[] = {lab_object(arena, "stuck", BRI_TYPE_DICT, 0),
+        lab_object(arena, "first", BRI_TYPE_DICT, 0),
+        lab_object(arena, "second", BRI_TYPE_DICT, 0)};
+    pid_t holder = live_child();
+
+    cr_assert_eq(madvise(arena->base, arena->size, MADV_DOFORK), 0);
+    for (uint64_t n = 1; overtake(n, o, holder); n += n / 4 + 1)
+        ;
+    kill_child(holder);
+    lab_audit(arena);
+}
+
+/* Survivors must not wait for ever for what a session had that has damaged itself. */
+Test(session, a_damaged_one_is_given_back)
+{
+    struct bri_object session, o[2];
+    struct bri_session_info info;
+    uint32_t number, again;
+    char name[16];
+
+    session = lab_session(arena, &number);
+    for (int i = 0; i < 2; i++) {
+        (void)snprintf(name, sizeof(name), "object %d", i);
+        o[i] = lab_object(arena, name, BRI_TYPE_DICT, 0);
+        cr_assert_eq(bri_attach(&session, &o[i], &o[i].att), 0);
+    }
+    o[0].att->prev_off = 8;
+    cr_assert_eq(bri_detach(&session, &o[0]), BROKER_CORRUPT);
+    cr_assert_eq(bri_session_reap(arena, number, true, BRI_PATIENCE), 0);
+    cr_assert_eq(bri_session_info(arena, number, &info), 0);
+    cr_assert_eq(info.status, BRI_SESSION_FREE);
+    cr_assert_eq(bri_session_create(arena, me(), &again), 0);
+    cr_assert_eq(again, number);
     lab_audit(arena);
 }
