@@ -50,14 +50,14 @@ def write_all(folder, files):
         write_if_changed(os.path.join(folder, name), content)
 
 
-def main():
+def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--schemas", required=True, metavar="DIR", help="folder of operations.json and errors.json")
     parser.add_argument("--out", metavar="DIR", help="where everything goes that is made at build time")
     parser.add_argument("--reference", metavar="DIR", help="where the pages of the reference go as well")
     parser.add_argument("--examples", metavar="FILE", help="write all examples to a C file, to be compiled")
     parser.add_argument("--list", action="store_true", help="print what --out writes, and write nothing")
-    options = parser.parse_args()
+    options = parser.parse_args(arguments)
     try:
         schema = load(options.schemas)
     except SchemaError as error:

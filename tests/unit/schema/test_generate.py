@@ -1,11 +1,14 @@
 #!/usr/bin/env python3
 """The schema generator: what it refuses, what it writes, and that a new type needs nothing but its rows.
 
-Runs the generator as the build does. The C that it makes is compiled by $CC with the project's warnings.
+Runs the generator within this process, since to start it costs more than what it does; once as the build does. The C
+that it makes is compiled by $CC with the project's warnings.
 """
 
+import contextlib
 import copy
 import filecmp
+import io
 import json
 import os
 import re
@@ -17,6 +20,9 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(ROOT / "tools/generate"))
+import generate as generator  # noqa: E402
+
 SCHEMAS = ROOT / "schemas"
 CC = shlex.split(os.environ.get("CC", "cc"))
 WARNINGS = ("-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wconversion -Werror").split()
@@ -31,6 +37,13 @@ TYPE_NUMBERS = {"broker": 0, "dict": 1, "queue": 2, "lock": 3, "list": 4, "semap
 
 
 def generate(*arguments):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = generator.main(list(map(str, arguments)))
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
+def generate_by_itself(*arguments):
     command = [sys.executable, "-B", str(ROOT / "tools/generate/generate.py"), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -44,6 +57,10 @@ def write_schema(folder, files):
     for name, content in files.items():
         text = content if isinstance(content, str) else json.dumps(content)
         (Path(folder) / name).write_text(text, encoding="utf-8")
+
+
+def names_in(folder):
+    return [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
 
 
 def row(rows, name):
@@ -89,8 +106,21 @@ class Outputs(Case):
     def test_list_names_exactly_what_is_written(self):
         listed = self.run_generator(SCHEMAS, "--list").split()
         self.run_generator(SCHEMAS, "--out", self.out)
-        written = [str(path.relative_to(self.out)) for path in self.out.rglob("*") if path.is_file()]
-        self.assertEqual(sorted(written), listed)
+        self.assertEqual(sorted(names_in(self.out)), listed)
+
+    def test_program_says_and_writes_the_same(self):
+        self.run_generator(SCHEMAS, "--out", self.out)
+        done = generate_by_itself("--schemas", SCHEMAS, "--out", self.folder / "again", "--list")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(done.stdout, self.run_generator(SCHEMAS, "--list"))
+        again = self.folder / "again"
+        done = generate_by_itself("--schemas", SCHEMAS, "--out", again)
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "", ""))
+        _, differing, missing = filecmp.cmpfiles(self.out, again, names_in(self.out), shallow=False)
+        self.assertEqual((differing, missing), ([], []))
+        done = generate_by_itself("--schemas", self.folder)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("generate.py: ", done.stderr)
 
     def test_list_writes_nothing(self):
         self.run_generator(SCHEMAS, "--out", self.out, "--list")
@@ -114,8 +144,7 @@ class Outputs(Case):
         self.run_generator(SCHEMAS, "--out", self.out)
         again = self.folder / "again"
         self.run_generator(SCHEMAS, "--out", again)
-        names = [str(path.relative_to(self.out)) for path in self.out.rglob("*") if path.is_file()]
-        _, differing, missing = filecmp.cmpfiles(self.out, again, names, shallow=False)
+        _, differing, missing = filecmp.cmpfiles(self.out, again, names_in(self.out), shallow=False)
         self.assertEqual((differing, missing), ([], []))
 
     def test_committed_reference_is_what_the_schema_says(self):
@@ -180,7 +209,7 @@ class Compiles(Case):
             with self.subTest(header=path.name):
                 source = self.folder / "alone.c"
                 source.write_text("#include <broker/%s>\n" % path.name, encoding="utf-8")
-                self.compile(source)
+                self.compile(source, "-fsyntax-only")
         probe = self.folder / "probe.cc"
         probe.write_text("#include <stdint.h>\nint i;\n", encoding="utf-8")
         if subprocess.run(CC + ["-fsyntax-only", str(probe)], capture_output=True, check=False).returncode != 0:
