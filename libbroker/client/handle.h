@@ -98,6 +98,13 @@ static inline int bri_enter_broker(broker *b)
     return 0;
 }
 
+/* Whether what @v points to lies in @buffer, which the call is about to fill. */
+static inline bool bri_borrows(broker_value v, const broker_buffer *buffer)
+{
+    return v.type >= BROKER_STR && v.type <= BROKER_PACKED && v.size > 0 &&
+           (uintptr_t)v.data - (uintptr_t)buffer->data < buffer->capacity;
+}
+
 static inline const struct bri_engine_ops *bri_broker_engine(const broker *b)
 {
     return b->engine;

@@ -189,7 +189,9 @@ def bad_argument(operation):
     tests = ["%s == NULL" % arg.c_name for arg in operation.args
              if arg.kind.name == "string" and not arg.may_be_null]
     tests += ["%s < 0" % arg.c_name for arg in operation.args if arg.kind.name in ("duration", "period")]
-    tests += ["buffer == NULL"] if operation.has_buffer else []
+    if operation.has_buffer:
+        tests.append("buffer == NULL")
+        tests += ["bri_borrows(%s, buffer)" % arg.c_name for arg in operation.args if arg.kind.packed]
     return tests + ["%s == NULL" % result.c_name for result in operation.results if not result.optional]
 
 

@@ -146,7 +146,8 @@ static inline broker_value broker_packed(const void *data, size_t size)
  * Memory that outputs are written into, owned by the caller and reused from call to call.
  * Start with BROKER_BUFFER_INIT, end with broker_buffer_free(). One buffer serves one thread at a
  * time. An output value that points into it is valid until the buffer is used for another call or
- * freed.
+ * freed: a call whose input lies in the buffer that it is to fill is refused (BROKER_INVALID), so
+ * what one call gave and another takes needs two buffers.
  */
 typedef struct broker_buffer {
     void *data;      /**< NULL until something was written */
