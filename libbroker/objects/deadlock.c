@@ -334,7 +334,7 @@ static void strike_off(struct picture *p)
 
 struct circles {
     struct bri_stuck *stuck;
-    uint32_t n, n_circles;
+    uint32_t n, n_circles; /* numbered from 1 */
 };
 
 /* The wait that this one waits for: of the thread that holds it, or of the first other session. */
@@ -384,12 +384,12 @@ static int follow(struct picture *p, struct circles *c, uint32_t from)
         i = waits_for(p, &p->waits[i]);
     if (i == p->n_waits || p->waits[i].can_end)
         return 0; /* of a circle that was found before */
+    c->n_circles++;
     while (r == 0 && i < p->n_waits && !p->waits[i].can_end) {
         r = add_stuck(p, c, &p->waits[i]);
         p->waits[i].can_end = true;
         i = waits_for(p, &p->waits[i]);
     }
-    c->n_circles++;
     return r;
 }
 
@@ -437,11 +437,11 @@ static void keep_proved(struct circles *c, const struct circles *before)
             continue;
         for (uint32_t i = first; i < end; i++)
             proved &= seen_before(before, &c->stuck[i]);
+        circle += proved;
         for (uint32_t i = first; proved && i < end; i++) {
             c->stuck[n] = c->stuck[i];
             c->stuck[n++].circle = circle;
         }
-        circle += proved;
         first = end;
     }
     c->n = n;

@@ -13,7 +13,7 @@
 
 /* One thread of a circle. */
 struct bri_stuck {
-    uint32_t circle;          /* threads of one circle follow each other */
+    uint32_t circle;          /* from 1; threads of one circle follow each other */
     uint32_t session, thread; /* that waits; the kernel's id */
     uint32_t object;          /* slot of what it waits for */
     uint64_t generation;

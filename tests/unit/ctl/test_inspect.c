@@ -160,7 +160,7 @@ static void expect_crossing(const char *table, pid_t pid, const char *name, pid_
     char begin[64], end[64];
     const char *row = table, *found;
 
-    (void)snprintf(begin, sizeof(begin), "0\t%d\t", (int)pid);
+    (void)snprintf(begin, sizeof(begin), "1\t%d\t", (int)pid);
     (void)snprintf(end, sizeof(end), "\tlock\t%s\t%d\t", name, (int)by_pid);
     while (row != NULL && !run_starts(row, begin)) {
         row = strchr(row, '\n');
