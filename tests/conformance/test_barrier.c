@@ -230,6 +230,7 @@ Test(barrier, an_abort_breaks_it_until_a_reset)
         cr_assert_eq(kit_return(&others[i]), i);
 }
 
+/* [reset: on an idle or broken barrier just clears] */
 Test(barrier, an_idle_barrier_can_be_aborted_and_reset)
 {
     broker_barrier *b = barrier(2);

@@ -87,6 +87,7 @@ Test(change, what_cannot_be_waited_for_is_said)
     cr_assert_eq(version, 77);
 }
 
+/* [C extras: wait for change] */
 Test(change, a_change_by_another_process_ends_the_wait)
 {
     broker_dict *d = kit_dict("d", NULL);

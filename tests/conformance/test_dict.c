@@ -27,6 +27,18 @@ Test(dict, get_of_a_key_that_is_not_there_is_notfound)
     cr_assert_str_eq(kit_dict_text(d), "{}");
 }
 
+/* [dict(*a, **kw)] Creating and filling are two steps, of which the second is one whatever it
+ * takes. */
+Test(dict, a_new_dict_is_empty_and_filled_by_one_update)
+{
+    const broker_dict_options new = {.mode = BROKER_CREATE};
+    broker_dict *d = kit_dict("d", &new);
+
+    cr_assert_str_eq(kit_dict_text(d), "{}");
+    OK(broker_dict_update(d, value_of("{'count': 100, 3: [1, {'a': nil}], nil: true}")));
+    cr_assert_str_eq(kit_dict_text(d), "{'count': 100, 3: [1, {'a': nil}], nil: true}");
+}
+
 /* [d[k]=v] insertion order is kept, assigning again keeps the position. */
 Test(dict, set_appends_a_new_key_and_keeps_the_place_of_an_old_one)
 {
@@ -58,7 +70,7 @@ Test(dict, delete_removes_a_key_and_its_place)
     cr_assert_str_eq(kit_dict_text(d), "{'c': 3, 'b': 4, 'a': 5}");
 }
 
-/* [k in d, len(d)] */
+/* [k in d, len(d), bool(d)] */
 Test(dict, contains_and_len_tell_what_is_there)
 {
     broker_dict *d = kit_dict("d", NULL);
@@ -76,7 +88,7 @@ Test(dict, contains_and_len_tell_what_is_there)
     cr_assert_eq(n, 1);
 }
 
-/* [pop] */
+/* [pop(k[, default])] KeyError without one: NOTFOUND, and the caller has its default. */
 Test(dict, pop_gives_the_value_and_removes_the_key)
 {
     broker_dict *d = kit_dict("d", NULL);
@@ -139,7 +151,7 @@ Test(dict, setdefault_sets_only_what_is_not_there)
     cr_assert_str_eq(kit_dict_text(d), "{'a': 1, 'b': nil}");
 }
 
-/* Adding: what `d[k] += n` can't do safely. */
+/* [C extras: add] what `d[k] += n` can't do safely. */
 Test(dict, add_counts_from_zero_and_keeps_the_place)
 {
     broker_dict *d = kit_dict("d", NULL);
@@ -157,6 +169,7 @@ Test(dict, add_counts_from_zero_and_keeps_the_place)
     cr_assert_str_eq(kit_dict_text(d), "{'a': 9223372036854775805, 'b': 1}");
 }
 
+/* [C extras: add] its edges. */
 Test(dict, add_refuses_a_sum_that_does_not_fit_and_changes_nothing)
 {
     broker_dict *d = kit_dict("d", NULL);
@@ -191,6 +204,7 @@ Test(dict, add_refuses_what_is_no_whole_number_and_changes_nothing)
     cr_assert_eq(total, 77);
 }
 
+/* [C extras: compare-and-set] by the value. */
 Test(dict, compare_and_set_sets_only_what_is_as_expected)
 {
     broker_dict *d = kit_dict("d", NULL);
@@ -228,7 +242,8 @@ Test(dict, get_and_set_gives_what_was_there)
     cr_assert_str_eq(kit_dict_text(d), "{'a': nil}");
 }
 
-/* Each way to change a dict ends the revisions that were read before it. */
+/* [C extras: compare-and-set with version] each way to change a dict ends the revisions that were
+ * read before it. */
 Test(dict, set_if_sets_only_while_nothing_has_changed)
 {
     broker_dict *d = kit_dict("d", NULL);
@@ -278,7 +293,7 @@ Test(dict, a_revision_survives_reads_and_refused_changes)
     cr_assert_str_eq(kit_dict_text(d), "{'a': 1}");
 }
 
-/* [get] what was read is a copy; what was given is one too. */
+/* [get] [nested plain values] what was read is a copy; what was given is one too. */
 Test(dict, values_are_copies_on_both_sides)
 {
     broker_dict *d = kit_dict("d", NULL);
@@ -371,6 +386,7 @@ Test(dict, values_of_any_size_replace_each_other)
     cr_assert_str_eq(kit_dict_text(d), "{'first': 1, 'a': 4, 'last': 3}");
 }
 
+/* [C extras: get into a buffer] which grows as it must. */
 Test(dict, large_values_pass_through_every_operation)
 {
     const size_t n = 1 << 20;

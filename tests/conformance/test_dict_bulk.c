@@ -106,6 +106,7 @@ Test(dict_bulk, update_beyond_the_quota_changes_nothing)
     cr_assert_str_eq(kit_get(d, INT(199)), "3");
 }
 
+/* [C extras: bulk] */
 Test(dict_bulk, add_many_adds_all_or_none)
 {
     broker_dict *d = kit_dict("d", NULL);

@@ -78,6 +78,7 @@ Test(dict_keys, packed_forms_of_a_key_do_not_matter)
     cr_assert_str_eq(kit_dict_text(d), "{1: 1, 'a': 2, ['a']: 3}");
 }
 
+/* [key equality] [trap 11] text is no byte string. */
 Test(dict_keys, unequal_keys_are_apart)
 {
     static const char *const keys[] = {"nil", "0", "1", "-1", "0.5", "'1'", "''", "b''", "b'31'",

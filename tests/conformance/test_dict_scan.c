@@ -84,6 +84,7 @@ Test(scan, wrong_arguments_are_invalid)
     cr_assert_eq(cursor, 77);
 }
 
+/* [C extras: cursor scan that survives concurrent change] without any change. */
 Test(scan, every_key_comes_exactly_once_whatever_the_limit)
 {
     static const uint64_t limits[] = {1, 7, 100, 10000, UINT64_MAX};
@@ -165,6 +166,7 @@ static int make_waves(struct call *c)
     return 0;
 }
 
+/* [C extras: cursor scan that survives concurrent change] [trap 12] */
 Test(scan, concurrent_change_neither_hides_nor_repeats_a_key)
 {
     static struct met met;

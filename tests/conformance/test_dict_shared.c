@@ -47,6 +47,46 @@ static int add_in_thread(struct call *c)
     return r;
 }
 
+#define N_FIRST 200
+
+/* Says how often it was first, and fails if it was told of another value than the first one's. */
+static void set_defaults(struct line *parent, void *arg)
+{
+    broker_buffer buffer = BROKER_BUFFER_INIT;
+    broker_dict *d = arg;
+    int64_t mine = (int64_t)kit_hear(parent);
+    uint64_t n_first = 0;
+    broker_value told, there;
+    bool inserted;
+
+    for (int i = 0; i < N_FIRST; i++) {
+        REQUIRE(broker_dict_setdefault(d, INT(i), INT(mine), &buffer, &told, &inserted) == 0);
+        n_first += inserted;
+        REQUIRE(broker_dict_get(d, INT(i), &buffer, &there) == 0);
+        REQUIRE(there.i == told.i && inserted == (told.i == mine));
+    }
+    broker_buffer_free(&buffer);
+    kit_tell(parent, n_first);
+}
+
+/* [setdefault] atomic: of several one is the first, and all are told its value. */
+Test(dict_shared, one_default_of_four_is_set)
+{
+    broker_dict *d = kit_dict("d", NULL);
+    struct line others[N_OTHERS];
+    uint64_t n = 0;
+
+    for (int i = 0; i < N_OTHERS; i++)
+        others[i] = kit_fork(set_defaults, d);
+    for (int i = 0; i < N_OTHERS; i++)
+        kit_tell(&others[i], (uint64_t)i);
+    for (int i = 0; i < N_OTHERS; i++) {
+        n += kit_hear(&others[i]);
+        kit_end(&others[i]);
+    }
+    cr_assert_eq(n, N_FIRST);
+}
+
 /* [connection] a handle can be used from any thread, by several at a time. */
 Test(dict_shared, no_addition_of_four_threads_on_one_handle_is_lost)
 {

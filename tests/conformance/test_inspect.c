@@ -71,6 +71,7 @@ Test(inspect, objects_lists_names_in_order_by_type_and_prefix)
     }
 }
 
+/* [life cycle: list] [_number_of_objects()] */
 Test(inspect, objects_lists_thousands)
 {
     char name[160];
@@ -95,6 +96,7 @@ Test(inspect, objects_lists_thousands)
     SAYS(v, "[]");
 }
 
+/* [_debug_info()] [life cycle: describe] */
 Test(inspect, stat_tells_a_dicts_numbers)
 {
     broker_dict *d = kit_dict("d", &(broker_dict_options){.quota_bytes = 1 << 20});

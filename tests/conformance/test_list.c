@@ -59,6 +59,30 @@ Test(list, indexes_count_from_both_ends)
     cr_assert_str_eq(kit_list_text(l), "['a text that does not lie where the number was', 'last']");
 }
 
+/* [no __iter__] who walks by index until there is none sees what is changed meanwhile, and may skip
+ * or repeat an element: scan does not help, snapshots do. */
+Test(list, a_walk_by_index_sees_changes)
+{
+    broker_list *l = list_of("[0, 1, 2, 3]");
+    int64_t seen[8], n = 0;
+    broker_value v;
+    int r;
+
+    for (int64_t i = 0; (r = broker_list_get(l, i, &kit_buffer, &v)) == 0; i++) {
+        cr_assert_lt(n, 8);
+        seen[n++] = v.i;
+        if (v.i == 1)
+            OK(broker_list_delete(l, 0)); /* 2 moves to where 1 was */
+        if (v.i == 3 && i == 2)
+            OK(broker_list_insert(l, 0, INT(9))); /* 3 comes again */
+        if (n == 4)
+            OK(broker_list_append(l, INT(4)));
+    }
+    cr_assert_eq(r, BROKER_NOTFOUND);
+    cr_assert_eq(n, 5);
+    cr_assert(seen[0] == 0 && seen[1] == 1 && seen[2] == 3 && seen[3] == 3 && seen[4] == 4);
+}
+
 /* [append extend insert] extend takes what there is, all in one. */
 Test(list, append_and_extend_add_at_the_end)
 {

@@ -211,6 +211,19 @@ Test(list_slices, concatenate_gives_a_copy)
     SAYS(v, "[0]");
 }
 
+/* [L + other] other may not be a proxy: TypeError. Nor may it lie where the result is to be. */
+Test(list_slices, concatenate_takes_a_value_that_lies_elsewhere)
+{
+    broker_list *l = list_of("[1, 2]");
+    broker_value own, sum = broker_int(77);
+
+    GIVES(broker_list_concatenate(l, broker_ref(l), &kit_buffer, &sum), BROKER_INVALID);
+    OK(broker_list_get_slice(l, 1, BROKER_OMITTED, 1, &kit_buffer, &own));
+    GIVES(broker_list_concatenate(l, own, &kit_buffer, &sum), BROKER_INVALID);
+    SAYS(sum, "77");
+    SAYS(own, "[2]");
+}
+
 /* [L * n, n * L] plain lists; [L *= n] mutates; a count below 1 is none. */
 Test(list_slices, multiply_gives_a_copy_and_repeat_changes)
 {

@@ -97,6 +97,7 @@ static int acquire_and_release(struct call *c)
     return r < 0 ? r : broker_lock_release(c->object);
 }
 
+/* [fairness: none promised] but nobody is left out. */
 Test(lock, every_waiter_gets_its_turn)
 {
     broker_lock *l = kit_lock("l", NULL);
@@ -172,8 +173,8 @@ Test(lock, with_handover_anybody_may_release)
     OK(kit_return(&waiter));
 }
 
-/* A lock is not recursive: waiting for oneself for ever is said at once, with a timeout it is a
- * timeout. */
+/* [acquire] A lock is not recursive: waiting for oneself for ever is said at once, with a timeout
+ * it is a timeout. */
 Test(lock, waiting_for_oneself_for_ever_is_a_deadlock)
 {
     broker_lock *l = kit_lock("l", NULL), *other = kit_lock("other", NULL);

@@ -6,6 +6,7 @@
  */
 #include "conformance/kit.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #define STR(text) broker_str(text)
@@ -38,6 +39,19 @@ Test(namespace, an_attribute_is_what_was_set)
     IS(n, "{'name': [1, {'a': nil}], 'age': 7}");
     OK(broker_namespace_delete(n, "name"));
     IS(n, "{'age': 7}");
+}
+
+/* [mutating a stored list is lost] What was read is a copy. */
+Test(namespace, an_attribute_that_was_read_is_a_copy)
+{
+    broker_namespace *n = kit_namespace("n", NULL);
+    broker_value v;
+
+    OK(broker_namespace_set(n, "a", value_of("[1, 2]")));
+    OK(broker_namespace_get(n, "a", &kit_buffer, &v));
+    ((uint8_t *)kit_buffer.data)[1] = 7;
+    SAYS(v, "[7, 2]");
+    IS(n, "{'a': [1, 2]}");
 }
 
 /* [missing: AttributeError, get and del] */
@@ -196,6 +210,37 @@ static void set_until_killed(struct line *parent, void *arg)
         REQUIRE(broker_namespace_delete(arg, "x") == 0);
         words_free();
     }
+}
+
+/* Sets both attributes to the same number, in one step, until it is told to stop. */
+static int update_both(struct call *c)
+{
+    uint8_t map[] = {0x82, 0xa1, 'x', 0, 0xa1, 'y', 0};
+    int r = 0;
+
+    while (atomic_load((_Atomic int64_t *)&c->number) != 0 && r == 0) {
+        map[3] = map[6] = (uint8_t)((map[3] + 1) % 128);
+        r = broker_namespace_update(c->object, broker_packed(map, sizeof(map)));
+    }
+    return r;
+}
+
+/* [deepcopy / _getvalue] a snapshot is of one moment. */
+Test(namespace, a_copy_is_of_one_moment)
+{
+    broker_namespace *n = kit_namespace("n", NULL);
+    struct call writer;
+    broker_value v;
+
+    OK(broker_namespace_update(n, value_of("{'x': 0, 'y': 0}")));
+    kit_call(&writer, update_both, n, 1);
+    for (int i = 0; i < 5000; i++) {
+        OK(broker_namespace_copy(n, &kit_buffer, &v));
+        if (kit_field(v, "x").i != kit_field(v, "y").i)
+            cr_assert_fail("half an update was seen: %s", text_of(v));
+    }
+    atomic_store((_Atomic int64_t *)&writer.number, 0);
+    OK(kit_return(&writer));
 }
 
 /* Killed anywhere, everybody goes on with a namespace that is sound. */

@@ -144,7 +144,7 @@ static void make_and_wait(struct line *parent, void *arg)
     (void)kit_hear(parent);
 }
 
-/* [finalizer] it ends too when its last user is killed. */
+/* [finalizer] [leak 1] it ends too when its last user is killed. */
 Test(nesting, without_a_name_it_ends_when_its_last_user_is_killed)
 {
     struct line child = kit_fork(make_and_wait, NULL);
@@ -166,8 +166,8 @@ Test(nesting, without_a_name_it_ends_when_its_last_user_is_killed)
 
 /* ---- references in values ---- */
 
-/* [nested objects by reference] d['k'] is the object itself, and what is changed by one is seen by
- * all. */
+/* [nested objects by reference] [nested plain values] d['k'] is the object itself, and what is
+ * changed by one is seen by all. */
 Test(nesting, a_dict_in_a_dict_is_the_same_object_for_all)
 {
     broker_dict *outer = kit_dict("outer", NULL), *inner = anonymous_dict(), *seen;
@@ -181,6 +181,30 @@ Test(nesting, a_dict_in_a_dict_is_the_same_object_for_all)
     broker_dict_close(seen);
     broker_dict_close(inner);
     OK(broker_dict_delete(outer, STR("k")));
+}
+
+/* [nesting] L[0][-1] = 55 changes the shared inner list; a plain list inside stays a value. */
+Test(nesting, a_list_in_a_list_is_shared_and_a_plain_one_is_a_value)
+{
+    broker_list *outer = kit_list("outer", NULL), *inner, *seen;
+    broker_value v;
+
+    OK(broker_list_open(kit_broker, NULL, NULL, &inner));
+    OK(broker_list_extend(inner, value_of("[1, 2]")));
+    OK(broker_list_append(outer, broker_ref(inner)));
+    OK(broker_list_append(outer, value_of("[1, 2]")));
+    OK(broker_list_get(outer, 0, &kit_buffer, &v));
+    OK(broker_list_open_ref(kit_broker, v, &seen));
+    OK(broker_list_set(seen, -1, INT(55)));
+    cr_assert_str_eq(kit_list_text(inner), "[1, 55]");
+    OK(broker_list_get(outer, 1, &kit_buffer, &v));
+    cr_assert_eq(v.type, BROKER_PACKED);
+    GIVES(broker_list_open_ref(kit_broker, v, &seen), BROKER_INVALID);
+    ((uint8_t *)kit_buffer.data)[2] = 55; /* the caller's copy */
+    SAYS(v, "[1, 55]");
+    OK(broker_list_get(outer, 1, &kit_buffer, &v));
+    SAYS(v, "[1, 2]");
+    broker_list_close(inner);
 }
 
 /* [nesting] deleting the local name of an inner proxy must not free it. */
@@ -197,7 +221,7 @@ Test(nesting, a_stored_reference_outlives_the_handle_of_who_stored_it)
     GIVES(look_after_collection(ref), BROKER_GONE);
 }
 
-/* [nesting] whatever takes the last reference away ends it. */
+/* [nesting] [leak 2] whatever takes the last reference away ends it. */
 Test(nesting, it_ends_however_the_last_reference_goes)
 {
     enum { OVERWRITTEN, DELETED, POPPED, CLEARED, DESTROYED, N_WAYS };

@@ -25,6 +25,7 @@ Test(open, opening_creates_what_is_not_there_and_finds_what_is)
         kit_dict_text(d), "{'a': 1, 'b': 2}", "an object stays when nobody has it open");
 }
 
+/* [life cycle: create or open by name] */
 Test(open, modes_say_what_must_be_there)
 {
     const char *name = kit_name("d");
@@ -111,6 +112,27 @@ Test(open, options_that_are_not_zero_must_be_the_objects)
     cr_assert_eq(kit_stat(kit_name("q"), "max_items"), 5);
 }
 
+/* [errors] those of creating are those of using: a number and a sentence; and nothing is made. */
+Test(open, what_cannot_be_made_is_told_by_the_creation)
+{
+    const char *name = kit_name("o");
+    broker_value objects;
+    broker_barrier *b;
+    broker_number *n;
+    broker_array *a;
+
+    GIVES(broker_barrier_open(kit_broker, name, NULL, &b), BROKER_INVALID);
+    cr_assert_not_null(strstr(broker_last_error(), "barrier.open"), "%s", broker_last_error());
+    cr_assert_not_null(strstr(broker_last_error(), name), "%s", broker_last_error());
+    GIVES(broker_array_open(
+              kit_broker, name, &(broker_array_options){.typecode = "c", .length = 1}, &a),
+        BROKER_INVALID);
+    GIVES(broker_number_open(kit_broker, name, &(broker_number_options){.typecode = "zz"}, &n),
+        BROKER_INVALID);
+    OK(broker_objects(kit_broker, NULL, name, &kit_buffer, &objects));
+    cr_assert_eq(kit_count(objects), 0);
+}
+
 /* Names: 1 to 255 bytes of UTF-8 without control characters. */
 Test(open, what_can_be_no_name_is_badname)
 {
@@ -155,6 +177,7 @@ Test(open, names_of_255_bytes_and_of_any_script_work)
     }
 }
 
+/* [life cycle: destroy] */
 Test(open, destroy_of_what_is_not_there_is_notfound)
 {
     GIVES(broker_destroy(kit_broker, kit_name("none")), BROKER_NOTFOUND);

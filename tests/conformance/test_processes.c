@@ -122,6 +122,7 @@ static void fork_again(struct line *parent, void *arg)
     REQUIRE(broker_dict_add(t->d, STR("n"), 1, &total) == 0);
 }
 
+/* [fork] [trap 5] also the child of a child. */
 Test(processes, children_of_children_attach_too)
 {
     struct things t = make_things();
@@ -235,6 +236,7 @@ Test(processes, wrong_addresses_are_told)
     GIVES(broker_open("private:", NULL), BROKER_INVALID);
 }
 
+/* [reference count] an open is one, and its close takes it back. */
 Test(processes, each_open_is_closed_by_itself)
 {
     broker *b, *again;
@@ -316,6 +318,7 @@ Test(processes, the_last_error_names_operation_object_and_reason)
     cr_assert_not_null(strstr(broker_last_error(), kit_name("l")), "%s", broker_last_error());
 }
 
+/* [errors] stable numbers, each with its text. */
 Test(processes, codes_have_names_and_texts)
 {
     cr_assert_str_eq(broker_error_name(0), "OK");
