@@ -44,7 +44,7 @@ static broker *maker;
 
 /* ---- the arena ---- */
 
-static void must(int r, const char *what)
+void victim_must(int r, const char *what)
 {
     if (r < 0)
         cr_assert_fail("%s: %s", what, broker_last_error());
@@ -78,9 +78,10 @@ static void fill_dict(broker *b, const char *name, unsigned n)
 {
     broker_dict *d;
 
-    must(broker_dict_open(b, name, NULL, &d), "dict.open");
+    victim_must(broker_dict_open(b, name, NULL, &d), "dict.open");
     for (unsigned i = 0; i < n; i++)
-        must(broker_dict_set(d, key_of(i), broker_strn(filling(6000, i), size_of(i))), "dict.set");
+        victim_must(
+            broker_dict_set(d, key_of(i), broker_strn(filling(6000, i), size_of(i))), "dict.set");
     broker_dict_close(d);
 }
 
@@ -89,10 +90,11 @@ static void fill_queue(broker *b, const char *name, unsigned n)
     const broker_queue_options options = {.joinable = true, .max_items = 1000};
     broker_queue *q;
 
-    must(broker_queue_open(b, name, &options, &q), "queue.open");
+    victim_must(broker_queue_open(b, name, &options, &q), "queue.open");
     for (unsigned i = 0; i < n; i++)
-        must(broker_queue_put(
-                 q, broker_strn(filling(6000, i), i % 11 == 10 ? 5000 : size_of(i) * 8 % 2000), 0),
+        victim_must(
+            broker_queue_put(
+                q, broker_strn(filling(6000, i), i % 11 == 10 ? 5000 : size_of(i) * 8 % 2000), 0),
             "queue.put");
     broker_queue_close(q);
 }
@@ -106,21 +108,21 @@ static void hold_things(broker *b)
     broker_lock *l;
     broker_value v;
 
-    must(broker_dict_open(b, "dict", NULL, &d), "dict.open");
-    must(broker_queue_open(b, "queue", NULL, &q), "queue.open");
+    victim_must(broker_dict_open(b, "dict", NULL, &d), "dict.open");
+    victim_must(broker_queue_open(b, "queue", NULL, &q), "queue.open");
     for (int i = 0; i < 12; i++)
-        must(broker_queue_get(q, 0, &buffer, &v), "queue.get");
+        victim_must(broker_queue_get(q, 0, &buffer, &v), "queue.get");
     broker_queue_close(q);
-    must(broker_queue_open(b, "queue", NULL, &q), "queue.open");
+    victim_must(broker_queue_open(b, "queue", NULL, &q), "queue.open");
     for (int i = 0; i < 8; i++)
-        must(broker_queue_get(q, 0, &buffer, &v), "queue.get");
-    must(broker_queue_task_done(q), "queue.task_done");
-    must(broker_lock_open(b, "lock", NULL, &l), "lock.open");
-    must(broker_lock_acquire(l, 0, NULL), "lock.acquire");
+        victim_must(broker_queue_get(q, 0, &buffer, &v), "queue.get");
+    victim_must(broker_queue_task_done(q), "queue.task_done");
+    victim_must(broker_lock_open(b, "lock", NULL, &l), "lock.open");
+    victim_must(broker_lock_acquire(l, 0, NULL), "lock.acquire");
     broker_buffer_free(&buffer);
 }
 
-static struct bri_object find(const char *name)
+struct bri_object victim_find(const char *name)
 {
     struct bri_listing entries[64];
     struct bri_object o = {0};
@@ -134,6 +136,11 @@ static struct bri_object find(const char *name)
     return o;
 }
 
+broker *victim_maker(void)
+{
+    return maker;
+}
+
 void victim_make(void)
 {
     victim.arena = lab_arena(2 * MIB);
@@ -144,11 +151,11 @@ void victim_make(void)
     fill_dict(maker, "witness dict", N_WITNESSES);
     fill_queue(maker, "witness queue", N_WITNESSES);
     hold_things(maker);
-    victim.dict = find("dict");
-    victim.queue = find("queue");
-    victim.lock = find("lock");
-    victim.witness_dict = find("witness dict");
-    victim.witness_queue = find("witness queue");
+    victim.dict = victim_find("dict");
+    victim.queue = victim_find("queue");
+    victim.lock = victim_find("lock");
+    victim.witness_dict = victim_find("witness dict");
+    victim.witness_queue = victim_find("witness queue");
     cr_assert_eq(bri_object_bind(victim.arena, victim.arena->first_slot, &victim.registry), 0);
     cr_assert_eq(bri_session_object(victim.arena, 0, &victim.session), 0);
     cr_assert_neq(((const struct bri_items_shm *)victim.queue.slot->state)->early.root, 0);
@@ -175,12 +182,16 @@ struct progress {
 
 static struct progress *progress;
 
-#define DO(call) judge((progress->doing = #call, (call)))
+#define DO(call) VICTIM_DO(call)
 
-/* Any answer and any fault is right, but for codes that must never leave the library. */
-static int judge(int r)
+void victim_doing(const char *what)
 {
-    if (r > BROKER_OWNER_DIED || r < BROKER_UNKNOWN || r == BROKER_INTERNAL) {
+    progress->doing = what;
+}
+
+int victim_judge(int r)
+{
+    if (strcmp(broker_error_name(r), "?") == 0 || r == BROKER_INTERNAL) {
         (void)snprintf(progress->wrong, sizeof(progress->wrong), "%s gave %d", progress->doing, r);
         _exit(1);
     }
@@ -274,7 +285,7 @@ static void use_lock(broker_lock *l, broker_buffer *buffer)
     (void)DO(broker_lock_release(l));
 }
 
-static void look_around(broker *b, broker_buffer *buffer)
+void victim_look_around(broker *b, broker_buffer *buffer)
 {
     static const char *const names[] = {"dict", "queue", "lock", "witness dict", "none"};
     struct bri_audit audit = {.quiet_arena = true};
@@ -283,6 +294,9 @@ static void look_around(broker *b, broker_buffer *buffer)
     (void)DO(broker_objects(b, NULL, NULL, buffer, &v));
     (void)DO(broker_clients(b, buffer, &v));
     (void)DO(broker_locks(b, buffer, &v));
+    (void)DO(broker_deadlocks(b, buffer, &v));
+    (void)DO(broker_quotas(b, buffer, &v));
+    (void)DO(broker_anonymous(b, buffer, &v));
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         (void)DO(broker_stat(b, names[i], buffer, &v));
     (void)DO(bri_audit_arena(b->arena, &audit));
@@ -294,7 +308,7 @@ static void use_everything(broker *b, broker_buffer *buffer)
     broker_queue *q;
     broker_lock *l;
 
-    look_around(b, buffer);
+    victim_look_around(b, buffer);
     if (DO(broker_dict_open(b, "dict", NULL, &d)) == 0) {
         read_dict(d, buffer);
         write_dict(d, buffer);
@@ -310,7 +324,7 @@ static void use_everything(broker *b, broker_buffer *buffer)
     }
     if (DO(broker_dict_open(b, "another", NULL, &more)) == 0)
         write_dict(more, buffer);
-    look_around(b, buffer);
+    victim_look_around(b, buffer);
     (void)DO(bri_session_reap(b->arena, 0, true, -2 * BRI_MILLISECOND));
     (void)DO(bri_registry_destroy(b->arena, "dict"));
     (void)DO(bri_registry_destroy(b->arena, "queue"));
@@ -375,7 +389,8 @@ static void watch(bool on)
 }
 
 /* False when there is no damage of this number. */
-static bool suffer_once(victim_damage_fn *damage, unsigned number, bool contained)
+static bool suffer_once(
+    victim_damage_fn *damage, victim_use_fn *use, unsigned number, bool contained)
 {
     broker_buffer buffer = BROKER_BUFFER_INIT;
     struct bri_arena *view;
@@ -390,7 +405,7 @@ static bool suffer_once(victim_damage_fn *damage, unsigned number, bool containe
         watch(true);
         b = hand_broker(view);
         if (b != NULL) {
-            use_everything(b, &buffer);
+            use(b, &buffer);
             if (contained)
                 check_witnesses(b, &buffer);
             hand_free(b);
@@ -412,7 +427,8 @@ static long only(void)
     return number != NULL ? strtol(number, NULL, 10) : -1;
 }
 
-static _Noreturn void suffer_from(victim_damage_fn *damage, unsigned number, bool contained)
+static _Noreturn void suffer_from(
+    victim_damage_fn *damage, victim_use_fn *use, unsigned number, bool contained)
 {
 #if !defined(__SANITIZE_ADDRESS__)
     const struct rlimit memory = {MEMORY_AT_MOST, MEMORY_AT_MOST};
@@ -421,7 +437,7 @@ static _Noreturn void suffer_from(victim_damage_fn *damage, unsigned number, boo
 #endif
     (void)signal(SIGALRM, SIG_DFL);
     (void)signal(SIGPROF, SIG_DFL);
-    while (suffer_once(damage, number, contained) && only() < 0)
+    while (suffer_once(damage, use, number, contained) && only() < 0)
         number++;
     _exit(0);
 }
@@ -447,6 +463,11 @@ static void describe(int status)
 
 void victim_suffer(victim_damage_fn *damage, bool contained)
 {
+    victim_suffer_using(damage, use_everything, contained);
+}
+
+void victim_suffer_using(victim_damage_fn *damage, victim_use_fn *use, bool contained)
+{
     unsigned number = only() >= 0 ? (unsigned)only() : 0, findings = 0;
     pid_t parent = getpid(), pid;
     int status;
@@ -461,7 +482,7 @@ void victim_suffer(victim_damage_fn *damage, bool contained)
         if (pid == 0) {
             (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
             if (getppid() == parent)
-                suffer_from(damage, number, contained);
+                suffer_from(damage, use, number, contained);
             _exit(99);
         }
         while (waitpid(pid, &status, 0) < 0)

@@ -10,6 +10,8 @@
 
 #include <stdbool.h>
 
+#include <broker.h>
+
 #include "core/guard.h"
 
 /* What is in the arena. */
@@ -26,6 +28,15 @@ extern struct victim victim;
 void victim_make(void);
 void victim_free(void);
 
+/* The broker by whose session the arena was filled: for who puts more into it. */
+broker *victim_maker(void);
+
+/* The object of this name. */
+struct bri_object victim_find(const char *name);
+
+/* Ends the test unless @r is 0 or a notice. */
+void victim_must(int r, const char *what);
+
 /* One damage to a copy of the arena. False: there are no more. Says in @out_text what it did. */
 typedef bool victim_damage_fn(struct bri_arena *view, unsigned number, char out_text[128]);
 
@@ -35,5 +46,19 @@ typedef bool victim_damage_fn(struct bri_arena *view, unsigned number, char out_
  * findings.
  */
 void victim_suffer(victim_damage_fn *damage, bool contained);
+
+/* The same, with another use of the damaged arena instead of what is done with the dict, the queue
+ * and the lock. */
+typedef void victim_use_fn(broker *b, broker_buffer *buffer);
+void victim_suffer_using(victim_damage_fn *damage, victim_use_fn *use, bool contained);
+
+/* In a victim_use_fn: any answer and any fault is right, but for codes that must never leave the
+ * library. Gives what @call gave. */
+#define VICTIM_DO(call) (victim_doing(#call), victim_judge((call)))
+void victim_doing(const char *what); /* a literal */
+int victim_judge(int r);
+
+/* In a victim_use_fn: what can be seen of the whole arena; and its audit. */
+void victim_look_around(broker *b, broker_buffer *buffer);
 
 #endif
