@@ -35,8 +35,10 @@ struct life {
     const char *_Atomic step; /* what it does now */
     struct tally added[N_THREADS][N_COUNTERS];
     struct tally added_many;
+    struct tally summed[N_COUNTERS]; /* into the array */
     struct tally locked[N_LOCKS];
-    _Atomic uint32_t taking_plain; /* items that a get under way may take from the plain queue */
+    _Atomic uint32_t
+        taking_plain; /* items that a get under way may take from the plain queue or the pipe */
     _Atomic uint32_t taking_tasks; /* and from the joinable one */
 };
 
@@ -49,7 +51,10 @@ enum item_flag {
     ITEM_TAKEN = 16,
     ITEM_FINISHING = 32, /* its task_done is begun */
     ITEM_FINISHED = 64,
+    ITEM_MESSAGE = 128, /* of the pipe */
 };
+
+#define ITEM_KINDS (ITEM_TASK | ITEM_MESSAGE) /* neither: of the plain queue */
 
 struct item {
     _Atomic uint32_t flags;

@@ -80,7 +80,7 @@ static void look(struct worker *w)
     worker_expect(w, broker_queue_browse(w->tasks, 0, 50, &w->out, &v, &next), "queue browse", 0);
     r = broker_queue_peek(w->tasks, &w->out, &v);
     if (worker_expect(w, r, "queue peek", ANSWER(BROKER_EMPTY)) == 0)
-        (void)queue_check_item(w->ledger, v, true);
+        (void)queue_check_item(w->ledger, v, ITEM_TASK);
 }
 
 void lease_use(struct worker *w)

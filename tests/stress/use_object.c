@@ -79,6 +79,52 @@ static void use_queue(struct worker *w, const char *name)
     broker_queue_close(q);
 }
 
+static void use_array(struct worker *w, const char *name)
+{
+    const broker_array_options options = {.typecode = "i", .length = 1 + worker_pick(w, 3000)};
+    broker_array *a;
+    broker_value v;
+    int r;
+
+    r = broker_array_open(w->b, name, &options, &a);
+    if (worker_expect(w, r, "array open", COMES_AND_GOES) < 0)
+        return;
+    for (uint32_t i = worker_pick(w, 6); i > 0; i--) {
+        int64_t index = worker_pick(w, (uint32_t)options.length);
+
+        if (worker_pick(w, 2) == 0)
+            r = broker_array_exchange(a, index, broker_int(1), &v);
+        else
+            r = broker_array_read(a, &w->out, &v);
+        worker_expect(w, r, "array", COMES_AND_GOES);
+    }
+    broker_array_close(a);
+}
+
+static void use_pipe(struct worker *w, const char *name)
+{
+    static uint8_t bytes[ANY_BYTES];
+    uint64_t end = worker_pick(w, 2);
+    broker_value v;
+    broker_pipe *p;
+
+    if (worker_expect(w, broker_pipe_open(w->b, name, NULL, &p), "pipe open", COMES_AND_GOES) < 0)
+        return;
+    for (uint32_t i = worker_pick(w, 6); i > 0; i--) {
+        int64_t timeout_ns = worker_pick(w, 2) * BROKER_MILLISECOND;
+        int r;
+
+        if (worker_pick(w, 2) == 0)
+            r = broker_pipe_send(p, end, broker_bin(bytes, worker_pick(w, ANY_BYTES)), timeout_ns);
+        else
+            r = broker_pipe_recv(p, end, timeout_ns, &w->out, &v);
+        worker_expect(w, r, "pipe",
+            COMES_AND_GOES | ANSWER(BROKER_CLOSED) | ANSWER(BROKER_EMPTY) |
+                ANSWER(BROKER_TIMEDOUT));
+    }
+    broker_pipe_close(p);
+}
+
 static void use_lock(struct worker *w, const char *name)
 {
     broker_lock *lock;
@@ -102,7 +148,7 @@ void object_use_any(struct worker *w)
 
     (void)snprintf(name, sizeof(name), "any-%u", n);
     worker_step(w, "any object");
-    switch (worker_pick(w, 7)) {
+    switch (worker_pick(w, 9)) {
     case 0:
     case 1:
         worker_expect(w, broker_destroy(w->b, name), "destroy", ANSWER(BROKER_NOTFOUND));
@@ -118,6 +164,12 @@ void object_use_any(struct worker *w)
         return;
     case 5:
         use_lock(w, name);
+        return;
+    case 6:
+        use_array(w, name);
+        return;
+    case 7:
+        use_pipe(w, name);
         return;
     default:
         worker_expect(w, broker_stat(w->b, name, &w->out, &v), "stat",

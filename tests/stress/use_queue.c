@@ -61,24 +61,36 @@ static void end_items(struct worker *w, uint32_t first, uint32_t n, int r)
         atomic_fetch_or(&w->ledger->items[i].flags, r == 0 ? ITEM_PUT : ITEM_REFUSED);
 }
 
-static int64_t some_time(struct worker *w)
+broker_value queue_begin_item(
+    struct worker *w, uint32_t kind, broker_buffer *buffer, uint32_t *out_number)
+{
+    *out_number = begin_items(w, 1, kind);
+    return make_item(w, buffer, *out_number);
+}
+
+void queue_end_item(struct worker *w, uint32_t number, int r)
+{
+    end_items(w, number, 1, r);
+}
+
+int64_t queue_some_time(struct worker *w)
 {
     return worker_pick(w, 4) != 0 ? 0 : worker_pick(w, 5000) * BROKER_MICROSECOND;
 }
 
 static void put_one(struct worker *w, broker_queue *q, uint32_t kind)
 {
-    uint32_t number = begin_items(w, 1, kind);
-    broker_value item = make_item(w, &w->in, number);
+    uint32_t number;
+    broker_value item = queue_begin_item(w, kind, &w->in, &number);
     int r;
 
     if (worker_pick(w, 8) == 0)
-        r = lease_put_in_place(w, q, item, some_time(w));
+        r = lease_put_in_place(w, q, item, queue_some_time(w));
     else
-        r = broker_queue_put(q, item, some_time(w));
+        r = broker_queue_put(q, item, queue_some_time(w));
 
     worker_expect(w, r, "queue put", ANSWER(BROKER_FULL) | ANSWER(BROKER_TIMEDOUT));
-    end_items(w, number, 1, r);
+    queue_end_item(w, number, r);
 }
 
 static void put_several(struct worker *w, broker_queue *q, uint32_t kind)
@@ -94,7 +106,7 @@ static void put_several(struct worker *w, broker_queue *q, uint32_t kind)
         bri_pack_value(&p, make_item(w, &w->in, first + i));
     if (bri_pack_end(&p, &items) < 0)
         abort();
-    r = broker_queue_put_many(q, items, some_time(w));
+    r = broker_queue_put_many(q, items, queue_some_time(w));
     /* A batch of large items may be more than the queue ever takes. */
     worker_expect(w, r, "queue put_many",
         ANSWER(BROKER_FULL) | ANSWER(BROKER_TIMEDOUT) | ANSWER(BROKER_TOOBIG));
@@ -118,7 +130,7 @@ static void head_of(struct ledger *l, broker_value item, struct item_head *out)
             ledger_fail(l, "item %u is torn at byte %u", out->number, i);
 }
 
-uint32_t queue_check_item(struct ledger *l, broker_value item, bool is_task)
+uint32_t queue_check_item(struct ledger *l, broker_value item, uint32_t kind)
 {
     struct item_head head;
     uint32_t flags;
@@ -126,7 +138,7 @@ uint32_t queue_check_item(struct ledger *l, broker_value item, bool is_task)
     head_of(l, item, &head);
     flags = atomic_load(&l->items[head.number].flags);
     if ((flags & ITEM_PUT_BEGUN) == 0 || (flags & ITEM_REFUSED) != 0 ||
-        ((flags & ITEM_TASK) != 0) != is_task)
+        (flags & ITEM_KINDS) != kind)
         ledger_fail(l, "item %u came, but its flags are %u", head.number, flags);
     return head.number;
 }
@@ -135,13 +147,14 @@ uint32_t queue_check_item(struct ledger *l, broker_value item, bool is_task)
  * Items of one producer come in their order, but for those that a killed consumer was taking and
  * that went back to their place.
  */
-static void note_order(struct worker *w, bool is_task, uint32_t number, broker_value item)
+static void note_order(struct worker *w, uint32_t kind, uint32_t number, broker_value item)
 {
+    unsigned road = kind == ITEM_TASK ? 1 : kind == ITEM_MESSAGE ? 2 : 0;
     struct item_head head;
     uint32_t *last;
 
     memcpy(&head, item.data, sizeof(head));
-    last = &w->last_seen[is_task][head.life];
+    last = &w->last_seen[road][head.life];
     if (number < *last)
         atomic_fetch_add(&w->ledger->n_out_of_order, 1);
     else
@@ -154,17 +167,22 @@ void queue_note_taken(struct ledger *l, uint32_t number)
         ledger_fail(l, "item %u came twice", number);
 }
 
-static void note_plain(struct worker *w, broker_value item)
+void queue_note_plain(struct worker *w, broker_value item, uint32_t kind)
 {
-    uint32_t number = queue_check_item(w->ledger, item, false);
+    uint32_t number = queue_check_item(w->ledger, item, kind);
 
     queue_note_taken(w->ledger, number);
-    note_order(w, false, number, item);
+    note_order(w, kind, number, item);
+}
+
+static void note_plain(struct worker *w, broker_value item)
+{
+    queue_note_plain(w, item, 0);
 }
 
 uint32_t queue_note_task(struct worker *w, broker_value item)
 {
-    uint32_t number = queue_check_item(w->ledger, item, true), holder, flags;
+    uint32_t number = queue_check_item(w->ledger, item, ITEM_TASK), holder, flags;
     struct item *i = &w->ledger->items[number];
 
     holder = atomic_exchange(&i->holder, w->number + 1);
@@ -177,7 +195,7 @@ uint32_t queue_note_task(struct worker *w, broker_value item)
     if ((flags & ITEM_TAKEN) != 0)
         atomic_fetch_add(&w->ledger->n_redelivered, 1);
     else
-        note_order(w, true, number, item);
+        note_order(w, ITEM_TASK, number, item);
     return number;
 }
 
@@ -215,9 +233,9 @@ static void get(
 
     atomic_store(taking, n);
     if (n == 1)
-        r = broker_queue_get(q, some_time(w), &w->out, &v);
+        r = broker_queue_get(q, queue_some_time(w), &w->out, &v);
     else
-        r = broker_queue_get_many(q, n, some_time(w), &w->out, &v);
+        r = broker_queue_get_many(q, n, queue_some_time(w), &w->out, &v);
     if (worker_expect(w, r, "queue get", NOTHING_CAME) == 0 && n == 1)
         note(w, v);
     else if (r == 0)
@@ -285,8 +303,8 @@ void queue_use_tasks(struct worker *w)
     else if (pick == 10)
         get_tasks(w, 2 + worker_pick(w, MAX_BATCH - 1));
     else if (pick == 11)
-        worker_expect(
-            w, broker_queue_join(w->tasks, some_time(w)), "queue join", ANSWER(BROKER_TIMEDOUT));
+        worker_expect(w, broker_queue_join(w->tasks, queue_some_time(w)), "queue join",
+            ANSWER(BROKER_TIMEDOUT));
     else if (w->n_leases > 0)
         queue_finish_one(w);
 }

@@ -89,6 +89,26 @@ static void check_counters(struct verify *v)
     broker_dict_close(d);
 }
 
+static void check_array(struct verify *v)
+{
+    broker_value number;
+    broker_array *a;
+
+    if (!works(v, broker_array_open(v->b, "array", NULL, &a), "array open"))
+        return;
+    for (uint32_t k = 0; k < N_COUNTERS; k++) {
+        uint64_t least = 0, most = 0;
+
+        for (uint32_t i = 0; i < n_lives(v); i++)
+            check_tally(v, i, &v->l->lives[i].summed[k], &least, &most);
+        if (works(v, broker_array_get(a, k, &number), "array get") &&
+            ((uint64_t)number.i < least || (uint64_t)number.i > most))
+            wrong(v, "element %u is %" PRId64 ", and not from %" PRIu64 " to %" PRIu64, k, number.i,
+                least, most);
+    }
+    broker_array_close(a);
+}
+
 /* Those that were killed in an add_many: once more, with the same key. Then nothing is in doubt. */
 static void check_sums(struct verify *v)
 {
@@ -157,7 +177,7 @@ static void drain(struct verify *v, broker_queue *q, bool are_tasks)
     int r;
 
     while ((r = next_item(v, q, are_tasks, &item)) == 0) {
-        uint32_t number = queue_check_item(v->l, item, are_tasks);
+        uint32_t number = queue_check_item(v->l, item, are_tasks ? ITEM_TASK : 0);
 
         if (!are_tasks) {
             queue_note_taken(v->l, number);
@@ -171,6 +191,25 @@ static void drain(struct verify *v, broker_queue *q, bool are_tasks)
     }
     if (r != BROKER_EMPTY)
         (void)works(v, r, "queue get");
+}
+
+/* What nobody has received at its two ends. */
+static void drain_pipe(struct verify *v)
+{
+    const broker_pipe_options options = STRESS_TALK;
+    broker_pipe *talk;
+    broker_value item;
+    int r;
+
+    if (!works(v, broker_pipe_open(v->b, "talk", &options, &talk), "pipe open"))
+        return;
+    for (uint64_t end = 0; end < 2; end++) {
+        while ((r = broker_pipe_recv(talk, end, 0, &v->buffer, &item)) == 0)
+            queue_note_taken(v->l, queue_check_item(v->l, item, ITEM_MESSAGE));
+        if (r != BROKER_EMPTY && r != BROKER_CLOSED)
+            (void)works(v, r, "pipe recv");
+    }
+    broker_pipe_close(talk);
 }
 
 static void check_plain_item(struct verify *v, uint32_t flags, uint64_t *n_missing)
@@ -242,6 +281,7 @@ static void check_queues(struct verify *v)
         return;
     drain(v, plain, false);
     drain(v, tasks, true);
+    drain_pipe(v);
     (void)works(v, broker_queue_join(tasks, 0), "queue join");
     r = broker_queue_task_done(tasks);
     if (r != BROKER_OVERDONE)
@@ -306,8 +346,8 @@ static void check_clients(struct verify *v)
 
 static void destroy_all(struct verify *v)
 {
-    static const char *const names[] = {
-        "counters", "sums", "records", "groups", "rows", "plain", "tasks"};
+    static const char *const names[] = {"counters", "sums", "records", "groups", "rows", "plain",
+        "tasks", "array", "stripes", "talk"};
     broker_value objects;
     char name[16];
     int r;
@@ -338,6 +378,7 @@ bool verify_all(struct ledger *l, const char *address)
     check_clients(&v);
     check_counters(&v);
     check_sums(&v);
+    check_array(&v);
     check_queues(&v);
     for (uint32_t n = 0; n < N_LOCKS; n++)
         check_lock(&v, n);

@@ -25,7 +25,9 @@ int worker_expect(struct worker *w, int r, const char *what, uint64_t allowed)
 static void open_all(struct worker *w)
 {
     const broker_queue_options plain = STRESS_PLAIN, tasks = STRESS_TASKS;
+    const broker_array_options sums = STRESS_SUMS, stripes = STRESS_STRIPES;
     const broker_lock_options kept = {.keep_on_death = true};
+    const broker_pipe_options talk = STRESS_TALK;
     char name[16];
 
     worker_expect(w, broker_dict_open(w->b, "counters", NULL, &w->counters), "dict open", 0);
@@ -35,6 +37,9 @@ static void open_all(struct worker *w)
     worker_expect(w, broker_list_open(w->b, "rows", NULL, &w->rows), "list open", 0);
     worker_expect(w, broker_queue_open(w->b, "plain", &plain, &w->plain), "queue open", 0);
     worker_expect(w, broker_queue_open(w->b, "tasks", &tasks, &w->tasks), "queue open", 0);
+    worker_expect(w, broker_array_open(w->b, "array", &sums, &w->sums_array), "array open", 0);
+    worker_expect(w, broker_array_open(w->b, "stripes", &stripes, &w->stripes), "array open", 0);
+    worker_expect(w, broker_pipe_open(w->b, "talk", &talk, &w->talk), "pipe open", 0);
     for (unsigned i = 0; i < N_LOCKS; i++) {
         (void)snprintf(name, sizeof(name), "lock-%u", i);
         worker_expect(w, broker_lock_open(w->b, name, i == KEPT_LOCK ? &kept : NULL, &w->locks[i]),
@@ -96,9 +101,13 @@ static void do_something(struct worker *w)
         dict_use_groups(w);
     else if (pick < 480)
         list_use_rows(w);
+    else if (pick < 530)
+        array_use(w);
     else if (pick < 600)
+        pipe_use(w);
+    else if (pick < 680)
         queue_use_plain(w);
-    else if (pick < 740)
+    else if (pick < 760)
         queue_use_tasks(w);
     else if (pick < 800)
         lease_use(w);
@@ -144,11 +153,12 @@ void worker_run(struct ledger *ledger, uint32_t number, const char *address)
 
     w = (struct worker){.ledger = ledger, .life = &ledger->lives[number], .number = number};
     w.random = ledger->seed + number;
-    w.last_seen[0] = mmap(NULL, 2 * MAX_LIVES * sizeof(uint32_t), PROT_READ | PROT_WRITE,
+    w.last_seen[0] = mmap(NULL, N_ROADS * MAX_LIVES * sizeof(uint32_t), PROT_READ | PROT_WRITE,
         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (w.last_seen[0] == MAP_FAILED)
         ledger_fail(ledger, "no memory");
-    w.last_seen[1] = w.last_seen[0] + MAX_LIVES;
+    for (unsigned i = 1; i < N_ROADS; i++)
+        w.last_seen[i] = w.last_seen[i - 1] + MAX_LIVES;
     attach(&w, address);
     worker_step(&w, "open");
     open_all(&w);

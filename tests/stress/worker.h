@@ -15,6 +15,9 @@ struct token {
     uint32_t item;
 };
 
+/* Ways for items: the plain queue, the joinable one, the pipe. */
+#define N_ROADS 3u
+
 struct worker {
     struct ledger *ledger;
     struct life *life;
@@ -25,13 +28,14 @@ struct worker {
     broker_list *rows;
     broker_queue *plain, *tasks;
     broker_lock *locks[N_LOCKS];
+    broker_array *sums_array, *stripes;
+    broker_pipe *talk;
     broker_buffer in, out;       /* for arguments and for results */
     uint32_t leases[MAX_LEASES]; /* items of the joinable queue, oldest first */
     uint32_t n_leases;
     struct token tokens[MAX_LEASES]; /* those that are leased by token */
     uint32_t n_tokens;
-    uint32_t
-        *last_seen[2]; /* plain and joinable queue, by life: its last item that came, plus one */
+    uint32_t *last_seen[N_ROADS]; /* by life: its last item that came that way, plus one */
 };
 
 /* Sets of answers, for worker_expect(). */
@@ -65,6 +69,8 @@ void queue_use_plain(struct worker *w);
 void queue_use_tasks(struct worker *w);
 void lease_use(struct worker *w);
 void lock_use(struct worker *w);
+void array_use(struct worker *w);
+void pipe_use(struct worker *w);
 void object_use_any(struct worker *w);
 
 /* Finishes the oldest item that is leased; one that is leased by token. */
@@ -82,10 +88,22 @@ uint32_t queue_note_task(struct worker *w, broker_value item);
 void dict_many_arguments(uint32_t life, uint64_t n, broker_buffer *buffer, broker_buffer *once,
     broker_value *out_deltas, broker_value *out_once);
 
-/* Checks an item and gives its number; @w is NULL for the one who clears up. */
-uint32_t queue_check_item(struct ledger *l, broker_value item, bool is_task);
+/* Notes that an item of this kind (ITEM_TASK, ITEM_MESSAGE, 0) is about to be put and makes it, in
+ * @buffer; and what became of the put. */
+broker_value queue_begin_item(
+    struct worker *w, uint32_t kind, broker_buffer *buffer, uint32_t *out_number);
+void queue_end_item(struct worker *w, uint32_t number, int r);
 
-/* Notes that an item of the plain queue came, and that one of the joinable queue was finished. */
+/* Notes that a plain item or a message came. */
+void queue_note_plain(struct worker *w, broker_value item, uint32_t kind);
+
+/* How long a put or a get waits: mostly not at all. */
+int64_t queue_some_time(struct worker *w);
+
+/* Checks an item of this kind and gives its number. */
+uint32_t queue_check_item(struct ledger *l, broker_value item, uint32_t kind);
+
+/* Notes that an item that comes once came, and that one of the joinable queue was finished. */
 void queue_note_taken(struct ledger *l, uint32_t item);
 void queue_note_finished(struct ledger *l, uint32_t item);
 
