@@ -30,7 +30,9 @@ struct bri_type_ops {
     uint32_t number; /* stable, from the schema */
     const char *name;
     bool has_heap;
-    bool is_word; /* changes without sections, so that nobody can wait for a change */
+    uint32_t sleeps_off; /* of a type without a heap: where in its state a struct bri_sleeps_shm is;
+                            0: nowhere */
+    bool is_word;        /* changes without sections, so that nobody can wait for a change */
 
     /*
      * Fills the state of a fresh object (zeroed) from @options (of the type's options struct, may

@@ -4,6 +4,7 @@
 #include "core/wait.h"
 
 #include <linux/futex.h>
+#include <stddef.h>
 
 #include <broker/errors.h>
 
@@ -11,11 +12,13 @@
 #include "core/pages.h"
 #include "core/session.h"
 #include "core/spin.h"
+#include "core/type.h"
 
 #define BRIEF_NS 2000 /* spun by everybody: the other side is often just about to act */
 #define LONG_NS 50000 /* about the price of a sleep and a wake-up */
 #define PATIENCE_AT_ONCE                                                                           \
     (-100 * BRI_MILLISECOND) /* for a guard, by those who do not want to wait */
+#define SLEEPS_WORDS ((ptrdiff_t)(sizeof(struct bri_sleeps_shm) / sizeof(uint64_t)))
 #define SCORE_MAX 16
 #define LOOK_AT_CLOCK 16
 #define BURST_PAUSES 16 /* about a microsecond */
@@ -255,16 +258,28 @@ static int64_t patience(const struct waiting *w, int64_t timeout_ns)
     return -timeout_ns;
 }
 
-/* A sleeper goes on. Where there is a heap its journal has room for statistics. */
+struct bri_sleeps_shm *bri_sleeps_of(const struct bri_object *o)
+{
+    const struct bri_type_ops *ops;
+
+    if (o->root != NULL)
+        return &o->root->sleeps;
+    ops = bri_type_ops(atomic_load_explicit(&o->slot->type, memory_order_relaxed));
+    if (ops == NULL || ops->sleeps_off == 0)
+        return NULL;
+    return (struct bri_sleeps_shm *)((uint8_t *)o->slot->state + ops->sleeps_off);
+}
+
+/* A sleeper goes on. No operation fails for want of a journal for statistics: without a heap there
+ * are only the entries of the slot. */
 static void count_out(struct waiting *w, struct bri_txn *t)
 {
     int64_t ns = bri_now() - w->since_ns;
-    struct bri_sleeps_shm *sleeps;
+    struct bri_sleeps_shm *sleeps = bri_sleeps_of(w->o);
 
     count_waiter(t, w->channel, false);
-    if (w->o->root == NULL || ns < 0)
+    if (sleeps == NULL || ns < 0 || (w->o->root == NULL && t->end - t->next < SLEEPS_WORDS))
         return;
-    sleeps = &w->o->root->sleeps;
     bri_set64(t, &sleeps->n, sleeps->n + 1);
     bri_set64(t, &sleeps->wait_ns, sleeps->wait_ns + (uint64_t)ns);
     if ((uint64_t)ns > sleeps->longest_ns)

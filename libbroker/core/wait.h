@@ -54,6 +54,9 @@ void bri_stop_spinning(struct bri_arena *a, uint32_t n);
  */
 bool bri_count_sleeper(struct bri_object *o, unsigned channel, bool in);
 
+/* Where it is noted how long operations slept for @o; NULL if nowhere here. */
+struct bri_sleeps_shm *bri_sleeps_of(const struct bri_object *o);
+
 /* What a session notes of one of its threads that sleeps for an object, for those who look for
  * deadlocks. It has few places for that: of those who find none nobody knows whom they wait for. */
 struct bri_wait_note {

@@ -15,6 +15,8 @@
  * same section as in the barrier: n_inside is the sum of these, whoever is killed at whatever
  * instruction, and the end of a session counts off what it has.
  */
+#include <stddef.h>
+
 #include "core/audit.h"
 #include "core/session.h"
 #include "core/type.h"
@@ -58,6 +60,7 @@ struct barrier_shm {
     uint64_t reason;    /* [guard] enum reason: of the last break */
     uint64_t n_passed;  /* [guard] phases that were completed */
     uint64_t n_broken;  /* [guard] and those that were broken */
+    struct bri_sleeps_shm sleeps;
 };
 
 _Static_assert(sizeof(struct barrier_shm) <= BRI_SLOT_STATE, "barrier state size");
@@ -501,6 +504,7 @@ const struct bri_type_ops bri_barrier_type = {
     .number = BRI_TYPE_BARRIER,
     .name = "barrier",
     .has_heap = false,
+    .sleeps_off = offsetof(struct barrier_shm, sleeps),
     .create = barrier_create,
     .match = barrier_match,
     .reap = barrier_reap,

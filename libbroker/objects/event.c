@@ -7,6 +7,8 @@
  * one word in one section, so that a kill leaves it done or not done; the session's end wakes
  * whoever a killed setter might not have woken any more.
  */
+#include <stddef.h>
+
 #include "core/audit.h"
 #include "core/type.h"
 #include "core/wait.h"
@@ -19,7 +21,10 @@
 
 struct event_shm {
     uint64_t count; /* [guard] odd: set */
+    struct bri_sleeps_shm sleeps;
 };
+
+_Static_assert(sizeof(struct event_shm) <= BRI_SLOT_STATE, "event state size");
 
 static inline struct event_shm *state_of(const struct bri_object *o)
 {
@@ -140,6 +145,7 @@ const struct bri_type_ops bri_event_type = {
     .number = BRI_TYPE_EVENT,
     .name = "event",
     .has_heap = false,
+    .sleeps_off = offsetof(struct event_shm, sleeps),
     .create = event_create,
     .match = event_match,
     .ready = event_ready,

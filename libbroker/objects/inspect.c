@@ -234,6 +234,7 @@ static void common_stat(
     const struct bri_object *o, const struct users *users, struct bri_stat *stat)
 {
     const struct bri_slot_shm *s = o->slot;
+    const struct bri_sleeps_shm *sleeps = bri_sleeps_of(o);
     uint64_t sleepers = 0;
 
     for (unsigned i = 0; i < BRI_N_CHANNELS; i++)
@@ -246,10 +247,10 @@ static void common_stat(
     bri_stat_add(stat, "sessions", users->sessions);
     bri_stat_add(stat, "holders", users->holders);
     bri_stat_add(stat, "waiters", sleepers);
-    if (o->root != NULL) {
-        bri_stat_add(stat, "sleeps", o->root->sleeps.n);
-        bri_stat_add(stat, "wait_ns", o->root->sleeps.wait_ns);
-        bri_stat_add(stat, "longest_wait_ns", o->root->sleeps.longest_ns);
+    if (sleeps != NULL) {
+        bri_stat_add(stat, "sleeps", sleeps->n);
+        bri_stat_add(stat, "wait_ns", sleeps->wait_ns);
+        bri_stat_add(stat, "longest_wait_ns", sleeps->longest_ns);
     }
     bri_stat_add(stat, "guard_contended", s->n_contended);
     bri_stat_add(stat, "recoveries", s->n_recovered);

@@ -17,6 +17,8 @@
  * later, with the end of the session it is still counted for. Killed at any instruction, a session
  * has the permit, and then its end gives it back, or it has not.
  */
+#include <stddef.h>
+
 #include "core/audit.h"
 #include "core/session.h"
 #include "core/type.h"
@@ -42,6 +44,7 @@ struct semaphore_shm {
     uint64_t n_notices;  /* [guard] of `value`: left behind, and nobody was told yet */
     uint64_t n_acquired; /* [guard] ever */
     uint64_t n_owner_deaths; /* [guard] permits that were left behind, ever */
+    struct bri_sleeps_shm sleeps;
 };
 
 _Static_assert(sizeof(struct semaphore_shm) <= BRI_SLOT_STATE, "semaphore state size");
@@ -276,6 +279,7 @@ const struct bri_type_ops bri_semaphore_type = {
     .number = BRI_TYPE_SEMAPHORE,
     .name = "semaphore",
     .has_heap = false,
+    .sleeps_off = offsetof(struct semaphore_shm, sleeps),
     .create = semaphore_create,
     .match = semaphore_match,
     .reap = semaphore_reap,

@@ -270,6 +270,68 @@ static int acquire_and_release(struct call *c)
     return r < 0 ? r : broker_lock_release(c->object);
 }
 
+static int acquire_permit(struct call *c)
+{
+    return broker_semaphore_acquire(c->object, c->number);
+}
+
+static int wait_for_set(struct call *c)
+{
+    return broker_event_wait(c->object, c->number);
+}
+
+static int arrive(struct call *c)
+{
+    return broker_barrier_wait(c->object, c->number, NULL);
+}
+
+static int wait_to_be_notified(struct call *c)
+{
+    int r = broker_condition_acquire(c->object, BROKER_FOREVER, NULL);
+
+    if (r == 0)
+        r = broker_condition_wait(c->object, c->number);
+    return r == 0 ? broker_condition_release(c->object) : r;
+}
+
+/* Also of those that have no memory but their slot. */
+Test(inspect, stat_tells_how_long_was_waited_for_others)
+{
+    broker_semaphore *s = kit_semaphore("s", &(broker_semaphore_options){.empty = true});
+    broker_barrier *b = kit_barrier("b", &(broker_barrier_options){.parties = 2});
+    broker_condition *c = kit_condition("c", NULL);
+    broker_event *e = kit_event("e");
+    struct call calls[4];
+    int64_t start = kit_now();
+
+    GIVES(broker_semaphore_acquire(s, 0), BROKER_TIMEDOUT);
+    cr_assert_eq(kit_stat(kit_name("s"), "sleeps"), 0, "it did not wait");
+    kit_call(&calls[0], acquire_permit, s, BROKER_FOREVER);
+    kit_call(&calls[1], wait_for_set, e, BROKER_FOREVER);
+    kit_call(&calls[2], arrive, b, BROKER_FOREVER);
+    kit_call(&calls[3], wait_to_be_notified, c, BROKER_FOREVER);
+    kit_await_waiters(kit_name("s"), 1);
+    kit_await_waiters(kit_name("e"), 1);
+    kit_await_waiters(kit_name("b"), 1);
+    kit_await_waiters(kit_name("c"), 1);
+    OK(broker_semaphore_release(s, 1));
+    OK(broker_event_set(e));
+    OK(broker_barrier_wait(b, BROKER_FOREVER, NULL));
+    OK(broker_condition_acquire(c, BROKER_FOREVER, NULL));
+    OK(broker_condition_notify(c, 1));
+    OK(broker_condition_release(c));
+    for (int i = 0; i < 4; i++)
+        OK(kit_return(&calls[i]));
+    check_sleep(kit_name("s"), 1, kit_now() - start);
+    check_sleep(kit_name("e"), 1, kit_now() - start);
+    check_sleep(kit_name("b"), 1, kit_now() - start);
+    check_sleep(kit_name("c"), 1, kit_now() - start);
+    GIVES(broker_semaphore_acquire(s, BROKER_MILLISECOND), BROKER_TIMEDOUT);
+    GIVES(broker_barrier_wait(b, BROKER_MILLISECOND, NULL), BROKER_BROKEN);
+    check_sleep(kit_name("s"), 2, kit_now() - start);
+    check_sleep(kit_name("b"), 2, kit_now() - start);
+}
+
 Test(inspect, stat_tells_how_long_a_contended_lock_was_held)
 {
     broker_lock *l = kit_lock("l", NULL);
