@@ -336,6 +336,18 @@ static bool pipe_ready(struct bri_object *o, struct bri_wait_word *out)
     return held[end] != 0 && bri_pipe_look(bri_pipe_of(o), end) != BRI_WAIT;
 }
 
+/* Room is made by who has the pipe open, while somebody holds the other end; before that, by
+ * whoever comes. A message may come from anybody. */
+static void pipe_ends(const struct bri_object *o, unsigned channel, struct bri_ends *out)
+{
+    const volatile struct bri_pipe_shm *p = bri_pipe_of(o);
+    bool receivers = (channel == BRI_PIPE_SEND(0) && p->n_holders[1] > 0) ||
+                     (channel == BRI_PIPE_SEND(1) && p->n_holders[0] > 0);
+
+    *out =
+        (struct bri_ends){.by = receivers ? BRI_BY_USERS : BRI_BY_ANYBODY, .proof = bri_version(o)};
+}
+
 /* The collector's place is a message, with the number of its lane and 1 more in the low bits. */
 static void pipe_refs(const struct bri_object *o, struct bri_collect_look *look)
 {
@@ -426,6 +438,7 @@ const struct bri_type_ops bri_pipe_type = {
     .create = pipe_create,
     .match = pipe_match,
     .reap = pipe_reap,
+    .ends = pipe_ends,
     .ready = pipe_ready,
     .refs = pipe_refs,
     .audit = pipe_audit,

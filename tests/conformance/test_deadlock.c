@@ -230,6 +230,7 @@ struct mixed {
     broker_lock *lock;
     broker_semaphore *semaphore;
     broker_queue *queue;
+    broker_pipe *pipe;
 };
 
 static void lock_then_put(struct line *parent, void *arg)
@@ -275,6 +276,89 @@ Test(deadlock, a_full_queue_and_a_lock)
     (void)await_deadlock(2);
     kit_kill(&producer);
     kit_end(&consumer);
+}
+
+static void lock_then_send(struct line *parent, void *arg)
+{
+    struct mixed *m = arg;
+
+    REQUIRE(broker_lock_acquire(m->lock, 0, NULL) == 0);
+    REQUIRE(broker_pipe_send(m->pipe, 0, broker_int(1), 0) == 0);
+    kit_tell(parent, 1);
+    (void)kit_hear(parent);
+    (void)broker_pipe_send(m->pipe, 0, broker_int(2), BROKER_FOREVER);
+}
+
+static void hold_then_lock(struct line *parent, void *arg)
+{
+    struct mixed *m = arg;
+
+    (void)kit_hear(parent);
+    REQUIRE(broker_pipe_hold(m->pipe, 1) == 0);
+    kit_tell(parent, 1);
+    REQUIRE(broker_lock_acquire(m->lock, BROKER_FOREVER, NULL) >= 0);
+}
+
+/* The sender holds the lock that the receiver wants, and waits for room that only the receiver
+ * could make. Before there is a receiver, anybody may come to be one. */
+Test(deadlock, a_full_pipe_and_a_lock)
+{
+    struct mixed m = {
+        .lock = kit_lock("l", NULL), .pipe = kit_pipe("p", &(broker_pipe_options){.max_items = 1})};
+    struct line sender = kit_fork(lock_then_send, &m), receiver = kit_fork(hold_then_lock, &m);
+    broker_value row;
+
+    (void)kit_hear(&sender);
+    kit_tell(&sender, 1);
+    kit_await_waiters(kit_name("p"), 1);
+    kit_tell(&receiver, 1);
+    (void)kit_hear(&receiver);
+    kit_await_waiters(kit_name("l"), 1);
+    cr_assert_eq(kit_count(deadlocks()), 0, "this process has the pipe open, and is awake");
+    broker_pipe_close(m.pipe);
+    row = kit_element(await_deadlock(2), 0);
+    cr_assert_str_eq(text_of(kit_field(row, "type")),
+        kit_field(row, "pid").u == (uint64_t)sender.pid ? "'pipe'" : "'lock'");
+    kit_kill(&sender);
+    kit_end(&receiver);
+}
+
+static void one_end_after_another(struct line *parent, void *arg)
+{
+    struct mixed *m = arg;
+
+    REQUIRE(broker_lock_acquire(m->lock, 0, NULL) == 0);
+    REQUIRE(broker_pipe_send(m->pipe, 0, broker_int(1), 0) == 0);
+    kit_tell(parent, 1);
+    (void)broker_pipe_send(m->pipe, 0, broker_int(2), BROKER_FOREVER);
+}
+
+static void want_lock(struct line *parent, void *arg)
+{
+    struct mixed *m = arg;
+    uint64_t n;
+
+    REQUIRE(broker_pipe_len(m->pipe, 1, &n) == 0); /* has it open, and holds no end */
+    kit_tell(parent, 1);
+    REQUIRE(broker_lock_acquire(m->lock, BROKER_FOREVER, NULL) >= 0);
+}
+
+/* Whoever comes may hold the end that nobody has held yet. */
+Test(deadlock, a_full_pipe_without_a_receiver_is_none)
+{
+    struct mixed m = {
+        .lock = kit_lock("l", NULL), .pipe = kit_pipe("p", &(broker_pipe_options){.max_items = 1})};
+    struct line sender = kit_fork(one_end_after_another, &m), other;
+
+    (void)kit_hear(&sender);
+    other = kit_fork(want_lock, &m);
+    (void)kit_hear(&other);
+    broker_pipe_close(m.pipe);
+    kit_await_waiters(kit_name("p"), 1);
+    kit_await_waiters(kit_name("l"), 1);
+    cr_assert_eq(kit_count(deadlocks()), 0);
+    kit_kill(&sender);
+    kit_end(&other);
 }
 
 static void permit_then_lock(struct line *parent, void *arg)
