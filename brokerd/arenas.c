@@ -30,6 +30,7 @@
 #define LOOK_PAUSE_NS (200 * BRI_MILLISECOND)
 #define COUNT_TICKS 10u /* the count of free pages is repaired this often, and after each death */
 #define TRIM_AT_ONCE 256u
+#define UNSTICK_PATIENCE (-BRI_MILLISECOND)
 
 /* ---- opening ---- */
 
@@ -251,6 +252,27 @@ int brokerd_arena_run(struct brokerd_arena *arena, brokerd_guarded_fn *fn, void 
     if (fault)
         end_arena(arena);
     return r;
+}
+
+static int unstick(struct bri_arena *a, void *arg)
+{
+    const uint32_t *slot = arg;
+    struct bri_object o;
+    struct bri_txn t;
+    int r = bri_object_bind(a, *slot, &o);
+
+    if (r < 0)
+        return r;
+    (void)bri_lock_bury(&o.slot->word);
+    r = bri_begin(&t, &o, UNSTICK_PATIENCE);
+    if (r == 0)
+        bri_abort(&t);
+    return r;
+}
+
+int brokerd_arena_unstick(struct brokerd_arena *arena, uint32_t slot)
+{
+    return brokerd_arena_run(arena, unstick, &slot);
 }
 
 /* ---- upkeep ---- */

@@ -54,6 +54,12 @@ void brokerd_arena_close(struct brokerd_arena *arena);
 /* Runs @fn on the memory. CORRUPT when the arena has ended, be it just now. */
 int brokerd_arena_run(struct brokerd_arena *arena, brokerd_guarded_fn *fn, void *arg);
 
+/*
+ * Recovers what a dead owner left in the object in @slot. Somebody alive, who is stopped perhaps,
+ * is not waited for: TIMEDOUT. And what bri_begin() says.
+ */
+int brokerd_arena_unstick(struct brokerd_arena *arena, uint32_t slot);
+
 /* The work of every second. */
 void brokerd_arena_tick(struct brokerd_arena *arena);
 

@@ -273,6 +273,17 @@ void brokerd_clients_scan(struct brokerd *d, struct brokerd_arena *arena)
     }
 }
 
+struct brokerd_counts brokerd_clients_count(const struct brokerd *d)
+{
+    struct brokerd_counts counts = {0};
+
+    for (const struct brokerd_client *c = d->clients; c != NULL; c = c->next) {
+        counts.n_sessions += c->session != BROKERD_NO_SESSION;
+        counts.n_readers += c->session == BROKERD_NO_SESSION && c->arena != NULL;
+    }
+    return counts;
+}
+
 /* ---- letting go ---- */
 
 static void drop_arena(struct brokerd *d, struct brokerd_arena *arena)

@@ -57,6 +57,14 @@ void brokerd_clients_scan(struct brokerd *d, struct brokerd_arena *arena);
 /* Tries again what was stuck. When to do so the next time: BRI_NEVER if nothing is any more. */
 int64_t brokerd_clients_retry(struct brokerd *d);
 
+/* How many there are. */
+struct brokerd_counts {
+    uint32_t n_sessions; /* of all arenas */
+    uint32_t n_readers;
+};
+
+struct brokerd_counts brokerd_clients_count(const struct brokerd *d);
+
 /* Lets go of clients and arenas that have ended. */
 void brokerd_clients_sweep(struct brokerd *d);
 

@@ -12,7 +12,9 @@
 #include "arenas.h"
 #include "config.h"
 #include "log.h"
+#include "notify.h"
 #include "place.h"
+#include "selftest.h"
 
 struct brokerd_client;
 
@@ -26,7 +28,7 @@ struct brokerd {
     struct brokerd_arena *arenas;
     struct brokerd_client *clients;
     uint32_t n_connections;
-    uint64_t n_refused;
+    uint64_t n_accepted, n_refused;
     int64_t started_ns;
     int starter;       /* private: to who started us; else -1 */
     bool was_attached; /* private: somebody has been here */
@@ -34,6 +36,8 @@ struct brokerd {
     int listen_fd;
     sd_event_source *listener, *beat, *retry, *sweep;
     struct brokerd_rate refused, stuck;
+    struct brokerd_notify notify;
+    struct brokerd_selftest selftest;
 };
 
 /* Has what is due looked at again at @when_ns at the latest: BRI_NEVER is not at all. */

@@ -18,8 +18,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <systemd/sd-daemon.h>
-
 #include <broker.h>
 
 #include "attach.h"
@@ -165,6 +163,7 @@ static int on_beat(sd_event_source *source, uint64_t usec, void *arg)
         d->must_sweep |= arena->has_ended && arena->map != NULL;
     }
     brokerd_attach_resume(d);
+    brokerd_notify_status(d);
     (void)sd_event_source_set_time_relative(source, BEAT_USEC);
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -251,17 +250,20 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 
     (void)source;
     (void)info;
-    (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld", (long long)(bri_now() / 1000));
+    brokerd_notify_reloading();
     if (read_config(d, &d->config)) {
         if (!use_config(d))
             brokerd_log(LOG_WARNING, NULL, "not all of the configuration could be used");
         say_what_needs_restart(d, old);
         brokerd_config_free(old);
+        d->notify.config_trouble[0] = '\0';
         brokerd_log(LOG_INFO, NULL, "the configuration was read anew");
     } else {
+        (void)snprintf(d->notify.config_trouble, sizeof(d->notify.config_trouble),
+            "new configuration refused: %s", brokerd_log_last_error());
         brokerd_log(LOG_WARNING, NULL, "the configuration stays as it was");
     }
-    (void)sd_notify(0, "READY=1");
+    brokerd_notify_ready(d);
     return 0;
 }
 
@@ -291,7 +293,6 @@ static bool add_events(struct brokerd *d)
         brokerd_log(LOG_ERR, NULL, "cannot make an event loop");
         return false;
     }
-    (void)sd_event_set_watchdog(d->event, 1);
     return true;
 }
 
@@ -319,11 +320,12 @@ static bool start(struct brokerd *d, const struct options *o)
     if (!brokerd_place_take(&d->place, dir) || !add_events(d) || !use_config(d))
         return false;
     d->listen_fd = brokerd_place_listen(&d->place, BROKERD_BACKLOG);
-    return d->listen_fd >= 0 && brokerd_attach_start(d);
+    return d->listen_fd >= 0 && brokerd_attach_start(d) && brokerd_selftest_start(d);
 }
 
 static void stop(struct brokerd *d)
 {
+    brokerd_selftest_stop(d);
     brokerd_clients_free(d);
     for (struct brokerd_arena *a = d->arenas, *next; a != NULL; a = next) {
         next = a->next;
@@ -363,9 +365,9 @@ static int run(struct brokerd *d, const struct options *o)
         tell_starter(d, BRI_PRIVATE_READY, d->place.socket);
     brokerd_log(LOG_INFO, NULL, "brokerd %s: instance %s is ready at %s", broker_version(),
         d->place.name, d->place.socket);
-    (void)sd_notifyf(0, "READY=1\nSTATUS=Attach at %s", d->place.socket);
+    brokerd_notify_ready(d);
     r = sd_event_loop(d->event);
-    (void)sd_notify(0, "STOPPING=1");
+    brokerd_notify_stopping();
     if (r < 0)
         brokerd_log(LOG_ERR, NULL, "the event loop failed: %s", strerror(-r));
     return r < 0 ? EXIT_FAILURE : r;
@@ -415,7 +417,7 @@ int main(int argc, char **argv)
         .help_filter = help_filter,
     };
     struct options options = {.starter = -1};
-    struct brokerd d = {.listen_fd = -1, .starter = -1};
+    struct brokerd d = {.listen_fd = -1, .starter = -1, .selftest.probe = -1};
     char config_path[BROKERD_PATH_MAX] = "", own_user[16];
     int r = EXIT_FAILURE;
 

@@ -79,23 +79,33 @@ static void listen_for_readiness(struct instance *i)
         die(i, "cannot make the readiness socket");
 }
 
-/* What the daemon says with sd_notify(), until it says that it is ready. */
-static void await_readiness(const struct instance *i)
+bool instance_hear(
+    const struct instance *i, const char *text, const char *unless, char *out_message, size_t size)
 {
-    struct pollfd p[2] = {{.fd = i->notify, .events = POLLIN}, {.events = POLLIN}};
-    char text[512] = "";
+    struct pollfd p[2] = {{.fd = i->notify, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
     ssize_t n;
 
-    p[1].fd = (int)syscall(SYS_pidfd_open, i->pid, 0);
-    while (strstr(text, "READY=1") == NULL) {
+    if (i->pid != 0)
+        p[1].fd = (int)syscall(SYS_pidfd_open, i->pid, 0);
+    do {
         if (poll(p, 2, PATIENCE_MS) <= 0 || (p[0].revents & POLLIN) == 0)
-            die(i, "brokerd did not get ready (see above why)");
-        n = recv(i->notify, text, sizeof(text) - 1, 0);
+            die(i, "brokerd did not say what it should (see above why)");
+        n = recv(i->notify, out_message, size - 1, 0);
         if (n < 0)
             die(i, "cannot hear from brokerd");
-        text[n] = '\0';
-    }
-    (void)close(p[1].fd);
+        out_message[n] = '\0';
+    } while (strstr(out_message, text) == NULL &&
+             (unless == NULL || strstr(out_message, unless) == NULL));
+    if (p[1].fd >= 0)
+        (void)close(p[1].fd);
+    return strstr(out_message, text) != NULL;
+}
+
+static void await_readiness(const struct instance *i)
+{
+    char message[1024];
+
+    (void)instance_hear(i, "READY=1", NULL, message, sizeof(message));
 }
 
 static _Noreturn void run_daemon(const struct instance *i, pid_t parent)
@@ -191,8 +201,7 @@ int instance_end(struct instance *i)
     return end_by(i, SIGTERM);
 }
 
-/* What an earlier daemon said may still be waiting to be read. */
-static void drain(const struct instance *i)
+void instance_drain(const struct instance *i)
 {
     char text[512];
 
@@ -203,16 +212,21 @@ static void drain(const struct instance *i)
 void instance_restart(struct instance *i)
 {
     (void)instance_end(i);
-    drain(i);
+    instance_drain(i);
     launch(i);
+}
+
+void instance_ask_reload(struct instance *i, const char *config)
+{
+    write_config(i, config);
+    instance_drain(i);
+    if (kill(i->pid, SIGHUP) != 0)
+        die(i, "brokerd does not run");
 }
 
 void instance_reload(struct instance *i, const char *config)
 {
-    write_config(i, config);
-    drain(i);
-    if (kill(i->pid, SIGHUP) != 0)
-        die(i, "brokerd does not run");
+    instance_ask_reload(i, config);
     await_readiness(i);
 }
 

@@ -13,6 +13,7 @@
 #ifndef TESTS_INSTANCE_H
 #define TESTS_INSTANCE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -43,8 +44,23 @@ int instance_end(struct instance *i);
  * runs. */
 void instance_restart(struct instance *i);
 
+/* Writes another configuration file and asks the daemon to read it; what it said before is
+ * forgotten. */
+void instance_ask_reload(struct instance *i, const char *config);
+
 /* Writes another configuration file and has the daemon read it; returns when it has. */
 void instance_reload(struct instance *i, const char *config);
+
+/*
+ * Waits until the daemon tells the service manager something with @text in it, and gives that in
+ * @out_message (@size bytes). False if, before, it says something with @unless in it (NULL: there
+ * is no such thing).
+ */
+bool instance_hear(
+    const struct instance *i, const char *text, const char *unless, char *out_message, size_t size);
+
+/* Forgets what the daemon has said so far. */
+void instance_drain(const struct instance *i);
 
 /* Ends the daemon if it runs, and removes everything, arenas included. NULL is allowed. */
 void instance_stop(struct instance *i);
