@@ -24,6 +24,7 @@
 #include "core/pages.h"
 #include "core/quota.h"
 #include "core/registry.h"
+#include "inherit.h"
 #include "log.h"
 
 #define LOOKS 8u
@@ -34,7 +35,7 @@
 
 /* ---- opening ---- */
 
-/* True if nobody but us can have written there. */
+/* True if nobody but us can have made it, or given others access. */
 static bool is_ours(const struct brokerd_arena *arena, int fd)
 {
     struct stat st;
@@ -115,9 +116,46 @@ static bool create(struct brokerd_arena *arena, const struct brokerd_arena_confi
     return false;
 }
 
-static bool open_memory(struct brokerd_arena *arena, const struct brokerd_arena_config *config)
+/*
+ * What the service manager kept is what attached programs have, also where its name is gone: the
+ * arena was not persistent and the daemon is being restarted, or somebody has removed the file.
+ */
+static bool adopt_kept(struct brokerd_arena *arena, int fd)
 {
-    int fd = shm_open(arena->shm_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+    const struct brokerd_about about = {.arena = arena->name};
+    int named = shm_open(arena->shm_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+    struct stat kept, st;
+
+    if (!is_ours(arena, fd)) {
+        (void)close(fd);
+        if (named >= 0)
+            (void)close(named);
+        return false;
+    }
+    arena->unlinked = named < 0 || fstat(named, &st) != 0 || fstat(fd, &kept) != 0 ||
+                      st.st_dev != kept.st_dev || st.st_ino != kept.st_ino;
+    if (named >= 0 && arena->unlinked)
+        brokerd_log(LOG_WARNING, &about,
+            "/dev/shm%s is not the memory that programs are attached to: it is left alone",
+            arena->shm_name);
+    if (named >= 0)
+        (void)close(named);
+    if (!adopt(arena, fd))
+        return false;
+    if (arena->unlinked)
+        brokerd_log(LOG_INFO, &about, "the arena %s has no name: it ends when brokerd is stopped",
+            arena->name);
+    return true;
+}
+
+static bool open_memory(
+    struct brokerd_arena *arena, const struct brokerd_arena_config *config, int kept)
+{
+    int fd;
+
+    if (kept >= 0)
+        return adopt_kept(arena, kept);
+    fd = shm_open(arena->shm_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
 
     if (fd < 0 && errno != ENOENT) {
         brokerd_log(LOG_ERR, &(struct brokerd_about){.arena = arena->name},
@@ -144,8 +182,28 @@ static int announce(struct bri_arena *a, void *arg)
     return 0;
 }
 
-bool brokerd_arena_open(const struct brokerd_arena_config *config, const char *instance,
-    bool is_private, struct brokerd_arena **out_arena)
+/* Not the same description with less rights: one that never had more. */
+static int open_for_reading(int fd)
+{
+    char path[32];
+
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* A private one is adopted by nobody: without a name it cannot be left behind. */
+static void secure(struct brokerd_arena *arena, const struct brokerd_place *place, bool was_kept)
+{
+    if (place->kind == BROKERD_PRIVATE) {
+        (void)shm_unlink(arena->shm_name);
+        arena->unlinked = true;
+    } else if (!was_kept) {
+        brokerd_inherit_keep(arena->name, arena->map->fd);
+    }
+}
+
+bool brokerd_arena_open(const struct brokerd_arena_config *config,
+    const struct brokerd_place *place, int kept, struct brokerd_arena **out_arena)
 {
     struct brokerd_arena *arena = calloc(1, sizeof(*arena));
 
@@ -156,18 +214,13 @@ bool brokerd_arena_open(const struct brokerd_arena_config *config, const char *i
     arena->read_fd = -1;
     memcpy(arena->name, config->name, sizeof(arena->name));
     (void)snprintf(
-        arena->shm_name, sizeof(arena->shm_name), "/brokerd.%s.%s", instance, config->name);
-    if (!open_memory(arena, config)) {
+        arena->shm_name, sizeof(arena->shm_name), "/brokerd.%s.%s", place->name, config->name);
+    if (!open_memory(arena, config, kept)) {
         free(arena);
         return false;
     }
-    /* Not the same description with less rights: one that never had more. */
-    arena->read_fd = shm_open(arena->shm_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
-    if (is_private) {
-        /* Nobody adopts it: without a name it cannot be left behind. */
-        (void)shm_unlink(arena->shm_name);
-        arena->unlinked = true;
-    }
+    arena->read_fd = open_for_reading(arena->map->fd);
+    secure(arena, place, kept >= 0);
     arena->watched = calloc(arena->map->n_sessions, sizeof(*arena->watched));
     brokerd_arena_configure(arena, config);
     if (arena->read_fd < 0 || arena->watched == NULL ||
@@ -234,6 +287,7 @@ void brokerd_arena_close(struct brokerd_arena *arena)
 static void end_arena(struct brokerd_arena *arena)
 {
     arena->has_ended = true;
+    brokerd_inherit_forget(arena->name);
     brokerd_log(LOG_ERR, &(struct brokerd_about){.arena = arena->name, .code = BROKER_CORRUPT},
         "a client has cut the memory of the arena %s short: it has ended, and its clients are "
         "dropped; a restart of "

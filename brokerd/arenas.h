@@ -9,6 +9,7 @@
 
 #include "config.h"
 #include "core/arena.h"
+#include "place.h"
 #include "sigbus.h"
 
 struct brokerd_collect;
@@ -22,7 +23,7 @@ struct brokerd_arena {
                           0 is none */
     int read_fd;       /* opened for reading only: what readers are given */
     bool persist;
-    bool unlinked;  /* a private one has no name */
+    bool unlinked;  /* it has no name: a private one, or one that only the service manager kept */
     bool has_ended; /* found cut short; the clients are to be dropped */
     uint64_t keep_free_bytes;
     struct brokerd_rule read, write;
@@ -37,11 +38,12 @@ struct brokerd_arena {
 };
 
 /*
- * Opens the arena that is left from an earlier daemon, or makes it. False, logged, when it cannot:
- * then nothing of what is there was changed.
+ * Opens the arena that is left from an earlier daemon, or makes it. @kept is its memory as the
+ * service manager kept it, or -1; ours from here on. False, logged, when it cannot: then nothing of
+ * what is there was changed.
  */
-bool brokerd_arena_open(const struct brokerd_arena_config *config, const char *instance,
-    bool is_private, struct brokerd_arena **out_arena);
+bool brokerd_arena_open(const struct brokerd_arena_config *config,
+    const struct brokerd_place *place, int kept, struct brokerd_arena **out_arena);
 
 /* Takes over what may change while it runs: rules, `persist`, `keep_free`. Names what would need a
  * restart. */

@@ -11,6 +11,7 @@
 
 #include "arenas.h"
 #include "config.h"
+#include "inherit.h"
 #include "log.h"
 #include "notify.h"
 #include "place.h"
@@ -36,6 +37,7 @@ struct brokerd {
     int listen_fd;
     sd_event_source *listener, *beat, *retry, *sweep;
     struct brokerd_rate refused, stuck;
+    struct brokerd_inherited inherited;
     struct brokerd_notify notify;
     struct brokerd_selftest selftest;
 };

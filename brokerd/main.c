@@ -21,6 +21,7 @@
 #include <broker.h>
 
 #include "attach.h"
+#include "client/attach.h"
 #include "client/private.h"
 #include "clients.h"
 #include "collect.h"
@@ -213,7 +214,8 @@ static bool use_arena_config(struct brokerd *d, const struct brokerd_arena_confi
             brokerd_arena_configure(*link, config);
             return true;
         }
-    if (!brokerd_arena_open(config, d->place.name, d->place.kind == BROKERD_PRIVATE, link) ||
+    if (!brokerd_arena_open(
+            config, &d->place, brokerd_inherited_arena(&d->inherited, config->name), link) ||
         !brokerd_collect_start(d, *link))
         return false;
     brokerd_clients_scan(d, *link);
@@ -319,7 +321,9 @@ static bool start(struct brokerd *d, const struct options *o)
     (void)umask(077);
     if (!brokerd_place_take(&d->place, dir) || !add_events(d) || !use_config(d))
         return false;
-    d->listen_fd = brokerd_place_listen(&d->place, BROKERD_BACKLOG);
+    d->listen_fd = brokerd_place_listen(
+        &d->place, brokerd_inherited_take(&d->inherited, BRI_ATTACH_NAME), BROKERD_BACKLOG);
+    brokerd_inherited_close(&d->inherited);
     return d->listen_fd >= 0 && brokerd_attach_start(d) && brokerd_selftest_start(d);
 }
 
@@ -429,6 +433,7 @@ int main(int argc, char **argv)
     d.started_ns = bri_now();
     if (d.starter >= 0)
         leave_program(d.starter);
+    brokerd_inherit(&d.inherited);
     if (!prepare(&d, &options, config_path, own_user)) {
         tell_starter(&d, BRI_PRIVATE_FAILED, brokerd_log_last_error());
         return EXIT_FAILURE;

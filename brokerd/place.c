@@ -196,31 +196,26 @@ bool brokerd_place_take(struct brokerd_place *place, const char *dir)
     return place->name_lock >= 0;
 }
 
-/* The socket that systemd has made for us, if it has. */
-static int inherited_socket(void)
+/* The socket that systemd made, made ready. */
+static int use_inherited(int fd)
 {
-    char **names = NULL;
-    int found = -1, n = sd_listen_fds_with_names(1, &names);
-
-    for (int i = 0; i < n; i++) {
-        if (found < 0 && strcmp(names[i], BRI_ATTACH_NAME) == 0 &&
-            sd_is_socket_unix(SD_LISTEN_FDS_START + i, SOCK_SEQPACKET, 1, NULL, 0) > 0)
-            found = SD_LISTEN_FDS_START + i;
-        free(names[i]);
-    }
-    free(names);
-    return found;
+    if (sd_is_socket_unix(fd, SOCK_SEQPACKET, 1, NULL, 0) > 0 &&
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0)
+        return fd;
+    brokerd_log(LOG_ERR, NULL,
+        "the socket called " BRI_ATTACH_NAME
+        " that brokerd was started with is none with ListenSequentialPacket=");
+    (void)close(fd);
+    return -1;
 }
 
-int brokerd_place_listen(struct brokerd_place *place, int backlog)
+int brokerd_place_listen(struct brokerd_place *place, int inherited, int backlog)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int fd = place->kind != BROKERD_PRIVATE ? inherited_socket() : -1;
+    int fd;
 
-    if (fd >= 0) {
-        (void)fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-        return fd;
-    }
+    if (inherited >= 0)
+        return use_inherited(inherited);
     memcpy(address.sun_path, place->socket, strlen(place->socket) + 1);
     (void)unlink(place->socket); /* of one that was killed: we have the lock */
     fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -40,9 +40,9 @@ void brokerd_place_config(const struct brokerd_place *place, char out_path[BROKE
  */
 bool brokerd_place_take(struct brokerd_place *place, const char *dir);
 
-/* Listens on the attach socket, or takes the one that systemd made. The descriptor, or -1; logged.
- */
-int brokerd_place_listen(struct brokerd_place *place, int backlog);
+/* Listens on the attach socket: on @inherited, the one that systemd made, unless it is -1. The
+ * descriptor, or -1; logged. */
+int brokerd_place_listen(struct brokerd_place *place, int inherited, int backlog);
 
 /* Removes the socket and gives the locks back; for a private instance the folder goes as well. */
 void brokerd_place_leave(struct brokerd_place *place);

@@ -22,6 +22,13 @@
 
 #define PATIENCE_MS 20000
 #define PATH_SIZE 128
+#define STORE_SIZE 8
+#define FIRST_PASSED 3 /* where a daemon looks for descriptors that it was started with */
+
+struct kept {
+    char name[64];
+    int fd;
+};
 
 struct instance {
     pid_t pid;  /* 0: does not run */
@@ -32,6 +39,9 @@ struct instance {
     char config[PATH_SIZE];
     char notify_path[64];
     char arena_path[PATH_SIZE];
+    bool keeps, was_killed;
+    unsigned n_kept;
+    struct kept kept[STORE_SIZE];
 };
 
 static void remove_all(const char *format, const char *name)
@@ -79,21 +89,111 @@ static void listen_for_readiness(struct instance *i)
         die(i, "cannot make the readiness socket");
 }
 
+/* ---- the store of descriptors ---- */
+
+/* NULL: all. */
+static void forget(struct instance *i, const char *name)
+{
+    for (unsigned k = 0; k < i->n_kept;) {
+        if (name != NULL && strcmp(i->kept[k].name, name) != 0) {
+            k++;
+            continue;
+        }
+        (void)close(i->kept[k].fd);
+        i->kept[k] = i->kept[--i->n_kept];
+    }
+}
+
+/* What a message says about the store; owns @fd. */
+static void mind_store(struct instance *i, const char *message, int fd)
+{
+    const char *at = strstr(message, "FDNAME=");
+    struct kept kept = {.fd = fd};
+
+    if (at != NULL)
+        (void)sscanf(at, "FDNAME=%63[^\n]", kept.name);
+    if (strstr(message, "FDSTOREREMOVE=1") != NULL)
+        forget(i, kept.name);
+    if (fd < 0)
+        return;
+    if (i->keeps && strstr(message, "FDSTORE=1") != NULL && i->n_kept < STORE_SIZE)
+        i->kept[i->n_kept++] = kept;
+    else
+        (void)close(fd);
+}
+
+/* One message of the daemon's; false if there is none. */
+static bool receive(struct instance *i, char *message, size_t size, int flags)
+{
+    union {
+        char bytes[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control;
+    struct iovec part = {.iov_base = message, .iov_len = size - 1};
+    struct msghdr m = {.msg_iov = &part,
+        .msg_iovlen = 1,
+        .msg_control = control.bytes,
+        .msg_controllen = sizeof(control.bytes)};
+    ssize_t n = recvmsg(i->notify, &m, flags | MSG_CMSG_CLOEXEC);
+    int fd = -1;
+
+    if (n < 0)
+        return false;
+    message[n] = '\0';
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL; c = CMSG_NXTHDR(&m, c))
+        if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
+            memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+    mind_store(i, message, fd);
+    return true;
+}
+
+void instance_keep_descriptors(struct instance *i)
+{
+    i->keeps = true;
+}
+
+unsigned instance_n_kept(struct instance *i)
+{
+    instance_drain(i);
+    return i->n_kept;
+}
+
+/* In the daemon to be: the kept descriptors where it looks for them. */
+static void pass_kept(const struct instance *i)
+{
+    char names[STORE_SIZE * sizeof(i->kept[0].name)] = "", number[16];
+    int away[STORE_SIZE];
+
+    (void)unsetenv("LISTEN_FDS");
+    if (i->n_kept == 0)
+        return;
+    for (unsigned k = 0; k < i->n_kept; k++) {
+        away[k] = fcntl(i->kept[k].fd, F_DUPFD_CLOEXEC, FIRST_PASSED + STORE_SIZE);
+        (void)strcat(strcat(names, k > 0 ? ":" : ""), i->kept[k].name);
+    }
+    for (unsigned k = 0; k < i->n_kept; k++)
+        (void)dup2(away[k], FIRST_PASSED + (int)k);
+    (void)snprintf(number, sizeof(number), "%d", (int)getpid());
+    (void)setenv("LISTEN_PID", number, 1);
+    (void)snprintf(number, sizeof(number), "%u", i->n_kept);
+    (void)setenv("LISTEN_FDS", number, 1);
+    (void)setenv("LISTEN_FDNAMES", names, 1);
+}
+
+/* ---- what it says ---- */
+
 bool instance_hear(
-    const struct instance *i, const char *text, const char *unless, char *out_message, size_t size)
+    struct instance *i, const char *text, const char *unless, char *out_message, size_t size)
 {
     struct pollfd p[2] = {{.fd = i->notify, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
-    ssize_t n;
 
     if (i->pid != 0)
         p[1].fd = (int)syscall(SYS_pidfd_open, i->pid, 0);
     do {
         if (poll(p, 2, PATIENCE_MS) <= 0 || (p[0].revents & POLLIN) == 0)
             die(i, "brokerd did not say what it should (see above why)");
-        n = recv(i->notify, out_message, size - 1, 0);
-        if (n < 0)
+        if (!receive(i, out_message, size, 0))
             die(i, "cannot hear from brokerd");
-        out_message[n] = '\0';
     } while (strstr(out_message, text) == NULL &&
              (unless == NULL || strstr(out_message, unless) == NULL));
     if (p[1].fd >= 0)
@@ -101,7 +201,7 @@ bool instance_hear(
     return strstr(out_message, text) != NULL;
 }
 
-static void await_readiness(const struct instance *i)
+static void await_readiness(struct instance *i)
 {
     char message[1024];
 
@@ -116,7 +216,7 @@ static _Noreturn void run_daemon(const struct instance *i, pid_t parent)
     if (getppid() != parent)
         _exit(99);
     (void)setenv("NOTIFY_SOCKET", i->notify_path, 1);
-    (void)unsetenv("LISTEN_FDS");
+    pass_kept(i);
     (void)execl(program != NULL ? program : "brokerd", "brokerd", "--instance", i->name,
         "--runtime-dir", i->dir, "--config", i->config, (char *)NULL);
     (void)fprintf(stderr, "instance: cannot run brokerd; is BROKERD set to its path?\n");
@@ -132,6 +232,7 @@ static void launch(struct instance *i)
         die(i, "cannot fork");
     if (i->pid == 0)
         run_daemon(i, parent);
+    i->was_killed = false;
     await_readiness(i);
 }
 
@@ -194,6 +295,7 @@ static int end_by(struct instance *i, int number)
 void instance_kill(struct instance *i)
 {
     (void)end_by(i, SIGKILL);
+    i->was_killed = true;
 }
 
 int instance_end(struct instance *i)
@@ -201,18 +303,22 @@ int instance_end(struct instance *i)
     return end_by(i, SIGTERM);
 }
 
-void instance_drain(const struct instance *i)
+void instance_drain(struct instance *i)
 {
-    char text[512];
+    char message[1024];
 
-    while (recv(i->notify, text, sizeof(text), MSG_DONTWAIT) > 0)
+    while (receive(i, message, sizeof(message), MSG_DONTWAIT))
         continue;
 }
 
 void instance_restart(struct instance *i)
 {
+    bool was_ended = i->pid == 0 && !i->was_killed;
+
     (void)instance_end(i);
     instance_drain(i);
+    if (was_ended)
+        forget(i, NULL);
     launch(i);
 }
 
@@ -235,6 +341,7 @@ void instance_stop(struct instance *i)
     if (i == NULL)
         return;
     (void)instance_end(i);
+    forget(i, NULL);
     (void)close(i->notify);
     remove_all("%s/*", i->dir);
     (void)rmdir(i->dir);

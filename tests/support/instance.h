@@ -57,10 +57,19 @@ void instance_reload(struct instance *i, const char *config);
  * is no such thing).
  */
 bool instance_hear(
-    const struct instance *i, const char *text, const char *unless, char *out_message, size_t size);
+    struct instance *i, const char *text, const char *unless, char *out_message, size_t size);
+
+/*
+ * From here on the daemon's descriptors are kept, as a service manager does: instance_restart()
+ * gives them to the next daemon if one runs or was killed, and drops them if it was ended before.
+ */
+void instance_keep_descriptors(struct instance *i);
+
+/* How many are kept by now. */
+unsigned instance_n_kept(struct instance *i);
 
 /* Forgets what the daemon has said so far. */
-void instance_drain(const struct instance *i);
+void instance_drain(struct instance *i);
 
 /* Ends the daemon if it runs, and removes everything, arenas included. NULL is allowed. */
 void instance_stop(struct instance *i);
