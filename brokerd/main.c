@@ -27,6 +27,7 @@
 #include "collect.h"
 #include "core/clock.h"
 #include "daemon.h"
+#include "discard.h"
 #include "kernel.h"
 #include "sigbus.h"
 
@@ -37,7 +38,7 @@ struct options {
     const char *config;
     const char *instance;
     const char *runtime_dir;
-    bool check_config;
+    bool check_config, discard;
     int starter; /* -1: not private */
 };
 
@@ -45,6 +46,7 @@ enum {
     KEY_CONFIG = 'c',
     KEY_INSTANCE = 'i',
     KEY_CHECK = 256,
+    KEY_DISCARD,
     KEY_PRIVATE,
     KEY_RUNTIME_DIR,
 };
@@ -52,10 +54,15 @@ enum {
 static const struct argp_option option_list[] = {
     {"config", KEY_CONFIG, "FILE", 0,
         "Read the configuration from FILE (standard: brokerd.conf in " BROKERD_SYSCONFDIR
-        " for the system's instance, in $XDG_CONFIG_HOME for a user's)",
+        "/brokerd for the system's instance, in $XDG_CONFIG_HOME/brokerd for a user's, in a folder "
+        "NAME below for another one)",
         0},
     {"check-config", KEY_CHECK, NULL, 0,
         "Check the configuration and exit: 0 if it is good, 1 if not", 0},
+    {"discard", KEY_DISCARD, NULL, 0,
+        "Remove the memory that the instance left when it stopped, with all that is in it, and "
+        "exit",
+        0},
     {"instance", KEY_INSTANCE, "NAME", 0,
         "Run the instance `system` (standard for root), `user` (standard for others) or another "
         "one called NAME",
@@ -99,6 +106,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_CHECK:
         o->check_config = true;
+        return 0;
+    case KEY_DISCARD:
+        o->discard = true;
         return 0;
     case KEY_RUNTIME_DIR:
         o->runtime_dir = arg;
@@ -309,17 +319,21 @@ static void raise_limits(void)
     }
 }
 
+/* NULL: the standard place. */
+static const char *runtime_dir(const struct brokerd *d, const struct options *o)
+{
+    if (o->runtime_dir == NULL && d->config->runtime_dir[0] != '\0')
+        return d->config->runtime_dir;
+    return o->runtime_dir;
+}
+
 static bool start(struct brokerd *d, const struct options *o)
 {
-    const char *dir = o->runtime_dir;
-
-    if (dir == NULL && d->config->runtime_dir[0] != '\0')
-        dir = d->config->runtime_dir;
     brokerd_kernel_check();
     raise_limits();
     brokerd_sigbus_install();
     (void)umask(077);
-    if (!brokerd_place_take(&d->place, dir) || !add_events(d) || !use_config(d))
+    if (!brokerd_place_take(&d->place, runtime_dir(d, o)) || !add_events(d) || !use_config(d))
         return false;
     d->listen_fd = brokerd_place_listen(
         &d->place, brokerd_inherited_take(&d->inherited, BRI_ATTACH_NAME), BROKERD_BACKLOG);
@@ -404,7 +418,7 @@ static bool prepare(struct brokerd *d, const struct options *o, char config_path
     d->base = (struct brokerd_config_base){.arena_write = own_user,
         .persist = !is_private,
         .log_level = is_private ? "warning" : "info"};
-    if (d->place.kind == BROKERD_SYSTEM) {
+    if (d->place.of_system) {
         (void)snprintf(own_user, 16, "0 %u", (unsigned)geteuid());
         d->base.group = "@broker";
     }
@@ -440,6 +454,8 @@ int main(int argc, char **argv)
     }
     if (options.check_config)
         r = EXIT_SUCCESS;
+    else if (options.discard)
+        r = brokerd_discard(&d.place, runtime_dir(&d, &options)) ? EXIT_SUCCESS : EXIT_FAILURE;
     else
         r = run(&d, &options);
     stop(&d);

@@ -45,8 +45,11 @@ bool brokerd_place_name(struct brokerd_place *place, const char *instance, bool 
     place->kind = BROKERD_NAMED;
     if (strcmp(instance, "system") == 0)
         place->kind = BROKERD_SYSTEM;
+    /* Only sessions of users have a runtime folder. */
+    place->of_system = place->kind == BROKERD_SYSTEM || getenv("XDG_RUNTIME_DIR") == NULL;
     if (strcmp(instance, "user") == 0) {
         place->kind = BROKERD_USER;
+        place->of_system = false;
         (void)snprintf(place->name, sizeof(place->name), "user-%u", (unsigned)geteuid());
         return true;
     }
@@ -57,15 +60,20 @@ bool brokerd_place_name(struct brokerd_place *place, const char *instance, bool 
 void brokerd_place_config(const struct brokerd_place *place, char out_path[BROKERD_PATH_MAX])
 {
     const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+    const char *of_name = place->kind == BROKERD_NAMED ? place->name : "";
+    const char *slash = of_name[0] != '\0' ? "/" : "";
     int n = 0;
 
     out_path[0] = '\0';
-    if (place->kind == BROKERD_SYSTEM)
-        n = snprintf(out_path, BROKERD_PATH_MAX, "%s/brokerd.conf", BROKERD_SYSCONFDIR);
-    else if (place->kind == BROKERD_USER && xdg != NULL && xdg[0] == '/')
-        n = snprintf(out_path, BROKERD_PATH_MAX, "%s/brokerd.conf", xdg);
-    else if (place->kind == BROKERD_USER && home != NULL && home[0] == '/')
-        n = snprintf(out_path, BROKERD_PATH_MAX, "%s/.config/brokerd.conf", home);
+    if (place->of_system)
+        n = snprintf(out_path, BROKERD_PATH_MAX, "%s/brokerd/%s%sbrokerd.conf", BROKERD_SYSCONFDIR,
+            of_name, slash);
+    else if (place->kind != BROKERD_PRIVATE && xdg != NULL && xdg[0] == '/')
+        n = snprintf(
+            out_path, BROKERD_PATH_MAX, "%s/brokerd/%s%sbrokerd.conf", xdg, of_name, slash);
+    else if (place->kind != BROKERD_PRIVATE && home != NULL && home[0] == '/')
+        n = snprintf(out_path, BROKERD_PATH_MAX, "%s/.config/brokerd/%s%sbrokerd.conf", home,
+            of_name, slash);
     if (n >= BROKERD_PATH_MAX)
         out_path[0] = '\0';
 }
@@ -76,7 +84,7 @@ static bool standard_dir(struct brokerd_place *place)
     bool named = place->kind == BROKERD_NAMED;
     int n;
 
-    if (place->kind == BROKERD_SYSTEM || (named && geteuid() == 0 && base == NULL)) {
+    if (place->of_system) {
         n = snprintf(place->dir, sizeof(place->dir), "%s%s%s", BRI_SYSTEM_DIR, named ? "-" : "",
             named ? place->name : "");
         return n < (int)sizeof(place->dir);
@@ -93,7 +101,7 @@ static bool standard_dir(struct brokerd_place *place)
 
 static bool make_dir(const struct brokerd_place *place)
 {
-    mode_t mode = place->kind == BROKERD_SYSTEM ? 0755 : 0700;
+    mode_t mode = place->of_system ? 0755 : 0700;
     struct stat st;
 
     if (mkdir(place->dir, mode) == 0)
@@ -159,8 +167,9 @@ static int take_lock(const char *path)
 static void lock_path(
     const struct brokerd_place *place, bool by_name, char out[BROKERD_PATH_MAX + 16])
 {
-    if (by_name)
-        (void)snprintf(out, BROKERD_PATH_MAX + 16, "%s/brokerd.%s.lock", SHM_DIR, place->name);
+    if (by_name) /* no arena can have that name: it has a dot */
+        (void)snprintf(
+            out, BROKERD_PATH_MAX + 16, "%s/brokerd.%s.daemon.lock", SHM_DIR, place->name);
     else
         (void)snprintf(out, BROKERD_PATH_MAX + 16, "%s/%s", place->dir, LOCK_NAME);
 }

@@ -17,6 +17,7 @@ enum brokerd_kind {
 
 struct brokerd_place {
     enum brokerd_kind kind;
+    bool of_system;                  /* for all users, with its files where the system's are */
     char name[BROKERD_NAME_MAX + 1]; /* part of the names of its arenas in /dev/shm */
     char dir[BROKERD_PATH_MAX];
     char socket[BROKERD_PATH_MAX];

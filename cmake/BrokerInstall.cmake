@@ -12,6 +12,7 @@ install(TARGETS broker EXPORT brokerTargets)
 install(TARGETS broker_static EXPORT brokerStaticTargets)
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/libbroker/include/" TYPE INCLUDE FILES_MATCHING PATTERN "*.h")
 install(FILES ${BROKER_GENERATED_HEADERS} DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/broker")
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/docs/guide" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
 install(FILES ${BROKER_GENERATED_REFERENCE} DESTINATION "${CMAKE_INSTALL_DOCDIR}/reference")
 
 # Two export sets: only the static library makes its users find msgpack-c.
