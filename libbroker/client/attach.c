@@ -22,6 +22,7 @@
 
 #define PATIENCE_SECONDS 5
 #define SPIN_NS (300 * INT64_C(1000))
+#define HELLO_TRIES 4
 
 static int fail_connect(const char *path, int e)
 {
@@ -109,8 +110,8 @@ static ssize_t receive_soon(int sock, struct msghdr *m)
     return recvmsg(sock, m, MSG_CMSG_CLOEXEC);
 }
 
-/* One packet of at most @size bytes: how many, and the descriptor that came with it, or -1.
- * NODAEMON. */
+/* One packet of at most @size bytes: how many, and the descriptor that came with it, or -1. GONE if
+ * the connection ended instead, NODAEMON if nothing came. */
 static int receive(int sock, void *packet, size_t size, size_t *out_n, int *out_fd)
 {
     union {
@@ -133,7 +134,7 @@ static int receive(int sock, void *packet, size_t size, size_t *out_n, int *out_
         reset = reset || errno == ECONNRESET;
     }
     if (n <= 0)
-        return BROKER_NODAEMON;
+        return n == 0 || errno == ECONNRESET ? BROKER_GONE : BROKER_NODAEMON;
     *out_fd = take_fd(&m);
     *out_n = (m.msg_flags & MSG_TRUNC) != 0 ? SIZE_MAX : (size_t)n;
     return 0;
@@ -155,6 +156,7 @@ static bool is_reply(const struct bri_attach_reply *reply, size_t n, enum bri_at
            (reply->head.kind == kind || reply->status < 0) && reply->status <= 0;
 }
 
+/* GONE: the daemon ended before it answered. */
 static int say_hello(const char *path, int sock, const char *arena, bool read_only,
     struct bri_attach_reply *out_reply, int *out_fd)
 {
@@ -174,8 +176,11 @@ static int say_hello(const char *path, int sock, const char *arena, bool read_on
      * send. */
     (void)transmit(sock, &hello, sizeof(hello));
     r = receive(sock, out_reply, sizeof(*out_reply), &n, out_fd);
-    if (r < 0)
-        return bri_fail_text(r, "the broker at %s is there, but does not answer", path);
+    if (r < 0) {
+        (void)bri_fail_text(
+            BROKER_NODAEMON, "the broker at %s is there, but does not answer", path);
+        return r;
+    }
     if (!is_reply(out_reply, n, BRI_ATTACH_HELLO) || (out_reply->status == 0) != (*out_fd >= 0)) {
         if (*out_fd >= 0)
             (void)close(*out_fd);
@@ -225,7 +230,7 @@ static void leave(int sock)
     (void)transmit(sock, &request, sizeof(request));
 }
 
-int bri_attach_to(
+static int try_to_attach(
     const char *path, const char *arena, bool read_only, struct bri_attached *out_attached)
 {
     struct bri_attached attached = {.number = UINT32_MAX};
@@ -246,6 +251,18 @@ int bri_attach_to(
     }
     *out_attached = attached;
     return 0;
+}
+
+/* A daemon that is killed takes with it the connections that it has not answered; where systemd has
+ * the socket, the next ones wait for the next daemon. */
+int bri_attach_to(
+    const char *path, const char *arena, bool read_only, struct bri_attached *out_attached)
+{
+    int r = BROKER_GONE;
+
+    for (unsigned i = 0; i < HELLO_TRIES && r == BROKER_GONE; i++)
+        r = try_to_attach(path, arena, read_only, out_attached);
+    return r == BROKER_GONE ? BROKER_NODAEMON : r;
 }
 
 void bri_attach_undo(struct bri_attached *attached)
@@ -370,6 +387,8 @@ static int exchange_once(
     r = transmit(b->sock, request, sizeof(*request));
     if (r == 0)
         r = receive(b->sock, answer, size, out_n, &fd);
+    if (r == BROKER_GONE)
+        r = BROKER_NODAEMON;
     if (fd >= 0)
         (void)close(fd);
     if (r < 0) {

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -403,4 +404,33 @@ Test(attach, unstick_frees_a_dead_owners_guard_for_readers)
     (void)close(sock);
     broker_close(reader);
     broker_close(writer);
+}
+
+/* A daemon that is killed with our hello in its hands, and the next one, which gets another. */
+Test(attach, a_connection_that_ends_before_the_answer_is_made_anew)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    char address[128], real[96];
+    int sock = socket(AF_UNIX, SOCK_SEQPACKET, 0), first, status = 0;
+    pid_t pid;
+
+    (void)snprintf(name.sun_path, sizeof(name.sun_path), "%s/first", instance_dir(instance));
+    (void)snprintf(real, sizeof(real), "%s/attach", instance_dir(instance));
+    (void)snprintf(address, sizeof(address), "unix:%s", name.sun_path);
+    cr_assert_eq(bind(sock, (const struct sockaddr *)&name, sizeof(name)), 0);
+    cr_assert_eq(listen(sock, 5), 0);
+    pid = fork();
+    if (pid == 0) {
+        broker *b;
+
+        _exit(broker_open(address, &b) == 0 ? 0 : 1);
+    }
+    first = accept(sock, NULL, NULL);
+    cr_assert_geq(first, 0);
+    cr_assert_eq(unlink(name.sun_path), 0);
+    cr_assert_eq(symlink(real, name.sun_path), 0);
+    (void)close(first);
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert_eq(status, 0);
+    (void)close(sock);
 }
