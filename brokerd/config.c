@@ -14,11 +14,11 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 
 #include <broker/errors.h>
 
 #include "core/layout.h"
-#include "log.h"
 
 #define ARENA_PREFIX "arena "
 #define DEFAULT_ARENA "default"
@@ -30,7 +30,7 @@
 #define MAX_LIMIT 1000000u
 
 struct reading {
-    const char *path;
+    const char *path; /* one of the configuration's own list */
     FILE *file;
     unsigned line;
     unsigned n_errors;
@@ -215,6 +215,8 @@ static const struct key keys[] = {
 };
 #define N_KEYS (sizeof(keys) / sizeof(keys[0]))
 
+_Static_assert(N_KEYS <= BROKERD_KEYS_MAX, "keys");
+
 bool brokerd_name_ok(const char *name)
 {
     size_t n = strlen(name);
@@ -230,25 +232,88 @@ static void complain(struct reading *in, const char *format, ...)
 
 static void complain(struct reading *in, const char *format, ...)
 {
-    char text[300];
+    char text[300], where[BROKERD_PATH_MAX + sizeof(text)];
     va_list args;
 
     va_start(args, format);
     (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    brokerd_log(LOG_ERR, NULL, "%s:%u: %s", in->path, in->line, text);
+    (void)snprintf(where, sizeof(where), "%s:%u: %s", in->path, in->line, text);
+    in->base->complain(where);
     in->n_errors++;
 }
 
 /* ---- defaults ---- */
 
-static bool set_defaults(bool of_arena, void *target)
+static const struct key *find_key(bool of_arena, const char *name)
+{
+    for (size_t i = 0; i < N_KEYS; i++)
+        if (keys[i].of_arena == of_arena && strcmp(keys[i].name, name) == 0)
+            return &keys[i];
+    return NULL;
+}
+
+/* NULL, or why the value cannot be taken. */
+static const char *set(struct brokerd_setting *settings, const struct key *key, void *target,
+    const struct brokerd_setting *to)
+{
+    struct brokerd_setting *setting = &settings[key - keys];
+    const char *why = key->read(to->value, (char *)target + key->offset);
+    char *copy = why == NULL ? strdup(to->value) : NULL;
+
+    if (why != NULL)
+        return why;
+    if (copy == NULL)
+        return "no memory";
+    free(setting->value);
+    *setting = (struct brokerd_setting){copy, to->file, to->line};
+    return NULL;
+}
+
+static bool set_default(
+    struct brokerd_setting *settings, const struct key *key, void *target, const char *value)
+{
+    return set(settings, key, target,
+               &(struct brokerd_setting){.value = (char *)(uintptr_t)value}) == NULL;
+}
+
+static bool set_defaults(bool of_arena, struct brokerd_setting *settings, void *target)
 {
     for (size_t i = 0; i < N_KEYS; i++)
         if (keys[i].of_arena == of_arena && keys[i].standard != NULL &&
-            keys[i].read(keys[i].standard, (char *)target + keys[i].offset) != NULL)
+            !set_default(settings, &keys[i], target, keys[i].standard))
             return false;
     return true;
+}
+
+/* The group is left out where there is none. */
+static bool set_write_default(
+    struct brokerd_arena_config *arena, const struct brokerd_config_base *base)
+{
+    const struct key *key = find_key(true, "write");
+    struct brokerd_rule rule = {0};
+    const char *reason;
+    char words[64];
+
+    if (base->group != NULL && brokerd_rule_add(&rule, base->group, &reason)) {
+        (void)snprintf(words, sizeof(words), "%s %s", base->arena_write, base->group);
+        return set_default(arena->settings, key, arena, words);
+    }
+    return set_default(arena->settings, key, arena, base->arena_write);
+}
+
+static void free_settings(struct brokerd_setting *settings)
+{
+    for (size_t i = 0; i < BROKERD_KEYS_MAX; i++)
+        free(settings[i].value);
+}
+
+static void free_arena(struct brokerd_arena_config *arena)
+{
+    if (arena == NULL)
+        return;
+    free_settings(arena->settings);
+    free(arena);
 }
 
 static struct brokerd_arena_config *add_arena(
@@ -256,21 +321,29 @@ static struct brokerd_arena_config *add_arena(
 {
     struct brokerd_arena_config **link = &config->arenas;
     struct brokerd_arena_config *arena = calloc(1, sizeof(*arena));
-    const char *reason;
 
-    if (arena == NULL || !set_defaults(true, arena) ||
-        read_rule(base->arena_write, &arena->write) != NULL) {
-        free(arena);
+    if (arena == NULL || !set_defaults(true, arena->settings, arena) ||
+        !set_default(
+            arena->settings, find_key(true, "persist"), arena, base->persist ? "yes" : "no") ||
+        !set_write_default(arena, base)) {
+        free_arena(arena);
         return NULL;
     }
-    if (base->group != NULL)
-        (void)brokerd_rule_add(&arena->write, base->group, &reason);
-    arena->persist = base->persist;
     memcpy(arena->name, name, strlen(name) + 1);
     while (*link != NULL)
         link = &(*link)->next;
     *link = arena;
     return arena;
+}
+
+static struct brokerd_arena_config *find_arena(
+    const struct brokerd_config *config, const char *name)
+{
+    struct brokerd_arena_config *a = config->arenas;
+
+    while (a != NULL && strcmp(a->name, name) != 0)
+        a = a->next;
+    return a;
 }
 
 /* ---- reading ---- */
@@ -282,14 +355,17 @@ static void begin_arena(struct reading *in, const char *name)
             in, "an arena's name has 1 to %d letters, digits, \"-\" and \"_\"", BROKERD_NAME_MAX);
         return;
     }
-    for (struct brokerd_arena_config *a = in->config->arenas; a != NULL; a = a->next)
-        if (strcmp(a->name, name) == 0) {
-            complain(in, "[arena %s] is there already", name);
-            return;
-        }
-    in->arena = add_arena(in->config, in->base, name);
+    in->arena = find_arena(in->config, name);
     if (in->arena == NULL)
+        in->arena = add_arena(in->config, in->base, name);
+    if (in->arena == NULL) {
         complain(in, "no memory");
+    } else if (in->arena->begun_in == in->path) {
+        complain(in, "[arena %s] is there already", name);
+        in->arena = NULL;
+    } else {
+        in->arena->begun_in = in->path;
+    }
 }
 
 /* Sections without keys never reach the handler: they are noticed here. */
@@ -341,30 +417,19 @@ static char *next_line(char *line, int size, void *arg)
     return line;
 }
 
-static const struct key *find_key(bool of_arena, const char *name)
-{
-    for (size_t i = 0; i < N_KEYS; i++)
-        if (keys[i].of_arena == of_arena && strcmp(keys[i].name, name) == 0)
-            return &keys[i];
-    return NULL;
-}
-
 /* NULL, or why the value cannot be taken. */
-static const char *set_value(struct brokerd_config *config, struct brokerd_arena_config *arena,
-    const char *name, const char *value)
+static const char *set_value(const struct reading *in, const char *name, const char *value)
 {
+    struct brokerd_arena_config *arena = in->arena;
+    struct brokerd_setting *settings = arena != NULL ? arena->settings : in->config->settings;
     const struct key *key = find_key(arena != NULL, name);
-    uint32_t *given = arena != NULL ? &arena->given : &config->given;
-    void *target = arena != NULL ? (void *)arena : (void *)config;
-    uint32_t bit;
 
     if (key == NULL)
         return "there is no such key in this section";
-    bit = 1u << (key - keys);
-    if ((*given & bit) != 0)
+    if (settings[key - keys].file == in->path)
         return "it was given already";
-    *given |= bit;
-    return key->read(value, (char *)target + key->offset);
+    return set(settings, key, arena != NULL ? (void *)arena : (void *)in->config,
+        &(struct brokerd_setting){(char *)(uintptr_t)value, in->path, in->line});
 }
 
 /* For inih: 1 goes on, 0 notes the line as wrong and goes on. */
@@ -377,8 +442,7 @@ static int take_value(void *arg, const char *section, const char *name, const ch
     if ((of_arena && in->arena == NULL) ||
         (!of_arena && section[0] != '\0' && strcmp(section, "broker") != 0))
         return 1; /* the section itself was refused */
-    why = section[0] == '\0' ? "it stands before the first section"
-                             : set_value(in->config, of_arena ? in->arena : NULL, name, value);
+    why = section[0] == '\0' ? "it stands before the first section" : set_value(in, name, value);
     if (why == NULL)
         return 1;
     complain(in, "%s = %s: %s", name, value, why);
@@ -402,38 +466,59 @@ static bool read_file(struct reading *in)
     return in->n_errors == 0;
 }
 
-static bool has_default_arena(const struct brokerd_config *config)
+/* One file, over what is there from those before it. */
+static bool read_path(
+    const struct brokerd_config_base *base, struct brokerd_config *config, const char *path)
 {
-    for (const struct brokerd_arena_config *a = config->arenas; a != NULL; a = a->next)
-        if (strcmp(a->name, DEFAULT_ARENA) == 0)
-            return true;
-    return false;
-}
+    struct reading in = {.path = path, .base = base, .config = config, .file = fopen(path, "re")};
+    char text[BROKERD_PATH_MAX + 100];
+    bool ok;
 
-bool brokerd_config_read(const char *path, bool must_exist, const struct brokerd_config_base *base,
-    struct brokerd_config **out_config)
-{
-    struct reading in = {.path = path, .base = base, .config = calloc(1, sizeof(*in.config))};
-    bool ok = in.config != NULL && set_defaults(false, in.config) &&
-              read_level(base->log_level, &in.config->log_level) == NULL;
-
-    if (ok && path != NULL) {
-        in.file = fopen(path, "re");
-        if (in.file != NULL) {
-            ok = read_file(&in);
-            (void)fclose(in.file);
-        } else if (must_exist || errno != ENOENT) {
-            brokerd_log(LOG_ERR, NULL, "cannot read %s: %s", path, strerror(errno));
-            ok = false;
-        }
-    }
-    if (ok && !has_default_arena(in.config))
-        ok = add_arena(in.config, base, DEFAULT_ARENA) != NULL;
-    if (!ok) {
-        brokerd_config_free(in.config);
+    if (in.file == NULL) {
+        (void)snprintf(text, sizeof(text), "cannot read %s: %s", path, strerror(errno));
+        base->complain(text);
         return false;
     }
-    *out_config = in.config;
+    ok = read_file(&in);
+    (void)fclose(in.file);
+    return ok;
+}
+
+/* All files, also behind one with mistakes, so that all mistakes are told. */
+static bool read_all(const struct brokerd_config_source *source,
+    const struct brokerd_config_base *base, struct brokerd_config *config)
+{
+    char *problem;
+    bool ok = true;
+
+    if (!brokerd_config_list(source, &config->files, &problem)) {
+        base->complain(problem != NULL ? problem : "no memory");
+        free(problem);
+        return false;
+    }
+    for (unsigned i = 0; i < config->files.n; i++)
+        ok &= read_path(base, config, config->files.paths[i]);
+    return ok;
+}
+
+bool brokerd_config_read(const struct brokerd_config_source *source,
+    const struct brokerd_config_base *base, struct brokerd_config **out_config)
+{
+    struct brokerd_config *config = calloc(1, sizeof(*config));
+
+    if (config == NULL || !set_defaults(false, config->settings, config) ||
+        !set_default(config->settings, find_key(false, "log_level"), config, base->log_level)) {
+        base->complain("no memory");
+        brokerd_config_free(config);
+        return false;
+    }
+    if ((source != NULL && !read_all(source, base, config)) ||
+        (find_arena(config, DEFAULT_ARENA) == NULL &&
+            add_arena(config, base, DEFAULT_ARENA) == NULL)) {
+        brokerd_config_free(config);
+        return false;
+    }
+    *out_config = config;
     return true;
 }
 
@@ -443,9 +528,35 @@ void brokerd_config_free(struct brokerd_config *config)
         return;
     for (struct brokerd_arena_config *a = config->arenas, *next; a != NULL; a = next) {
         next = a->next;
-        free(a);
+        free_arena(a);
     }
+    free_settings(config->settings);
+    brokerd_config_files_free(&config->files);
     free(config);
+}
+
+/* ---- telling ---- */
+
+static bool visit_section(const struct brokerd_setting *settings, const char *arena,
+    bool (*visit)(void *arg, const struct brokerd_config_line *line), void *arg)
+{
+    for (size_t i = 0; i < N_KEYS; i++) {
+        const struct brokerd_config_line line = {
+            .arena = arena, .key = keys[i].name, .setting = settings[i]};
+
+        if (keys[i].of_arena == (arena != NULL) && !visit(arg, &line))
+            return false;
+    }
+    return true;
+}
+
+void brokerd_config_each(const struct brokerd_config *config,
+    bool (*visit)(void *arg, const struct brokerd_config_line *line), void *arg)
+{
+    bool goes_on = visit_section(config->settings, NULL, visit, arg);
+
+    for (const struct brokerd_arena_config *a = config->arenas; goes_on && a != NULL; a = a->next)
+        goes_on = visit_section(a->settings, a->name, visit, arg);
 }
 
 char *brokerd_config_help(void)

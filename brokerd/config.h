@@ -1,26 +1,34 @@
 /*
  * config.h - the configuration: its keys, their defaults, and reading it
  *
- * An INI file of [broker] and any number of [arena NAME]. One table in config.c has every key with
- * its default and a line of help. Anything that is not understood is an error that names file and
- * line; nothing is guessed.
+ * INI files (config_files.h) of [broker] and any number of [arena NAME]. One table in config.c has
+ * every key with its default and a line of help. Anything that is not understood is an error that
+ * names file and line; nothing is guessed.
  */
 #ifndef BROKERD_CONFIG_H
 #define BROKERD_CONFIG_H
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 
 #include "access.h"
+#include "config_files.h"
 
 #define BROKERD_NAME_MAX 40 /* of instances and arenas: letters, digits, "-" and "_" */
-#define BROKERD_PATH_MAX 256
+#define BROKERD_KEYS_MAX 32
+
+/* Where the value of a key comes from. */
+struct brokerd_setting {
+    char *value;      /* as in the file; NULL: nothing was said, and there is no default */
+    const char *file; /* NULL: the default */
+    unsigned line;
+};
 
 struct brokerd_arena_config {
     struct brokerd_arena_config *next;
     char name[BROKERD_NAME_MAX + 1];
-    uint32_t given; /* bit a key: it was in the file */
+    const char *begun_in; /* the last file with its section; NULL: none */
+    struct brokerd_setting settings[BROKERD_KEYS_MAX];
     uint64_t size_bytes;
     uint64_t n_sessions;
     uint64_t keep_free_bytes;
@@ -33,7 +41,8 @@ struct brokerd_arena_config {
 };
 
 struct brokerd_config {
-    uint32_t given;
+    struct brokerd_config_files files;
+    struct brokerd_setting settings[BROKERD_KEYS_MAX];
     char runtime_dir[BROKERD_PATH_MAX]; /* empty: the instance's own */
     uint64_t max_clients;
     uint64_t max_clients_per_user;
@@ -47,16 +56,26 @@ struct brokerd_config_base {
     const char *group;       /* added to it if there is such a group; or NULL */
     const char *log_level;
     bool persist;
+    void (*complain)(const char *text); /* is told every problem */
 };
 
 bool brokerd_name_ok(const char *name);
 
-/*
- * Reads @path; a NULL path, or a missing file that nobody asked for by name (@must_exist), gives
- * the defaults. False when something is wrong: every problem was logged.
+/* Reads all files of @source (NULL: none). False when something is wrong: every problem was told.
  */
-bool brokerd_config_read(const char *path, bool must_exist, const struct brokerd_config_base *base,
-    struct brokerd_config **out_config);
+bool brokerd_config_read(const struct brokerd_config_source *source,
+    const struct brokerd_config_base *base, struct brokerd_config **out_config);
+
+/* One key as it is in force. */
+struct brokerd_config_line {
+    const char *arena; /* NULL: [broker] */
+    const char *key;
+    struct brokerd_setting setting;
+};
+
+/* Gives all keys in their order, arena by arena, until @visit says false. */
+void brokerd_config_each(const struct brokerd_config *config,
+    bool (*visit)(void *arg, const struct brokerd_config_line *line), void *arg);
 
 /* NULL is allowed. */
 void brokerd_config_free(struct brokerd_config *config);

@@ -23,8 +23,7 @@ struct brokerd {
     sd_event *event;
     struct brokerd_place place;
     struct brokerd_config_base base;
-    const char *config_path; /* NULL: none */
-    bool config_must_exist;
+    struct brokerd_config_source config_source;
     struct brokerd_config *config;
     struct brokerd_arena *arenas;
     struct brokerd_client *clients;

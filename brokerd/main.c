@@ -211,7 +211,9 @@ static int on_starter(sd_event_source *source, int fd, uint32_t events, void *ar
 
 static bool read_config(const struct brokerd *d, struct brokerd_config **out_config)
 {
-    return brokerd_config_read(d->config_path, d->config_must_exist, &d->base, out_config);
+    bool has_files = d->config_source.file != NULL || d->place.kind != BROKERD_PRIVATE;
+
+    return brokerd_config_read(has_files ? &d->config_source : NULL, &d->base, out_config);
 }
 
 /* Takes over one arena of the configuration: what it says, or the arena itself if it is new. */
@@ -401,22 +403,24 @@ static void leave_program(int starter)
     (void)!chdir("/");
 }
 
-static bool prepare(struct brokerd *d, const struct options *o, char config_path[BROKERD_PATH_MAX],
-    char own_user[16])
+static void complain(const char *text)
+{
+    brokerd_log(LOG_ERR, NULL, "%s", text);
+}
+
+static bool prepare(struct brokerd *d, const struct options *o, char own_user[16])
 {
     bool is_private = o->starter >= 0;
 
     if (!brokerd_place_name(&d->place, o->instance, is_private))
         return false;
-    d->config_path = o->config;
-    d->config_must_exist = o->config != NULL;
-    if (o->config == NULL) {
-        brokerd_place_config(&d->place, config_path);
-        d->config_path = config_path[0] != '\0' ? config_path : NULL;
-    }
+    brokerd_config_places(d->place.of_system, d->place.kind == BROKERD_NAMED ? d->place.name : NULL,
+        &d->config_source);
+    d->config_source.file = o->config;
     (void)snprintf(own_user, 16, "%u", (unsigned)geteuid());
     d->base = (struct brokerd_config_base){.arena_write = own_user,
         .persist = !is_private,
+        .complain = complain,
         .log_level = is_private ? "warning" : "info"};
     if (d->place.of_system) {
         (void)snprintf(own_user, 16, "0 %u", (unsigned)geteuid());
@@ -436,7 +440,7 @@ int main(int argc, char **argv)
     };
     struct options options = {.starter = -1};
     struct brokerd d = {.listen_fd = -1, .starter = -1, .selftest.probe = -1};
-    char config_path[BROKERD_PATH_MAX] = "", own_user[16];
+    char own_user[16];
     int r = EXIT_FAILURE;
 
     argp_err_exit_status = 64;
@@ -448,7 +452,7 @@ int main(int argc, char **argv)
     if (d.starter >= 0)
         leave_program(d.starter);
     brokerd_inherit(&d.inherited);
-    if (!prepare(&d, &options, config_path, own_user)) {
+    if (!prepare(&d, &options, own_user)) {
         tell_starter(&d, BRI_PRIVATE_FAILED, brokerd_log_last_error());
         return EXIT_FAILURE;
     }

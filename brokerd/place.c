@@ -57,27 +57,6 @@ bool brokerd_place_name(struct brokerd_place *place, const char *instance, bool 
     return true;
 }
 
-void brokerd_place_config(const struct brokerd_place *place, char out_path[BROKERD_PATH_MAX])
-{
-    const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-    const char *of_name = place->kind == BROKERD_NAMED ? place->name : "";
-    const char *slash = of_name[0] != '\0' ? "/" : "";
-    int n = 0;
-
-    out_path[0] = '\0';
-    if (place->of_system)
-        n = snprintf(out_path, BROKERD_PATH_MAX, "%s/brokerd/%s%sbrokerd.conf", BROKERD_SYSCONFDIR,
-            of_name, slash);
-    else if (place->kind != BROKERD_PRIVATE && xdg != NULL && xdg[0] == '/')
-        n = snprintf(
-            out_path, BROKERD_PATH_MAX, "%s/brokerd/%s%sbrokerd.conf", xdg, of_name, slash);
-    else if (place->kind != BROKERD_PRIVATE && home != NULL && home[0] == '/')
-        n = snprintf(out_path, BROKERD_PATH_MAX, "%s/.config/brokerd/%s%sbrokerd.conf", home,
-            of_name, slash);
-    if (n >= BROKERD_PATH_MAX)
-        out_path[0] = '\0';
-}
-
 static bool standard_dir(struct brokerd_place *place)
 {
     const char *base = getenv("XDG_RUNTIME_DIR");

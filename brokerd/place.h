@@ -31,9 +31,6 @@ struct brokerd_place {
  */
 bool brokerd_place_name(struct brokerd_place *place, const char *instance, bool is_private);
 
-/* Where the configuration is when nobody says: into @out_path, empty if nowhere. */
-void brokerd_place_config(const struct brokerd_place *place, char out_path[BROKERD_PATH_MAX]);
-
 /*
  * Makes the runtime folder and takes the instance's locks, which the kernel gives back however we
  * end: one in the folder and one by the name. @dir is NULL for the standard place. False when

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <criterion/criterion.h>
@@ -135,6 +136,23 @@ Test(config, a_file_that_was_asked_for_must_be_there)
 
     cr_assert_eq(check_file("/nonexistent/brokerd.conf", text), 1);
     cr_assert_not_null(strstr(text, "/nonexistent/brokerd.conf"));
+}
+
+Test(config, drop_ins_beside_the_file_are_checked_too)
+{
+    char dir[64], drop_in[80], text[2000];
+    FILE *f;
+
+    (void)snprintf(dir, sizeof(dir), "%s.d", path);
+    (void)snprintf(drop_in, sizeof(drop_in), "%s/x.conf", dir);
+    cr_assert_eq(mkdir(dir, 0700), 0);
+    f = fopen(drop_in, "we");
+    cr_assert(f != NULL && fputs("[broker]\nmax_clients = many\n", f) >= 0 && fclose(f) == 0);
+    cr_assert_eq(check("[broker]\nmax_clients = 5\n", text), 1);
+    cr_assert_not_null(strstr(text, drop_in), "%s", text);
+    cr_assert_not_null(strstr(text, ":2: max_clients = many"), "%s", text);
+    (void)unlink(drop_in);
+    (void)rmdir(dir);
 }
 
 /* The lines "  key = default" of --help. */
