@@ -18,6 +18,7 @@
 #define MAX_CHAIN 100000u /* names in one bucket; the walk's bound */
 #define BURY_AT_ONCE 32
 #define READ_TRIES 1000000
+#define FIND_TRIES 64
 
 static struct bri_registry_shm *state_of(const struct bri_object *registry)
 {
@@ -388,6 +389,55 @@ int bri_registry_open(
     if (r == 0)
         *out_object = found;
     return r;
+}
+
+/* Binds what @name names, by a look without the registry's guard; BRI_AGAIN if it changed
+ * meanwhile. */
+static int look_up(struct bri_object *registry, const char *name, struct bri_object *out)
+{
+    uint32_t *link, slot;
+    uint64_t seq;
+    int r;
+
+    if (!bri_read_begin(registry, &seq))
+        return BRI_AGAIN;
+    r = find(registry, name, &link, &slot);
+    if (r == 0)
+        r = bri_object_bind(registry->arena, slot, out);
+    if (!bri_read_valid(registry, seq))
+        return BRI_AGAIN;
+    return r == BROKER_GONE ? BROKER_CORRUPT : r;
+}
+
+int bri_registry_find(struct bri_arena *a, const char *name, struct bri_object *out_object)
+{
+    struct bri_object registry, found;
+    uint32_t *link, slot;
+    struct bri_txn t;
+    int r = bri_name_check(name);
+
+    if (r == 0)
+        r = bind_registry(a, &registry);
+    if (r < 0)
+        return r;
+    r = BRI_AGAIN;
+    for (uint32_t i = a->read_only ? READ_TRIES : FIND_TRIES; i > 0 && r == BRI_AGAIN; i--) {
+        r = look_up(&registry, name, &found);
+        if (r == BRI_AGAIN)
+            (void)sched_yield();
+    }
+    if (r == BRI_AGAIN && !a->read_only) { /* its last owner may have died in a section */
+        r = bri_begin(&t, &registry, BRI_PATIENCE);
+        if (r < 0)
+            return r;
+        r = find(&registry, name, &link, &slot);
+        if (r == 0)
+            r = bri_object_bind(a, slot, &found);
+        bri_abort(&t);
+    }
+    if (r == 0)
+        *out_object = found;
+    return r == BRI_AGAIN ? BROKER_TIMEDOUT : r == BROKER_GONE ? BROKER_CORRUPT : r;
 }
 
 /* ---- another name ---- */

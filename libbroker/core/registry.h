@@ -46,6 +46,10 @@ void bri_registry_format(struct bri_arena *a);
 int bri_registry_open(
     struct bri_arena *a, const struct bri_open *open, struct bri_object *out_object);
 
+/* Binds the object called @name, of whatever type. BADNAME, NOTFOUND, CORRUPT, and what bri_begin()
+ * may say. */
+int bri_registry_find(struct bri_arena *a, const char *name, struct bri_object *out_object);
+
 /* Binds the object of a reference. INVALID if it is of another arena, GONE, WRONGTYPE. That it
  * lives on is only said by attaching. */
 int bri_registry_open_ref(struct bri_arena *a, struct bri_ref ref, const struct bri_type_ops *type,

@@ -171,25 +171,6 @@ int bri_broker_anonymous(broker *b, broker_buffer *buffer, broker_value *out_obj
 
 /* ---- one object ---- */
 
-static int find_name(struct bri_arena *a, const char *name, struct bri_listing *out)
-{
-    struct names names = {0};
-    int r = bri_name_check(name);
-
-    if (r == 0)
-        r = all_names(a, &names);
-    if (r == 0) {
-        r = BROKER_NOTFOUND;
-        for (uint32_t i = 0; i < names.n && r != 0; i++)
-            if (strcmp(names.entries[i].name, name) == 0) {
-                *out = names.entries[i];
-                r = 0;
-            }
-    }
-    free(names.entries);
-    return r;
-}
-
 /* Sessions that have an object open, and those that hold something of it. */
 struct users {
     uint64_t sessions, holders;
@@ -276,16 +257,13 @@ static int collect(struct bri_object *o, const struct bri_type_ops *ops, struct 
 int bri_broker_stat(broker *b, const char *name, broker_buffer *buffer, broker_value *out_stat)
 {
     struct bri_stat stat = {0};
-    struct bri_listing entry;
     const struct bri_type_ops *ops;
     struct bri_object o;
     struct bri_pack p;
-    int r = find_name(b->arena, name, &entry);
+    int r = bri_registry_find(b->arena, name, &o);
 
-    if (r == 0)
-        r = bri_object_bind(b->arena, entry.slot, &o);
     if (r < 0)
-        return r == BROKER_GONE ? BROKER_NOTFOUND : r;
+        return r;
     ops = bri_type_ops(o.type);
     if (ops == NULL)
         return BROKER_CORRUPT;
@@ -321,12 +299,12 @@ int bri_broker_rename(broker *b, const char *name, const char *new_name)
 static int open_any(broker *b, const char *name, struct bri_handle **out_handle)
 {
     struct bri_open open = {.name = name, .mode = BRI_OPEN_EXISTING};
-    struct bri_listing entry;
-    int r = find_name(b->arena, name, &entry);
+    struct bri_object found;
+    int r = bri_registry_find(b->arena, name, &found);
 
     if (r < 0)
         return r;
-    open.type = bri_type_ops(entry.type);
+    open.type = bri_type_ops(found.type);
     if (open.type == NULL)
         return BROKER_CORRUPT;
     if (open.type->is_word)

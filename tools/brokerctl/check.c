@@ -7,9 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "client/attach.h"
 #include "client/handle.h"
 #include "core/audit.h"
 #include "ctl.h"
@@ -20,40 +18,12 @@
 #include "print.h"
 #include "value/value.h"
 
-enum {
-    OFFLINE = CTL_OPTION_OWN,
-    INSTANCE,
-    ARENA,
-};
-
 struct check {
     struct ctl *ctl;
-    bool offline;
-    const char *instance, *arena;
     struct bri_pack pack;
     broker_buffer rows; /* packed problems, one behind the other */
     uint32_t n_rows;
 };
-
-static error_t parse_option(int key, char *arg, struct argp_state *state, void *own)
-{
-    struct check *c = own;
-
-    (void)state;
-    switch (key) {
-    case OFFLINE:
-        c->offline = true;
-        return 0;
-    case INSTANCE:
-        c->instance = arg;
-        return 0;
-    case ARENA:
-        c->arena = arg;
-        return 0;
-    default:
-        return ARGP_ERR_UNKNOWN;
-    }
-}
 
 /* ---- what was found ---- */
 
@@ -153,78 +123,8 @@ static int audit_arena(struct check *c, struct bri_arena *arena, bool quiet_aren
     return code;
 }
 
-static int check_live(struct check *c)
-{
-    int code = ctl_connect(c->ctl);
-
-    if (code != 0)
-        return code;
-    if (c->ctl->broker->read_only)
-        return ctl_fail(BROKER_ACCESS, "checking takes every object's guard, which readers may "
-                                       "not: open the broker without access=ro");
-    return audit_arena(c, c->ctl->broker->arena, false);
-}
-
-static void image_path(const struct check *c, char *out, size_t size)
-{
-    const char *arena = c->arena != NULL ? c->arena : BRI_DEFAULT_ARENA;
-    char instance[64];
-
-    (void)snprintf(instance, sizeof(instance), "%s",
-        c->instance != NULL ? c->instance
-        : geteuid() == 0    ? "system"
-                            : "user");
-    if (strcmp(instance, "user") == 0)
-        (void)snprintf(instance, sizeof(instance), "user-%u", (unsigned)geteuid());
-    (void)snprintf(out, size, "/dev/shm/brokerd.%s.%s", instance, arena);
-}
-
-static int check_copy(struct check *c, const char *path)
-{
-    struct ctl_image image;
-    uint32_t found[2];
-    int code, r = ctl_image_open(path, &image, found);
-
-    switch (r) {
-    case 0:
-        break;
-    case BROKER_NOTFOUND:
-        return ctl_fail(r,
-            "there is no arena %s; say which with --instance and --arena, or give its file: `ls "
-            "/dev/shm/brokerd.*`",
-            path);
-    case BROKER_VERSION:
-        return ctl_fail(r,
-            "%s has memory layout %u (ABI %#x); this program understands layout %u (ABI %#x)", path,
-            found[0], found[1], BRI_LAYOUT_VERSION, BRI_ABI);
-    case BROKER_CORRUPT:
-        return ctl_fail(r,
-            "the header of %s is damaged, or the file was cut short: nothing in it can be used; "
-            "remove it",
-            path);
-    default:
-        return ctl_fail(r, "cannot read %s: %s", path, broker_error_text(r));
-    }
-    if (image.in_use)
-        ctl_note(c->ctl,
-            "programs are attached to %s: what they are just changing may look like a problem",
-            path);
-    code = audit_arena(c, image.arena, !image.in_use);
-    ctl_image_close(&image);
-    return code;
-}
-
 int ctl_cmd_check(struct ctl *ctl, int argc, char **argv)
 {
-    static const struct argp_option options[] = {
-        {"offline", OFFLINE, NULL, 0, "check a copy of the arena's memory, without a daemon", 0},
-        {"instance", INSTANCE, "NAME", 0,
-            "whose arena, with --offline: system, user, or a name (default: system for root, else "
-            "user)",
-            0},
-        {"arena", ARENA, "NAME", 0, "which arena, with --offline (default: default)", 0},
-        {0},
-    };
     struct check c = {.ctl = ctl};
     const struct ctl_syntax syntax = {.title = "check",
         .args_doc = "[FILE]",
@@ -234,23 +134,25 @@ int ctl_cmd_check(struct ctl *ctl, int argc, char **argv)
                "that --instance "
                "and --arena name, is copied, and what dead processes left half done is undone in "
                "the copy.",
-        .options = options,
-        .option = parse_option,
-        .own = &c,
         .max_words = 1};
     struct ctl_words words;
-    char path[256];
+    int code;
 
     if (!ctl_parse(ctl, &syntax, argc, argv, &words))
         return 0;
-    (void)snprintf(path, sizeof(path), "%s", words.n > 0 ? words.words[0] : "");
+    if (words.n > 0 && !ctl->offline)
+        code = ctl_fail_usage("FILE needs --offline; a live arena is chosen by --address");
+    else
+        code = 0;
+    if (words.n > 0)
+        ctl->image_path = words.words[0];
     free(words.words);
-    if (!c.offline && (path[0] != '\0' || c.instance != NULL || c.arena != NULL))
-        return ctl_fail_usage(
-            "FILE, --instance and --arena need --offline; a live arena is chosen by --address");
-    if (!c.offline)
-        return check_live(&c);
-    if (path[0] == '\0')
-        image_path(&c, path, sizeof(path));
-    return check_copy(&c, path);
+    if (code == 0)
+        code = ctl_connect(ctl);
+    if (code != 0)
+        return code;
+    if (ctl->image == NULL && ctl->broker->read_only)
+        return ctl_fail(BROKER_ACCESS, "checking takes every object's guard, which readers may "
+                                       "not: open the broker without access=ro");
+    return audit_arena(&c, ctl->broker->arena, ctl->image != NULL && !ctl->image->in_use);
 }

@@ -11,7 +11,7 @@
 #include "options.h"
 #include "view.h"
 
-#define ADDRESS "--address" /* the global option with an argument */
+#define ADDRESS "--address"
 
 static void offer(const char *candidate, const char *prefix)
 {
@@ -107,8 +107,10 @@ int ctl_complete(struct ctl *ctl, int argc, char **argv)
     for (; first < argc - 1 && argv[first][0] == '-'; first++) {
         if (strncmp(argv[first], ADDRESS "=", strlen(ADDRESS "=")) == 0)
             ctl->address = argv[first] + strlen(ADDRESS "=");
-        else if (strcmp(argv[first], ADDRESS) == 0 && first + 1 < argc - 1)
-            ctl->address = argv[++first];
+        else if (!ctl_global_takes_word(argv[first]) || first + 1 >= argc - 1)
+            continue;
+        else if (strcmp(argv[first++], ADDRESS) == 0)
+            ctl->address = argv[first];
     }
     argv += first;
     argc -= first;

@@ -98,7 +98,9 @@ int ctl_create(struct ctl *ctl, const struct ctl_type *type, int argc, char **ar
     broker_buffer_free(&c.buffer);
     target.name = words.words[0];
     free(words.words);
-    code = ctl_open_object(ctl, &target, c.mode, c.values, &handle);
+    code = ctl_refuse_offline(ctl, title);
+    if (code == 0)
+        code = ctl_open_object(ctl, &target, c.mode, c.values, &handle);
     if (code == 0)
         bri_dispatch_close(handle);
     return code;

@@ -18,15 +18,29 @@
 
 #define CTL_PROGRAM "brokerctl"
 
+struct ctl_image;
+
+enum ctl_color {
+    CTL_COLOR_AUTO, /* on a terminal, unless $NO_COLOR says no */
+    CTL_COLOR_ALWAYS,
+    CTL_COLOR_NEVER,
+};
+
 struct ctl {
-    const char *address; /* NULL: the standard one */
+    const char *address;          /* NULL: the standard one */
+    bool offline;                 /* look at a copy of the memory */
+    const char *image_path;       /* of its file; NULL: that of `instance` and `arena` */
+    const char *instance, *arena; /* NULL: the standard ones */
     bool json;
     bool no_header;
+    bool no_pager;
     bool quiet;
+    enum ctl_color color;
     bool out_is_tty;
-    const char *completing; /* not NULL: list the options that begin so, and do nothing else */
-    bool output_failed;     /* and that was told */
-    broker *broker;         /* NULL until ctl_connect() */
+    const char *completing;  /* not NULL: list the options that begin so, and do nothing else */
+    bool output_failed;      /* and that was told */
+    broker *broker;          /* NULL until ctl_connect() */
+    struct ctl_image *image; /* what `broker` is a view of; NULL if it is live */
 };
 
 /* A command that is not an operation of an object. */
@@ -37,8 +51,17 @@ struct ctl_command {
     int (*run)(struct ctl *ctl, int argc, char **argv);
 };
 
-/* object.c: attaches, once. 0, or the exit code of a failure that was told. */
+/* ---- connect.c ---- */
+
+/* Attaches, or with --offline copies the memory; once. 0, or the exit code of a failure that was
+ * told. */
 int ctl_connect(struct ctl *ctl);
+
+/* Lets go of the broker. */
+void ctl_disconnect(struct ctl *ctl);
+
+/* With --offline: tells that @what cannot be done then, and gives an exit code; else 0. */
+int ctl_refuse_offline(const struct ctl *ctl, const char *what);
 
 /* ---- commands.c ---- */
 

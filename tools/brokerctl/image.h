@@ -8,10 +8,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "core/arena.h"
+#include "client/handle.h"
 
 struct ctl_image {
     struct bri_arena *arena;
+    struct broker broker; /* to look at it as at a live one; only to read */
     void *memory;
     size_t size;
     bool in_use; /* somebody is attached: the copy may not be of one moment */

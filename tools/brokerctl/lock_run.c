@@ -115,8 +115,7 @@ static int end_as(struct ctl *ctl, int status)
         return EXIT_CANNOT_RUN;
     if (!WIFSIGNALED(status))
         return WEXITSTATUS(status);
-    broker_close(ctl->broker);
-    ctl->broker = NULL;
+    ctl_disconnect(ctl);
     (void)setrlimit(RLIMIT_CORE, &none); /* the core is the program's */
     (void)signal(WTERMSIG(status), SIG_DFL);
     (void)raise(WTERMSIG(status));
@@ -205,5 +204,7 @@ int ctl_lock_run(struct ctl *ctl, const struct ctl_type *type, int argc, char **
     name = words.words[0];
     run.command = words.command;
     free(words.words);
+    if (ctl->offline)
+        return ctl_refuse_offline(ctl, "lock run");
     return run_locked(ctl, type, name, &run);
 }

@@ -42,7 +42,7 @@ int main(int argc, char **argv)
     (void)setlocale(LC_CTYPE, "");
     argc = ctl_parse_global(&ctl, argc, argv, &rest);
     code = run(&ctl, argc, rest);
-    broker_close(ctl.broker);
+    ctl_disconnect(&ctl);
     /* A full disk shows at the latest here. */
     written = ctl_flush(&ctl);
     return code != 0 ? code : written;

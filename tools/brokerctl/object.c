@@ -7,13 +7,6 @@
 #include "view.h"
 #include "words.h"
 
-int ctl_connect(struct ctl *ctl)
-{
-    int r = ctl->broker != NULL ? 0 : broker_open(ctl->address, &ctl->broker);
-
-    return r < 0 ? ctl_fail_last(r) : 0;
-}
-
 int ctl_open_object(struct ctl *ctl, const struct ctl_target *target, broker_mode mode,
     const broker_value *values, struct bri_handle **out_handle)
 {

@@ -368,8 +368,14 @@ static int open_and_run(struct operation *o)
 {
     broker_mode mode = ctl_creates(o->op) ? BROKER_OPEN_OR_CREATE : BROKER_OPEN;
     const struct ctl_target target = {o->type, o->op->command, o->name};
-    int code = ctl_open_object(o->ctl, &target, mode, NULL, &o->handle);
+    char what[96];
+    int code = 0;
 
+    (void)snprintf(what, sizeof(what), "%s %s", o->type->name, o->op->command);
+    if (o->op->changes || o->op->blocks)
+        code = ctl_refuse_offline(o->ctl, what);
+    if (code == 0)
+        code = ctl_open_object(o->ctl, &target, mode, NULL, &o->handle);
     if (code != 0)
         return code;
     o->finishes = ctl_leases(o->ctl, o->op, o->name);

@@ -20,12 +20,51 @@ static const struct argp_option global_options[] = {
         "the broker to use, such as unix:/run/brokerd/attach (default: $BROKER_ADDRESS, else this "
         "user's, else the system's)",
         0},
-    {"json", 'j', NULL, 0, "results as JSON: indented on a terminal, on one line elsewhere", 0},
+    {"json", CTL_OPTION_JSON, "VERSION", OPTION_ARG_OPTIONAL,
+        "results as JSON: indented on a terminal, on one line elsewhere; with a version, fails "
+        "unless that is what is printed (see `brokerctl help json`)",
+        0},
+    {NULL, 'j', NULL, 0, "the same as --json", 0},
     {"no-header", CTL_OPTION_NO_HEADER, NULL, 0, "no headings above tables", 0},
+    {"no-pager", CTL_OPTION_NO_PAGER, NULL, 0,
+        "long tables go to a terminal as they are, and not through $BROKERCTL_PAGER, $PAGER or "
+        "less",
+        0},
+    {"color", CTL_OPTION_COLOR, "WHEN", 0,
+        "always, never, or auto (on a terminal, unless $NO_COLOR is set)", 0},
     {"quiet", 'q', NULL, 0,
         "no results and no notes, only failures; a yes or no is then the exit code 0 or 1", 0},
+    {"offline", CTL_OPTION_OFFLINE, "FILE", OPTION_ARG_OPTIONAL,
+        "look at a copy of an arena's memory, without a daemon", 0},
+    {"instance", CTL_OPTION_INSTANCE, "NAME", 0,
+        "whose arena, with --offline: system, user, or a name (default: system for root, else "
+        "user)",
+        0},
+    {"arena", CTL_OPTION_ARENA, "NAME", 0, "which arena, with --offline (default: default)", 0},
     {0},
 };
+
+static void set_json(struct ctl *ctl, const char *version, struct argp_state *state)
+{
+    char own[16];
+
+    (void)snprintf(own, sizeof(own), "%d", CTL_JSON_VERSION);
+    if (version != NULL && strcmp(version, own) != 0)
+        argp_error(state, "--json=%s: this program prints version %s", version, own);
+    ctl->json = true;
+}
+
+static void set_color(struct ctl *ctl, const char *when, struct argp_state *state)
+{
+    static const char *const words[] = {"auto", "always", "never"};
+
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+        if (strcmp(when, words[i]) == 0) {
+            ctl->color = (enum ctl_color)i;
+            return;
+        }
+    argp_error(state, "--color=%s: it is always, never or auto", when);
+}
 
 static error_t parse_global(int key, char *arg, struct argp_state *state)
 {
@@ -35,8 +74,9 @@ static error_t parse_global(int key, char *arg, struct argp_state *state)
     case CTL_OPTION_ADDRESS:
         ctl->address = arg;
         return 0;
+    case CTL_OPTION_JSON:
     case 'j':
-        ctl->json = true;
+        set_json(ctl, arg, state);
         return 0;
     case 'q':
         ctl->quiet = true;
@@ -44,9 +84,36 @@ static error_t parse_global(int key, char *arg, struct argp_state *state)
     case CTL_OPTION_NO_HEADER:
         ctl->no_header = true;
         return 0;
+    case CTL_OPTION_NO_PAGER:
+        ctl->no_pager = true;
+        return 0;
+    case CTL_OPTION_COLOR:
+        set_color(ctl, arg, state);
+        return 0;
+    case CTL_OPTION_OFFLINE:
+        ctl->offline = true;
+        ctl->image_path = arg;
+        return 0;
+    case CTL_OPTION_INSTANCE:
+        ctl->instance = arg;
+        return 0;
+    case CTL_OPTION_ARENA:
+        ctl->arena = arg;
+        return 0;
     default:
         return ARGP_ERR_UNKNOWN;
     }
+}
+
+bool ctl_global_takes_word(const char *option)
+{
+    if (strncmp(option, "--", 2) != 0)
+        return false;
+    for (const struct argp_option *o = global_options; o->name != NULL || o->key != 0; o++)
+        if (o->name != NULL && o->arg != NULL && (o->flags & OPTION_ARG_OPTIONAL) == 0 &&
+            strcmp(o->name, option + 2) == 0)
+            return true;
+    return false;
 }
 
 static const struct argp global_argp = {.options = global_options, .parser = parse_global};

@@ -8,12 +8,20 @@
 
 #include "ctl.h"
 
+#define CTL_JSON_VERSION                                                                           \
+    1 /* of what --json prints: moves when a field goes or means another thing */
 #define CTL_COMPLETE "complete" /* a hidden option: the words behind it are to be completed */
 
 /* Keys of options that no single letter stands for; those of a command begin at CTL_OPTION_OWN. */
 enum {
     CTL_OPTION_ADDRESS = 0x100,
     CTL_OPTION_NO_HEADER,
+    CTL_OPTION_JSON,
+    CTL_OPTION_NO_PAGER,
+    CTL_OPTION_COLOR,
+    CTL_OPTION_OFFLINE,
+    CTL_OPTION_INSTANCE,
+    CTL_OPTION_ARENA,
     CTL_OPTION_OWN = 0x200,
 };
 
@@ -48,6 +56,9 @@ bool ctl_parse(
 
 /* The same for a command without words and options of its own. */
 bool ctl_parse_none(struct ctl *ctl, const char *title, const char *doc, int argc, char **argv);
+
+/* Whether @option is a global one, and the next word its argument. */
+bool ctl_global_takes_word(const char *option);
 
 /* Prints the global options that begin with @prefix. */
 void ctl_list_global_options(const char *prefix);
