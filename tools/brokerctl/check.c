@@ -16,13 +16,12 @@
 #include "objects/pack.h"
 #include "options.h"
 #include "print.h"
+#include "rows.h"
 #include "value/value.h"
 
 struct check {
     struct ctl *ctl;
-    struct bri_pack pack;
-    broker_buffer rows; /* packed problems, one behind the other */
-    uint32_t n_rows;
+    struct ctl_rows rows;
 };
 
 /* ---- what was found ---- */
@@ -31,28 +30,9 @@ static void note_problem(void *arg, const char *object, const char *problem)
 {
     struct check *c = arg;
 
-    bri_pack_map(&c->pack, 2);
-    bri_pack_entry(&c->pack, "object", broker_str(object));
-    bri_pack_entry(&c->pack, "problem", broker_str(problem));
-    c->n_rows++;
-}
-
-/* The problems as an array. */
-static int collect(struct check *c, broker_buffer *buffer, broker_value *out_rows)
-{
-    struct bri_iter walk = {.p = c->rows.data, .left = c->n_rows};
-    struct bri_pack all;
-    const void *data;
-    size_t size;
-
-    if (c->pack.failed < 0)
-        return c->pack.failed;
-    walk.end = walk.p + c->rows.size;
-    bri_pack_start(&all, buffer);
-    bri_pack_array(&all, c->n_rows);
-    while (bri_iter_next(&walk, &data, &size) == 0)
-        bri_pack_value(&all, broker_packed(data, size));
-    return bri_pack_end(&all, out_rows);
+    ctl_rows_map(&c->rows, 2);
+    bri_pack_entry(&c->rows.pack, "object", broker_str(object));
+    bri_pack_entry(&c->rows.pack, "problem", broker_str(problem));
 }
 
 static int print_report(struct check *c, const struct bri_audit *audit, broker_value rows)
@@ -81,10 +61,10 @@ static int print_problems(struct check *c, const struct bri_audit *audit, broker
         {"object", "OBJECT", CTL_CELL_TEXT},
         {"problem", "PROBLEM", CTL_CELL_TEXT},
     };
-    static const struct ctl_table table = {columns, 2, ""};
+    static const struct ctl_table table = {.columns = columns, .n_columns = 2};
     char used[16];
 
-    if (c->n_rows > 0)
+    if (c->rows.n > 0)
         return ctl_print_rows(c->ctl, &table, rows);
     if (!c->ctl->quiet) {
         ctl_format_bytes(audit->n_pages_used * BRI_PAGE_SIZE, used);
@@ -99,14 +79,13 @@ static int print_problems(struct check *c, const struct bri_audit *audit, broker
 static int audit_arena(struct check *c, struct bri_arena *arena, bool quiet_arena)
 {
     struct bri_audit audit = {.report = note_problem, .arg = c, .quiet_arena = quiet_arena};
-    broker_buffer buffer = BROKER_BUFFER_INIT;
     broker_value rows = broker_nil();
     int r, code;
 
-    bri_pack_start(&c->pack, &c->rows);
+    ctl_rows_start(&c->rows);
     r = bri_audit_arena(arena, &audit);
     if (r == 0)
-        r = collect(c, &buffer, &rows);
+        r = ctl_rows_end(&c->rows, &rows);
     if (r < 0)
         code = ctl_fail(
             r, "the check could not be done: %s (%s)", broker_error_text(r), broker_error_name(r));
@@ -114,8 +93,7 @@ static int audit_arena(struct check *c, struct bri_arena *arena, bool quiet_aren
         code = print_report(c, &audit, rows);
     else
         code = print_problems(c, &audit, rows);
-    broker_buffer_free(&buffer);
-    broker_buffer_free(&c->rows);
+    ctl_rows_free(&c->rows);
     if (code == 0 && audit.n_problems > 0)
         code =
             ctl_fail(BROKER_CORRUPT, "problems found: %llu; `brokerctl rm` removes what is damaged",

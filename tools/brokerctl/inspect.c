@@ -1,7 +1,6 @@
 /*
- * inspect.c - what there is and who uses it: ls, stat, clients, quota, locks; rm, mv and collect
+ * inspect.c - what there is and who uses it: stat, clients, quota, locks; mv and collect
  */
-#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +13,7 @@
 #include "view.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define TYPE CTL_OPTION_OWN
-#define DEADLOCKS (CTL_OPTION_OWN + 1)
-#define ANONYMOUS (CTL_OPTION_OWN + 2)
+#define DEADLOCKS CTL_OPTION_OWN
 
 typedef int list_fn(broker *b, broker_buffer *buffer, broker_value *out_rows);
 
@@ -32,122 +29,6 @@ static int show_list(struct ctl *ctl, list_fn *list_rows, const struct ctl_table
     code = r < 0 ? ctl_fail_last(r) : ctl_print_rows(ctl, table, rows);
     broker_buffer_free(&buffer);
     return code;
-}
-
-/* ---- ls ---- */
-
-struct ls {
-    const char *type;
-    const char *glob; /* NULL: all */
-    bool anonymous;   /* instead: those without names */
-};
-
-static error_t ls_option(int key, char *arg, struct argp_state *state, void *own)
-{
-    struct ls *ls = own;
-
-    (void)state;
-    if (key == TYPE)
-        ls->type = arg;
-    else if (key == ANONYMOUS)
-        ls->anonymous = true;
-    else
-        return ARGP_ERR_UNKNOWN;
-    return 0;
-}
-
-/* Packs the rows of @objects whose names match into @buffer. */
-static int keep_matching(
-    broker_value objects, const char *glob, broker_buffer *buffer, broker_value *out_rows)
-{
-    struct bri_iter walk;
-    struct bri_pack pack;
-    broker_value row, name;
-    char text[BRI_NAME_MAX + 1];
-    uint32_t n = 0;
-
-    for (int pass = 0; pass < 2; pass++) {
-        if (pass == 1) {
-            bri_pack_start(&pack, buffer);
-            bri_pack_array(&pack, n);
-        }
-        for (bool more = ctl_walk_start(&walk, objects); more && ctl_walk_next(&walk, &row);) {
-            if (!ctl_map_get(row, "name", &name) || !ctl_copy_text(name, text, sizeof(text)) ||
-                fnmatch(glob, text, 0) != 0)
-                continue;
-            if (pass == 1)
-                bri_pack_value(&pack, row);
-            n += pass == 0;
-        }
-    }
-    return bri_pack_end(&pack, out_rows);
-}
-
-static int list(struct ctl *ctl, const struct ls *ls, const char *prefix)
-{
-    static const struct ctl_column columns[] = {
-        {"name", "NAME", CTL_CELL_TEXT},
-        {"type", "TYPE", CTL_CELL_TEXT},
-        {"bytes", "SIZE", CTL_CELL_BYTES},
-    };
-    static const struct ctl_table table = {columns, COUNT(columns), "there are no such objects"};
-    broker_buffer buffer = BROKER_BUFFER_INIT, kept = BROKER_BUFFER_INIT;
-    broker_value objects;
-    int r = broker_objects(ctl->broker, ls->type, prefix, &buffer, &objects);
-
-    if (r >= 0 && ls->glob != NULL)
-        r = keep_matching(objects, ls->glob, &kept, &objects);
-    r = r < 0 ? ctl_fail_last(r) : ctl_print_rows(ctl, &table, objects);
-    broker_buffer_free(&buffer);
-    broker_buffer_free(&kept);
-    return r;
-}
-
-int ctl_cmd_ls(struct ctl *ctl, int argc, char **argv)
-{
-    static const struct ctl_column columns[] = {
-        {"ref", "REFERENCE", CTL_CELL_TEXT},
-        {"type", "TYPE", CTL_CELL_TEXT},
-        {"bytes", "SIZE", CTL_CELL_BYTES},
-    };
-    static const struct ctl_table anonymous = {columns, COUNT(columns), "all objects have names"};
-    static const struct argp_option options[] = {
-        {"type", TYPE, "TYPE", 0, "only objects of this type", 0},
-        {"anonymous", ANONYMOUS, NULL, 0, "only objects that have no names, by their references",
-            0},
-        {0}};
-    struct ls ls = {0};
-    const struct ctl_syntax syntax = {.title = "ls",
-        .args_doc = "[PREFIX|GLOB]",
-        .doc = "The objects that there are: those whose names begin with PREFIX, or match GLOB "
-               "(with *, ? or "
-               "[]).",
-        .options = options,
-        .option = ls_option,
-        .own = &ls,
-        .max_words = 1};
-    char prefix[BRI_NAME_MAX + 1] = "";
-    struct ctl_words words;
-    const char *word;
-    int code;
-
-    if (!ctl_parse(ctl, &syntax, argc, argv, &words))
-        return 0;
-    word = words.n > 0 ? words.words[0] : "";
-    free(words.words);
-    if (ls.anonymous)
-        return words.n > 0 || ls.type != NULL ? ctl_fail_usage("ls: --anonymous stands alone")
-                                              : show_list(ctl, broker_anonymous, &anonymous);
-    if (ls.type != NULL && ctl_find_type(ls.type) == NULL)
-        return ctl_fail_usage("there is no type \"%s\"; `brokerctl help` lists them", ls.type);
-    /* What no special character precedes is a prefix: the library need not copy the others. */
-    (void)snprintf(prefix, sizeof(prefix), "%.*s", (int)strcspn(word, "*?[\\"), word);
-    if (strpbrk(word, "*?[\\") != NULL)
-        ls.glob = word;
-    else if (strlen(word) > BRI_NAME_MAX)
-        ls.glob = ""; /* nothing is called so */
-    code = ctl_connect(ctl);
-    return code != 0 ? code : list(ctl, &ls, prefix);
 }
 
 /* ---- stat ---- */
@@ -184,6 +65,14 @@ int ctl_cmd_stat(struct ctl *ctl, int argc, char **argv)
 
 /* ---- clients, quota, locks ---- */
 
+static const char *color_of_dead(broker_value row)
+{
+    broker_value alive;
+
+    return ctl_map_get(row, "alive", &alive) && alive.type == BROKER_BOOL && !alive.b ? "red"
+                                                                                      : NULL;
+}
+
 int ctl_cmd_clients(struct ctl *ctl, int argc, char **argv)
 {
     static const struct ctl_column columns[] = {
@@ -198,7 +87,10 @@ int ctl_cmd_clients(struct ctl *ctl, int argc, char **argv)
         {"leases", "LEASES", CTL_CELL_NUMBER},
         {"waiting", "WAITING", CTL_CELL_NUMBER},
     };
-    static const struct ctl_table table = {columns, COUNT(columns), "nobody is attached"};
+    static const struct ctl_table table = {.columns = columns,
+        .n_columns = COUNT(columns),
+        .none = "nobody is attached",
+        .color = color_of_dead};
 
     if (!ctl_parse_none(ctl, "clients",
             "The programs that are attached: what they have open, and the locks, leased items and "
@@ -220,7 +112,8 @@ int ctl_cmd_quota(struct ctl *ctl, int argc, char **argv)
         {"sessions", "SESSIONS", CTL_CELL_NUMBER},
         {"max_sessions", "OF", CTL_CELL_NUMBER},
     };
-    static const struct ctl_table table = {columns, COUNT(columns), "nobody has anything"};
+    static const struct ctl_table table = {
+        .columns = columns, .n_columns = COUNT(columns), .none = "nobody has anything"};
 
     if (!ctl_parse_none(ctl, "quota",
             "What each user has, and how much he may have (0: as much as there is): objects that "
@@ -243,7 +136,10 @@ static int show_locks(struct ctl *ctl)
         {"token", "TOKEN", CTL_CELL_NUMBER},
         {"waiters", "WAITERS", CTL_CELL_NUMBER},
     };
-    static const struct ctl_table table = {columns, COUNT(columns), "nobody holds a lock"};
+    static const struct ctl_table table = {.columns = columns,
+        .n_columns = COUNT(columns),
+        .none = "nobody holds a lock",
+        .color = color_of_dead};
 
     return show_list(ctl, broker_locks, &table);
 }
@@ -261,7 +157,8 @@ static int show_deadlocks(struct ctl *ctl)
         {"by_thread", "THREAD", CTL_CELL_NUMBER},
         {"waited_ms", "MS", CTL_CELL_NUMBER},
     };
-    static const struct ctl_table table = {columns, COUNT(columns), "nobody is in a deadlock"};
+    static const struct ctl_table table = {
+        .columns = columns, .n_columns = COUNT(columns), .none = "nobody is in a deadlock"};
 
     return show_list(ctl, broker_deadlocks, &table);
 }
@@ -294,37 +191,6 @@ int ctl_cmd_locks(struct ctl *ctl, int argc, char **argv)
         return 0;
     free(words.words);
     return deadlocks ? show_deadlocks(ctl) : show_locks(ctl);
-}
-
-/* ---- rm ---- */
-
-int ctl_cmd_rm(struct ctl *ctl, int argc, char **argv)
-{
-    const struct ctl_syntax syntax = {.title = "rm",
-        .args_doc = "NAME...",
-        .doc = "Destroy objects: their names are free at once and their memory is given back. "
-               "Programs that "
-               "have one open get GONE.",
-        .min_words = 1,
-        .max_words = (unsigned)argc};
-    struct ctl_words words;
-    int code, first = 0;
-
-    if (!ctl_parse(ctl, &syntax, argc, argv, &words))
-        return 0;
-    code = ctl_connect(ctl);
-    first = code;
-    for (unsigned i = 0; i < words.n && ctl->broker != NULL; i++) {
-        int r = broker_destroy(ctl->broker, words.words[i]);
-
-        if (r == BROKER_NOTFOUND)
-            code = ctl_fail_no_object(ctl, NULL, words.words[i]);
-        else
-            code = r < 0 ? ctl_fail_last(r) : 0;
-        first = first != 0 ? first : code; /* the others are destroyed all the same */
-    }
-    free(words.words);
-    return first;
 }
 
 /* ---- collect ---- */

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "confirm.h"
 #include "ctl.h"
 #include "fail.h"
 #include "help.h"
@@ -27,6 +28,8 @@ enum {
     BIN,
     EACH_LINE,
     COUNT,
+    YES,
+    DRY_RUN,
 };
 
 struct operation {
@@ -46,6 +49,7 @@ struct operation {
     uint64_t count;
     bool as_lines; /* there may be many answers */
     bool finishes; /* items are leased, and done once they were written */
+    struct ctl_consent consent;
 };
 
 /* ---- words ---- */
@@ -87,7 +91,7 @@ static bool has_word(const struct ctl_operation *op)
 }
 
 struct options {
-    struct argp_option list[CTL_MAX_ARGS + 5];
+    struct argp_option list[CTL_MAX_ARGS + 7];
     char names[CTL_MAX_ARGS][64];
     unsigned n;
 };
@@ -117,6 +121,10 @@ static void make_options(const struct ctl_operation *op, struct options *x)
     if (has_word(op))
         add_option(x, "each-line", EACH_LINE, NULL,
             "one operation for each line of standard input, in place of the argument -");
+    if (op->destroys) {
+        add_option(x, "yes", YES, NULL, CTL_DOC_YES);
+        add_option(x, "dry-run", DRY_RUN, NULL, CTL_DOC_DRY_RUN);
+    }
     if (ctl_takes(op))
         add_option(x, "count", COUNT, "N|all",
             "so many, each on a line of its own; all: as long as there are any");
@@ -136,6 +144,12 @@ static error_t parse_option(int key, char *arg, struct argp_state *state, void *
         return 0;
     case EACH_LINE:
         o->each_line = true;
+        return 0;
+    case YES:
+        o->consent.yes = true;
+        return 0;
+    case DRY_RUN:
+        o->consent.dry_run = true;
         return 0;
     case COUNT:
         o->is_counted = true;
@@ -364,25 +378,51 @@ static int run_counted(struct operation *o)
     return code;
 }
 
+/* Whether to drop what is in the object, as ctl_confirm(); that others use it needs no --yes. */
+static int confirm(struct operation *o, bool *out_stop)
+{
+    broker_buffer buffer = BROKER_BUFFER_INIT;
+    struct ctl_doomed doomed = {0};
+    broker_value stat;
+    int code = ctl_connect(o->ctl);
+
+    *out_stop = code != 0;
+    if (code == 0 && broker_stat(o->ctl->broker, o->name, &buffer, &stat) >= 0) {
+        ctl_doom(&doomed, o->name, stat);
+        doomed.n_used = 0;
+        code = ctl_confirm(o->ctl, &o->consent, o->op->command, &doomed, out_stop);
+        ctl_doomed_free(&doomed);
+    }
+    broker_buffer_free(&buffer);
+    return code;
+}
+
+static int run_opened(struct operation *o)
+{
+    o->finishes = ctl_leases(o->ctl, o->op, o->name);
+    if (o->each_line)
+        return run_lines(o);
+    return o->is_counted ? run_counted(o) : run_once(o);
+}
+
 static int open_and_run(struct operation *o)
 {
     broker_mode mode = ctl_creates(o->op) ? BROKER_OPEN_OR_CREATE : BROKER_OPEN;
     const struct ctl_target target = {o->type, o->op->command, o->name};
     char what[96];
+    bool stop = false;
     int code = 0;
 
     (void)snprintf(what, sizeof(what), "%s %s", o->type->name, o->op->command);
     if (o->op->changes || o->op->blocks)
         code = ctl_refuse_offline(o->ctl, what);
-    if (code == 0)
+    if (code == 0 && o->op->destroys)
+        code = confirm(o, &stop);
+    if (code == 0 && !stop)
         code = ctl_open_object(o->ctl, &target, mode, NULL, &o->handle);
-    if (code != 0)
+    if (code != 0 || stop)
         return code;
-    o->finishes = ctl_leases(o->ctl, o->op, o->name);
-    if (o->each_line)
-        code = run_lines(o);
-    else
-        code = o->is_counted ? run_counted(o) : run_once(o);
+    code = run_opened(o);
     bri_dispatch_close(o->handle);
     return code;
 }

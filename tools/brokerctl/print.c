@@ -131,8 +131,9 @@ static int print_several(const struct ctl *ctl, const struct ctl_operation *op,
 static int print_table(
     const struct ctl *ctl, const struct ctl_operation *op, const struct bri_call *call)
 {
-    const struct ctl_table table = {
-        op->results[0].columns, op->results[0].n_columns, "there is nothing to show"};
+    const struct ctl_table table = {.columns = op->results[0].columns,
+        .n_columns = op->results[0].n_columns,
+        .none = "there is nothing to show"};
     int code = ctl_print_rows(ctl, &table, call->results[0]);
 
     for (uint32_t i = 1; i < call->n_results && code == 0; i++)

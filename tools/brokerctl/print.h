@@ -29,8 +29,21 @@ int ctl_flush(struct ctl *ctl);
 struct ctl_table {
     const struct ctl_column *columns;
     unsigned n_columns;
-    const char *none; /* said on a terminal when there are no rows */
+    const char *none;                       /* said on a terminal when there are no rows */
+    const char *(*color)(broker_value row); /* of a row that stands out, or NULL; may be NULL */
 };
+
+/* One of several things that are printed together. */
+struct ctl_part {
+    const char *name;              /* with --json */
+    const char *heading;           /* on a terminal; may be NULL */
+    const struct ctl_table *table; /* NULL: it is a map */
+    broker_value value;
+};
+
+/* Prints them one below the other, with --json as one object. 0, or the exit code of a failure that
+ * was told. */
+int ctl_print_parts(const struct ctl *ctl, const struct ctl_part *parts, unsigned n);
 
 /* Prints @rows, a packed array of maps. 0, or the exit code of a failure that was told. */
 int ctl_print_rows(const struct ctl *ctl, const struct ctl_table *table, broker_value rows);
@@ -38,12 +51,15 @@ int ctl_print_rows(const struct ctl *ctl, const struct ctl_table *table, broker_
 /* Prints a packed map, a line an entry. 0, or the exit code of a failure that was told. */
 int ctl_print_map(const struct ctl *ctl, broker_value map);
 
+/* How to show what is called so: names end with units. */
+enum ctl_cell ctl_kind_of(const char *key, size_t n);
+
 /* ---- words for numbers ---- */
 
 /* "12.5K"; exact below 1024. */
 void ctl_format_bytes(uint64_t bytes, char out[16]);
 
-/* "2d 3h", "5m 12s", "0s". */
+/* "2d 3h", "5m 12s", "350ms", "0s". */
 void ctl_format_duration(uint64_t ns, char out[32]);
 
 #endif

@@ -12,11 +12,13 @@
 
 #include "fail.h"
 #include "json.h"
+#include "objects/pack.h"
+#include "page.h"
 #include "print.h"
 #include "view.h"
 
 #define NOTHING "-"
-#define TIME_SUFFIX "_ns"
+#define NS_SUFFIX "_ns"
 
 void ctl_format_bytes(uint64_t bytes, char out[16])
 {
@@ -34,6 +36,17 @@ void ctl_format_bytes(uint64_t bytes, char out[16])
         (void)snprintf(out, 16, "%.1f%c", size, units[unit]);
 }
 
+/* Below a second: "999ms", "12us". */
+static void format_short(uint64_t ns, char out[32])
+{
+    static const char *const units[] = {"ns", "us", "ms"};
+    unsigned unit = 0;
+
+    for (; ns >= 1000; unit++)
+        ns /= 1000;
+    (void)snprintf(out, 32, "%u%s", (unsigned)ns, ns != 0 ? units[unit] : "s");
+}
+
 void ctl_format_duration(uint64_t ns, char out[32])
 {
     static const struct {
@@ -42,6 +55,10 @@ void ctl_format_duration(uint64_t ns, char out[32])
     } units[] = {{86400, 3600, "d", "h"}, {3600, 60, "h", "m"}, {60, 1, "m", "s"}};
     uint64_t s = ns / (uint64_t)BROKER_SECOND;
 
+    if (s == 0) {
+        format_short(ns, out);
+        return;
+    }
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
         if (s >= units[i].seconds) {
             (void)snprintf(out, 32, "%llu%s %llu%s", (unsigned long long)(s / units[i].seconds),
@@ -132,19 +149,19 @@ static bool set_cell(struct libscols_line *line, unsigned column, char *text)
     return false;
 }
 
-static bool add_row(
-    struct libscols_table *t, const struct ctl_column *columns, unsigned n, broker_value row)
+static bool add_row(struct libscols_table *t, const struct ctl_table *table, broker_value row)
 {
     struct libscols_line *line = scols_table_new_line(t, NULL);
+    const char *color = table->color != NULL ? table->color(row) : NULL;
     broker_value v;
 
-    for (unsigned i = 0; i < n && line != NULL; i++) {
-        if (!ctl_map_get(row, columns[i].key, &v))
+    for (unsigned i = 0; i < table->n_columns && line != NULL; i++) {
+        if (!ctl_map_get(row, table->columns[i].key, &v))
             v = broker_nil();
-        if (!set_cell(line, i, cell_text(v, columns[i].kind, true)))
+        if (!set_cell(line, i, cell_text(v, table->columns[i].kind, true)))
             return false;
     }
-    return line != NULL;
+    return line != NULL && (color == NULL || scols_line_set_color(line, color) == 0);
 }
 
 static struct libscols_table *new_table(const struct ctl *ctl, bool headings)
@@ -153,20 +170,28 @@ static struct libscols_table *new_table(const struct ctl *ctl, bool headings)
 
     scols_init_debug(0);
     t = scols_new_table();
-    if (t != NULL)
+    if (t != NULL) {
         (void)scols_table_enable_noheadings(t, !headings || ctl->no_header);
+        (void)scols_table_enable_colors(t, ctl_wants_color(ctl));
+    }
     return t;
 }
 
-static int finish_table(struct libscols_table *t, bool complete)
+/* Takes @t. */
+static bool finish_table(FILE *f, struct libscols_table *t, bool complete)
 {
-    bool printed = t != NULL && complete && scols_print_table(t) == 0;
+    char *text = NULL;
+    bool ok = t != NULL && complete && scols_print_table_to_string(t, &text) == 0;
 
+    if (ok && text != NULL && text[0] != '\0')
+        (void)fprintf(f, "%s%s", text, text[strlen(text) - 1] != '\n' ? "\n" : "");
+    free(text);
     scols_unref_table(t);
-    return printed ? 0 : ctl_fail(BROKER_NOMEM, "no memory for the table");
+    return ok;
 }
 
-static int show_rows(const struct ctl *ctl, const struct ctl_table *table, broker_value rows)
+static bool show_rows(
+    FILE *f, const struct ctl *ctl, const struct ctl_table *table, broker_value rows)
 {
     struct libscols_table *t = new_table(ctl, true);
     struct bri_iter walk;
@@ -175,33 +200,33 @@ static int show_rows(const struct ctl *ctl, const struct ctl_table *table, broke
     bool any = false;
 
     for (bool more = ctl_walk_start(&walk, rows); ok && more && ctl_walk_next(&walk, &row);) {
-        ok = add_row(t, table->columns, table->n_columns, row);
+        ok = add_row(t, table, row);
         any = true;
     }
     if (ok && !any) {
         scols_unref_table(t);
-        (void)puts(table->none);
-        return 0;
+        (void)fprintf(f, "%s\n", table->none);
+        return true;
     }
-    return finish_table(t, ok);
+    return finish_table(f, t, ok);
 }
 
 /* ---- elsewhere ---- */
 
-static bool write_cell(broker_value v, enum ctl_cell kind, char end)
+static bool write_cell(FILE *f, broker_value v, enum ctl_cell kind, char end)
 {
     char *text = cell_text(v, kind, false);
     bool ok = text != NULL;
 
     if (ok) {
-        (void)fputs(text, stdout);
-        (void)putchar(end);
+        (void)fputs(text, f);
+        (void)fputc(end, f);
     }
     free(text);
     return ok;
 }
 
-static int write_rows(const struct ctl_table *table, broker_value rows)
+static bool write_rows(FILE *f, const struct ctl_table *table, broker_value rows)
 {
     struct bri_iter walk;
     broker_value row, v;
@@ -211,37 +236,33 @@ static int write_rows(const struct ctl_table *table, broker_value rows)
         for (unsigned i = 0; ok && i < table->n_columns; i++) {
             if (!ctl_map_get(row, table->columns[i].key, &v))
                 v = broker_nil();
-            ok = write_cell(v, table->columns[i].kind, i + 1 < table->n_columns ? '\t' : '\n');
+            ok = write_cell(f, v, table->columns[i].kind, i + 1 < table->n_columns ? '\t' : '\n');
         }
-    return ok ? 0 : ctl_fail(BROKER_NOMEM, "no memory for the table");
-}
-
-int ctl_print_rows(const struct ctl *ctl, const struct ctl_table *table, broker_value rows)
-{
-    if (ctl->quiet)
-        return 0;
-    if (ctl->json)
-        return ctl_print_json(ctl, rows);
-    return ctl->out_is_tty ? show_rows(ctl, table, rows) : write_rows(table, rows);
+    return ok;
 }
 
 /* ---- one map ---- */
 
-static bool ends_with(broker_value text, const char *suffix)
+static bool ends_with(const char *text, size_t n_text, const char *suffix)
 {
     size_t n = strlen(suffix);
 
-    return text.size >= n && memcmp((const char *)text.data + text.size - n, suffix, n) == 0;
+    return n_text >= n && memcmp(text + n_text - n, suffix, n) == 0;
 }
 
 /* Units are part of names: "payload_bytes", "created_ns". */
+enum ctl_cell ctl_kind_of(const char *key, size_t n)
+{
+    if (ends_with(key, n, "bytes"))
+        return CTL_CELL_BYTES;
+    if (ends_with(key, n, "created_ns") || ends_with(key, n, "attached_ns"))
+        return CTL_CELL_TIME;
+    return ends_with(key, n, NS_SUFFIX) ? CTL_CELL_DURATION : CTL_CELL_NUMBER;
+}
+
 static enum ctl_cell kind_of(broker_value key)
 {
-    if (key.type != BROKER_STR)
-        return CTL_CELL_TEXT;
-    if (ends_with(key, "bytes"))
-        return CTL_CELL_BYTES;
-    return ends_with(key, TIME_SUFFIX) ? CTL_CELL_TIME : CTL_CELL_NUMBER;
+    return key.type == BROKER_STR ? ctl_kind_of(key.data, key.size) : CTL_CELL_TEXT;
 }
 
 static bool add_entry(struct libscols_table *t, broker_value key, broker_value v)
@@ -249,13 +270,13 @@ static bool add_entry(struct libscols_table *t, broker_value key, broker_value v
     struct libscols_line *line = scols_table_new_line(t, NULL);
     enum ctl_cell kind = kind_of(key);
 
-    if (kind == CTL_CELL_TIME) /* a date has no unit */
-        key.size -= (uint32_t)strlen(TIME_SUFFIX);
+    if (kind == CTL_CELL_TIME || kind == CTL_CELL_DURATION) /* these come with their unit */
+        key.size -= (uint32_t)strlen(NS_SUFFIX);
     return line != NULL && set_cell(line, 0, cell_text(key, CTL_CELL_TEXT, true)) &&
            set_cell(line, 1, cell_text(v, kind, true));
 }
 
-int ctl_print_map(const struct ctl *ctl, broker_value map)
+static bool write_map(FILE *f, const struct ctl *ctl, broker_value map)
 {
     static const struct ctl_column columns[] = {
         {NULL, "NAME", CTL_CELL_TEXT}, {NULL, "VALUE", CTL_CELL_TEXT}};
@@ -264,10 +285,6 @@ int ctl_print_map(const struct ctl *ctl, broker_value map)
     broker_value key, v;
     bool ok = true;
 
-    if (ctl->quiet)
-        return 0;
-    if (ctl->json)
-        return ctl_print_json(ctl, map);
     if (ctl->out_is_tty) {
         t = new_table(ctl, false);
         ok = t != NULL && add_columns(t, columns, 2);
@@ -277,9 +294,85 @@ int ctl_print_map(const struct ctl *ctl, broker_value map)
         if (ctl->out_is_tty)
             ok = add_entry(t, key, v);
         else
-            ok = write_cell(key, CTL_CELL_TEXT, '\t') && write_cell(v, kind_of(key), '\n');
+            ok = write_cell(f, key, CTL_CELL_TEXT, '\t') && write_cell(f, v, kind_of(key), '\n');
     }
-    if (ctl->out_is_tty)
-        return finish_table(t, ok);
+    return ctl->out_is_tty ? finish_table(f, t, ok) : ok;
+}
+
+/* ---- parts ---- */
+
+static bool write_part(FILE *f, const struct ctl *ctl, const struct ctl_part *part)
+{
+    if (part->table == NULL)
+        return write_map(f, ctl, part->value);
+    return ctl->out_is_tty ? show_rows(f, ctl, part->table, part->value)
+                           : write_rows(f, part->table, part->value);
+}
+
+static void write_heading(FILE *f, const struct ctl *ctl, const struct ctl_part *part, bool first)
+{
+    bool color = ctl_wants_color(ctl);
+
+    if (!first)
+        (void)fputc('\n', f);
+    if (part->heading != NULL && ctl->out_is_tty && !ctl->no_header)
+        (void)fprintf(f, "%s%s%s\n", color ? "\033[1m" : "", part->heading, color ? "\033[0m" : "");
+}
+
+static int print_text(const struct ctl *ctl, const struct ctl_part *parts, unsigned n)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *f = open_memstream(&text, &size);
+    bool ok = f != NULL;
+
+    for (unsigned i = 0; ok && i < n; i++) {
+        write_heading(f, ctl, &parts[i], i == 0);
+        ok = write_part(f, ctl, &parts[i]);
+    }
+    if (f != NULL && fclose(f) != 0)
+        ok = false;
+    if (ok)
+        ctl_page(ctl, text, size);
+    free(text);
     return ok ? 0 : ctl_fail(BROKER_NOMEM, "no memory for the table");
+}
+
+int ctl_print_parts(const struct ctl *ctl, const struct ctl_part *parts, unsigned n)
+{
+    broker_buffer buffer = BROKER_BUFFER_INIT;
+    struct bri_pack pack;
+    broker_value all;
+    int code;
+
+    if (ctl->quiet)
+        return 0;
+    if (!ctl->json)
+        return print_text(ctl, parts, n);
+    bri_pack_start(&pack, &buffer);
+    bri_pack_map(&pack, n);
+    for (unsigned i = 0; i < n; i++)
+        bri_pack_entry(&pack, parts[i].name, parts[i].value);
+    code = bri_pack_end(&pack, &all) < 0 ? ctl_fail(BROKER_NOMEM, "no memory for the answer")
+                                         : ctl_print_json(ctl, all);
+    broker_buffer_free(&buffer);
+    return code;
+}
+
+int ctl_print_rows(const struct ctl *ctl, const struct ctl_table *table, broker_value rows)
+{
+    const struct ctl_part part = {.table = table, .value = rows};
+
+    if (ctl->quiet)
+        return 0;
+    return ctl->json ? ctl_print_json(ctl, rows) : print_text(ctl, &part, 1);
+}
+
+int ctl_print_map(const struct ctl *ctl, broker_value map)
+{
+    const struct ctl_part part = {.value = map};
+
+    if (ctl->quiet)
+        return 0;
+    return ctl->json ? ctl_print_json(ctl, map) : print_text(ctl, &part, 1);
 }

@@ -57,6 +57,7 @@ struct ctl_operation {
     enum bri_op op;
     bool blocks;
     bool changes;
+    bool destroys; /* what is in the object: to be confirmed */
     const struct ctl_argument *args;
     unsigned n_args;
     const struct ctl_result *results;
@@ -222,6 +223,7 @@ def operation_row(operation):
         quoted(operation.type.name), quoted(operation.name), quoted(operation.command),
         quoted(usage(operation), 8), quoted(operation.doc, 8), quoted(operation.detail, 8),
         quoted(operation.crash, 8), operation.constant, word(operation.blocks), word(operation.changes),
+        word(operation.destroys),
         sized("args_" + name, operation.args), sized("results_" + name, operation.results),
         "errors_" + name, operation.n_specific, len(operation.errors))
 

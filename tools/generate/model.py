@@ -95,6 +95,7 @@ class Operation:
     own_errors: dict
     crash: str
     command: str
+    destroys: bool
     example: list
     errors: list = field(default_factory=list)  # of (Error, when): its specific ones, then the common ones
     n_specific: int = 0

@@ -330,7 +330,7 @@ def load_operation(row, kind):
         kind, name, doc, detail, args, results,
         row.text("success", "the outputs are set" if results else "it is done"),
         row.take("blocks", bool), row.take("changes", bool), row.take("errors", dict), row.sentence("crash"),
-        cli.take("command", str, name.replace("_", "-")), row.lines("example"))
+        cli.take("command", str, name.replace("_", "-")), cli.take("destroys", bool, False), row.lines("example"))
     cli.end()
     row.end()
     return operation

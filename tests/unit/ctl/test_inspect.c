@@ -58,6 +58,22 @@ Test(ctl_inspect, ls_filters_by_prefix_glob_and_type)
     EXPECT("ls -q", 0, "");
 }
 
+Test(ctl_inspect, ls_shows_the_columns_that_are_asked_for)
+{
+    make_objects();
+    EXPECT("ls --columns name,contents", 0, "jobs\t1\nstock.a\t1\nstock.b\t1\ntill\t-\n");
+    EXPECT("ls --columns name,items --json jobs", 0, "[{\"name\":\"jobs\",\"items\":1}]\n");
+    EXPECT("ls --columns type --sort -type", 0, "queue\nlock\ndict\ndict\n");
+    EXPECT("ls --columns name,contents --sort contents", 0,
+        "till\t-\njobs\t1\nstock.a\t1\nstock.b\t1\n");
+    expect_names("ls --sort -name", "till stock.b stock.a jobs ");
+    expect_names("ls --long till", "till ");
+    EXPECT_SAYS("ls --columns name,itemz", 2, "no object has a column \"itemz\"");
+    EXPECT_SAYS("ls --sort items", 2, "none of the columns");
+    EXPECT_SAYS("ls --columns ,", 2, "--columns needs names");
+    EXPECT_SAYS("ls --anonymous --long", 2, "stands alone");
+}
+
 Test(ctl_inspect, stat_tells_all_numbers)
 {
     struct run r;
@@ -123,7 +139,7 @@ Test(ctl_inspect, anonymous_objects_are_seen_and_collected)
     broker_dict_close(d);
     EXPECT("collect", 0, "0\n");
     EXPECT("check -q", 0, "");
-    EXPECT("rm outer", 0, "");
+    EXPECT("rm --yes outer", 0, "");
     r = run("collect"); /* or the daemon was faster */
     cr_assert_eq(r.code, 0);
     run_free(&r);

@@ -67,7 +67,7 @@ Test(ctl_offline, nothing_can_be_changed_or_waited_for)
     expect_offline("queue get jobs", 36, "", "needs a daemon");
     expect_offline("queue join jobs", 36, "", "needs a daemon");
     expect_offline("lock run till true", 36, "", "needs a daemon");
-    expect_offline("rm till", 36, "", "(ACCESS)");
+    expect_offline("rm till", 36, "", "needs a daemon");
     expect_offline("mv till door", 36, "", "(ACCESS)");
     expect_offline("collect", 36, "", "(ACCESS)");
     instance_restart(instance);

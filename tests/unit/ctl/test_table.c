@@ -38,7 +38,7 @@ static void expect_duration(uint64_t seconds, const char *wanted)
 
 Test(ctl_table, durations_have_two_units)
 {
-    expect_duration(0, "0s");
+    expect_duration(0, "999ms");
     expect_duration(59, "59s");
     expect_duration(60, "1m 0s");
     expect_duration(3599, "59m 59s");
@@ -46,4 +46,19 @@ Test(ctl_table, durations_have_two_units)
     expect_duration(86399, "23h 59m");
     expect_duration(86400, "1d 0h");
     expect_duration(400 * 86400 + 7200, "400d 2h");
+}
+
+Test(ctl_table, durations_below_a_second_have_one_unit)
+{
+    static const struct {
+        uint64_t ns;
+        const char *wanted;
+    } cases[] = {{0, "0s"}, {1, "1ns"}, {999, "999ns"}, {1000, "1us"}, {1500000, "1ms"},
+        {999999999, "999ms"}};
+    char text[32];
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        ctl_format_duration(cases[i].ns, text);
+        cr_assert_str_eq(text, cases[i].wanted);
+    }
 }

@@ -2,7 +2,13 @@
  * test_terminal.c - what people see: tables, indented JSON, and nothing that plays with their
  * terminal
  */
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <broker.h>
 
 #include "fixture.h"
 
@@ -21,6 +27,16 @@ static void expect(const char *line, const char *wanted)
     cr_assert_eq(r.code, 0, "%s: %d: %s", line, r.code, r.err);
     cr_assert_str_eq(r.out, wanted, "%s: %s", line, r.out);
     run_free(&r);
+}
+
+/* The clients of a copy of the arena, on a terminal. */
+static struct run run_offline_clients(const char *option)
+{
+    char line[512];
+
+    (void)snprintf(
+        line, sizeof(line), "--offline=%s %s clients", instance_arena_path(instance), option);
+    return run_terminal(line);
 }
 
 Test(ctl_terminal, tables_are_aligned_and_have_headings)
@@ -42,7 +58,7 @@ Test(ctl_terminal, stat_has_units_and_dates)
     struct run r;
 
     EXPECT("queue create jobs --max-bytes 64K", 0, "");
-    r = run_terminal("stat jobs");
+    r = run_terminal("stat jobs --no-pager");
     cr_assert_not_null(strstr(r.out, "max_bytes       64.0K"), "%s", r.out);
     cr_assert_not_null(strstr(r.out, "\ncreated "), "%s", r.out);
     cr_assert_null(strstr(r.out, "created_ns"));
@@ -83,4 +99,81 @@ Test(ctl_terminal, control_characters_are_not_let_through)
 
     cr_assert_null(strstr(r.out, "\xc2\x9b"), "%s", r.out);
     run_free(&r);
+}
+
+/* A terminal of 24 lines. */
+Test(ctl_terminal, long_tables_go_through_the_pager)
+{
+    struct run r;
+
+    for (int i = 0; i < 30; i++) {
+        char line[64];
+
+        (void)snprintf(line, sizeof(line), "lock create lock%02d", i);
+        EXPECT(line, 0, "");
+    }
+    (void)setenv("PAGER", "echo not this one", 1);
+    (void)setenv("BROKERCTL_PAGER", "sed 's/^/paged: /'", 1);
+    r = run_terminal("ls");
+    cr_assert(run_starts(r.out, "paged: NAME"), "%s", r.out);
+    cr_assert_not_null(strstr(r.out, "paged: lock29"));
+    run_free(&r);
+    r = run_terminal("ls lock0");
+    cr_assert(run_starts(r.out, "NAME"), "%s", r.out);
+    run_free(&r);
+    r = run_terminal("ls --no-pager");
+    cr_assert(run_starts(r.out, "NAME"), "%s", r.out);
+    run_free(&r);
+    (void)setenv("BROKERCTL_PAGER", "", 1);
+    r = run_terminal("ls");
+    cr_assert(run_starts(r.out, "NAME"), "%s", r.out);
+    run_free(&r);
+    (void)unsetenv("BROKERCTL_PAGER");
+    r = run_terminal("ls");
+    cr_assert(run_starts(r.out, "not this one"), "%s", r.out);
+    run_free(&r);
+    (void)setenv("PAGER", "exec /nonexistent", 1);
+    r = run_terminal("ls");
+    cr_assert_not_null(strstr(r.out, "\nlock29"), "%s", r.out);
+    run_free(&r);
+}
+
+Test(ctl_terminal, colours_are_for_terminals_that_want_them)
+{
+    pid_t sleeper = fork();
+    broker *b;
+    struct run r;
+
+    cr_assert_geq(sleeper, 0);
+    if (sleeper == 0) { /* stopped, it stays in the list when it is dead */
+        if (broker_open(NULL, &b) == 0)
+            (void)raise(SIGSTOP);
+        _exit(1);
+    }
+    cr_assert_eq(waitpid(sleeper, NULL, WUNTRACED), sleeper);
+    cr_assert_eq(kill(instance_pid(instance), SIGSTOP), 0); /* nobody reaps it */
+    cr_assert_eq(kill(sleeper, SIGKILL), 0);
+    cr_assert_eq(waitpid(sleeper, NULL, 0), sleeper);
+    (void)setenv("TERM", "xterm", 1);
+    (void)unsetenv("NO_COLOR");
+    r = run_offline_clients("");
+    cr_assert_not_null(strstr(r.out, "\033[31m"), "%s", r.out);
+    run_free(&r);
+    r = run_offline_clients("--color=never");
+    cr_assert_null(strstr(r.out, "\033["), "%s", r.out);
+    run_free(&r);
+    (void)setenv("NO_COLOR", "1", 1);
+    r = run_offline_clients("");
+    cr_assert_null(strstr(r.out, "\033["), "%s", r.out);
+    run_free(&r);
+    r = run_offline_clients("--color=always");
+    cr_assert_not_null(strstr(r.out, "\033[31m"), "%s", r.out);
+    run_free(&r);
+    (void)unsetenv("NO_COLOR");
+    (void)setenv("TERM", "dumb", 1);
+    r = run_offline_clients("");
+    cr_assert_null(strstr(r.out, "\033["), "%s", r.out);
+    run_free(&r);
+    cr_assert_eq(kill(instance_pid(instance), SIGCONT), 0);
+    EXPECT_SAYS("--color=blue ls", 2, "--color=blue");
 }
