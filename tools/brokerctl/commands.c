@@ -8,12 +8,16 @@
 #include "nearest.h"
 
 const struct ctl_command ctl_commands[] = {
+    {"status", "Whether the daemon is there, and how much it has to do.", ctl_cmd_status},
     {"ls", "The objects that there are.", ctl_cmd_ls},
+    {"show", "One object from all sides.", ctl_cmd_show},
     {"stat", "All numbers of one object.", ctl_cmd_stat},
     {"rm", "Destroy objects.", ctl_cmd_rm},
     {"collect", "Destroy what has no name and cannot be reached.", ctl_cmd_collect},
     {"mv", "Give an object another name.", ctl_cmd_mv},
     {"clients", "The programs that are attached, and what they hold.", ctl_cmd_clients},
+    {"leases", "The items of queues that are leased, and by whom.", ctl_cmd_leases},
+    {"mem", "Where the memory is.", ctl_cmd_mem},
     {"quota", "What each user has, and may have.", ctl_cmd_quota},
     {"locks", "The locks that are held, and by whom.", ctl_cmd_locks},
     {"config", "The configuration, and where it comes from.", ctl_cmd_config},

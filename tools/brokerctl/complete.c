@@ -63,8 +63,12 @@ static void offer_names(struct ctl *ctl, const struct ctl_type *type, const char
 
 static bool wants_names(const char *command)
 {
-    return strcmp(command, "stat") == 0 || strcmp(command, "rm") == 0 ||
-           strcmp(command, "mv") == 0 || strcmp(command, "ls") == 0;
+    static const char *const commands[] = {"ls", "show", "stat", "rm", "mv", "leases"};
+
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (strcmp(command, commands[i]) == 0)
+            return true;
+    return false;
 }
 
 /* The words of a command but for its options; the last one is being typed. */

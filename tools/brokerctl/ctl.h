@@ -92,6 +92,9 @@ const struct ctl_verb *ctl_find_verb(const struct ctl_type *type, const char *na
 
 int ctl_cmd_status(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_ls(struct ctl *ctl, int argc, char **argv);
+int ctl_cmd_show(struct ctl *ctl, int argc, char **argv);
+int ctl_cmd_leases(struct ctl *ctl, int argc, char **argv);
+int ctl_cmd_mem(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_stat(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_clients(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_locks(struct ctl *ctl, int argc, char **argv);

@@ -9,9 +9,13 @@
 
 #include "fail.h"
 #include "object.h"
+#include "options.h"
 #include "words.h"
 
 #define WIDTH 79u
+#define STRING_OF(number) #number
+#define STRING(number) STRING_OF(number)
+#define JSON_VERSION STRING(CTL_JSON_VERSION)
 
 void ctl_wrap(FILE *f, const char *text, unsigned column, unsigned indent)
 {
@@ -201,7 +205,7 @@ char *ctl_help_overview(void)
                 "  brokerctl queue put jobs '{\"id\": 1}'\n"
                 "  brokerctl queue get jobs --timeout 3s\n"
                 "  brokerctl lock run backup --timeout 1m -- rsync -a /srv /backup\n"
-                "\nMore: `brokerctl help values`, `brokerctl help exit-codes`.\n",
+                "\nMore: `brokerctl help values`, `... json`, `... exit-codes`.\n",
         f);
     (void)fclose(f);
     return text;
@@ -232,6 +236,15 @@ static int help_exit_codes(void)
     return 0;
 }
 
+static void print_texts(const char *const texts[], size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0)
+            (void)putchar('\n');
+        ctl_wrap(stdout, texts[i], 0, 0);
+    }
+}
+
 static int help_values(void)
 {
     static const char *const texts[] = {
@@ -259,17 +272,39 @@ static int help_values(void)
         "of 1024.",
     };
 
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        if (i > 0)
-            (void)putchar('\n');
-        ctl_wrap(stdout, texts[i], 0, 0);
-    }
+    print_texts(texts, sizeof(texts) / sizeof(texts[0]));
+    return 0;
+}
+
+static int help_json(void)
+{
+    static const char *const texts[] = {
+        "With --json, or -j, a command prints one JSON text: a list as an array of objects, a "
+        "report as one object. What follows something as it happens prints one text a line. "
+        "Failures are told in words on standard error, and by the exit code.",
+        "What is printed has a version, which `brokerctl version --json` tells as \"json\". Within "
+        "a version, names and meanings stay; names may be added, so ignore what you do not know. "
+        "A script that asks for its version, as in --json=" JSON_VERSION
+        ", fails at once (exit code 2) where another one is spoken.",
+        "Units are part of names: _bytes; _ns for nanoseconds; created_ns and attached_ns count "
+        "from 1970. What is not known, or does not apply, is null. Numbers are exact, up to 64 "
+        "bits; some readers round above 2^53. The values of programs are written as `brokerctl "
+        "help values` tells.",
+        "Without --json, and where standard output is no terminal, tables are lines of fields "
+        "with a tab between them and without headings, in an order that stays; fields may be "
+        "added at the end.",
+    };
+
+    print_texts(texts, sizeof(texts) / sizeof(texts[0]));
     return 0;
 }
 
 /* ---- the command ---- */
 
-static const char *const pages[] = {"exit-codes", "values"};
+static const struct {
+    const char *name;
+    int (*print)(void);
+} pages[] = {{"exit-codes", help_exit_codes}, {"values", help_values}, {"json", help_json}};
 
 /* The command's own --help. */
 static int help_by_option(struct ctl *ctl, int argc, char **argv)
@@ -301,9 +336,8 @@ int ctl_cmd_help(struct ctl *ctl, int argc, char **argv)
         free(overview);
         return 0;
     }
-    if (strcmp(argv[1], pages[0]) == 0)
-        return help_exit_codes();
-    if (strcmp(argv[1], pages[1]) == 0)
-        return help_values();
+    for (size_t i = 0; i < sizeof(pages) / sizeof(pages[0]); i++)
+        if (strcmp(argv[1], pages[i].name) == 0)
+            return pages[i].print();
     return help_by_option(ctl, argc - 1, argv + 1);
 }

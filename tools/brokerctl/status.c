@@ -3,13 +3,13 @@
  */
 #include <stdio.h>
 
+#include "arena.h"
 #include "client/attach.h"
 #include "ctl.h"
 #include "fail.h"
 #include "objects/pack.h"
 #include "options.h"
 #include "print.h"
-#include "view.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -33,9 +33,9 @@ static int print_pairs(
 
 int ctl_cmd_version(struct ctl *ctl, int argc, char **argv)
 {
-    static const char *const keys[] = {"version", "layout", "attach"};
+    static const char *const keys[] = {"version", "layout", "attach", "json"};
     const broker_value values[] = {broker_str(broker_version()), broker_uint(BRI_LAYOUT_VERSION),
-        broker_uint(BRI_ATTACH_VERSION)};
+        broker_uint(BRI_ATTACH_VERSION), broker_uint(CTL_JSON_VERSION)};
 
     if (!ctl_parse_none(ctl, "version",
             "The versions of this program, of the memory and of the protocol it knows.", argc,
@@ -48,52 +48,84 @@ int ctl_cmd_version(struct ctl *ctl, int argc, char **argv)
     return 0;
 }
 
-static uint32_t count_rows(broker_value rows)
+/* What of the arena @a is used, for people. */
+static void print_memory(const struct ctl_arena *a)
 {
-    struct bri_iter walk;
+    char used[16], size[16];
 
-    return ctl_walk_start(&walk, rows) ? walk.left : 0;
+    ctl_format_bytes(a->used_bytes, used);
+    ctl_format_bytes(a->size_bytes, size);
+    (void)printf("arena %s (memory: %s of %s, objects: %llu, sessions: %u of %u)\n", a->name, used,
+        size, (unsigned long long)(a->n_named + a->n_anonymous), a->n_sessions, a->max_sessions);
 }
 
-static int print_status(struct ctl *ctl, const struct bri_attach_status *status, uint32_t n_objects)
+static int print_status(struct ctl *ctl, const struct bri_attach_status *status)
 {
-    static const char *const keys[] = {
-        "address", "version", "pid", "uptime_ns", "objects", "sessions", "readers", "refused"};
-    const broker_value values[] = {broker_str(broker_address(ctl->broker)),
-        broker_str(status->version), broker_uint(status->pid), broker_uint(status->uptime_ns),
-        broker_uint(n_objects), broker_uint(status->n_sessions), broker_uint(status->n_readers),
-        broker_uint(status->n_refused)};
+    static const char *const keys[] = {"address", "version", "pid", "uptime_ns", "objects",
+        "sessions", "readers", "refused", "arena", "size_bytes", "used_bytes"};
+    struct ctl_arena a;
     char uptime[32];
 
-    if (ctl->json)
+    ctl_look_at_arena(ctl, &a);
+    if (ctl->json) {
+        const broker_value values[] = {broker_str(broker_address(ctl->broker)),
+            broker_str(status->version), broker_uint(status->pid), broker_uint(status->uptime_ns),
+            broker_uint(a.n_named), broker_uint(status->n_sessions), broker_uint(status->n_readers),
+            broker_uint(status->n_refused), broker_str(a.name), broker_uint(a.size_bytes),
+            broker_uint(a.used_bytes)};
+
         return print_pairs(ctl, keys, values, COUNT(keys));
+    }
     ctl_format_duration(status->uptime_ns, uptime);
-    (void)printf("brokerd %s at %s (process: %u, up: %s, objects: %u, sessions: %u)\n",
-        status->version, broker_address(ctl->broker), status->pid, uptime, n_objects,
-        status->n_sessions);
+    (void)printf("brokerd %s at %s (process: %u, up: %s, sessions: %u, readers: %u)\n",
+        status->version, broker_address(ctl->broker), status->pid, uptime, status->n_sessions,
+        status->n_readers);
+    print_memory(&a);
     (void)puts("`brokerctl ls` lists the objects, `brokerctl help` the commands.");
+    return 0;
+}
+
+/* Of a copy there is no daemon to ask. */
+static int print_copy(struct ctl *ctl)
+{
+    static const char *const keys[] = {
+        "address", "objects", "sessions", "arena", "size_bytes", "used_bytes"};
+    struct ctl_arena a;
+
+    ctl_look_at_arena(ctl, &a);
+    if (ctl->json) {
+        const broker_value values[] = {broker_str(broker_address(ctl->broker)),
+            broker_uint(a.n_named), broker_uint(a.n_sessions), broker_str(a.name),
+            broker_uint(a.size_bytes), broker_uint(a.used_bytes)};
+
+        return print_pairs(ctl, keys, values, COUNT(keys));
+    }
+    (void)printf("a copy of %s\n", broker_address(ctl->broker));
+    print_memory(&a);
     return 0;
 }
 
 int ctl_cmd_status(struct ctl *ctl, int argc, char **argv)
 {
-    broker_buffer buffer = BROKER_BUFFER_INIT;
     struct bri_attach_status status;
-    broker_value objects;
-    int r, code = ctl_connect(ctl);
+    int r, code;
 
-    (void)argc;
-    (void)argv;
+    if (argc > 0 && !ctl_parse_none(ctl, "status",
+                        "Whether the daemon is there, and how much it has to do. Without a "
+                        "command brokerctl does this, too.",
+                        argc, argv))
+        return 0;
+    code = ctl_connect(ctl);
     if (code != 0) {
         ctl_note(ctl, "`brokerctl help` lists the commands");
         return code;
     }
-    r = broker_objects(ctl->broker, NULL, NULL, &buffer, &objects);
-    if (r >= 0)
-        r = bri_attach_ask_status(ctl->broker, &status);
-    code = r < 0 ? ctl_fail(r, "the broker at %s does not tell its state: %s",
+    if (ctl->quiet)
+        return 0;
+    if (ctl->image != NULL)
+        return print_copy(ctl);
+    r = bri_attach_ask_status(ctl->broker, &status);
+    return r < 0 ? ctl_fail(r, "the broker at %s does not tell its state: %s",
                        broker_address(ctl->broker), broker_error_text(r))
-                 : print_status(ctl, &status, count_rows(objects));
-    broker_buffer_free(&buffer);
-    return code;
+                 : print_status(ctl, &status);
 }

@@ -32,8 +32,8 @@ static void expect(const char *const typed[], const char *wanted)
 Test(ctl_complete, commands_types_and_verbs)
 {
     expect(TYPED("c"), "collect\nclients\nconfig\ncheck\ncondition\n");
-    expect(TYPED("l"), "ls\nlocks\nlock\nlist\n");
-    expect(TYPED("help", "l"), "ls\nlocks\nlock\nlist\n");
+    expect(TYPED("l"), "ls\nleases\nlocks\nlock\nlist\n");
+    expect(TYPED("help", "l"), "ls\nleases\nlocks\nlock\nlist\n");
     expect(TYPED("--json", "qu"), "quota\nqueue\n");
     expect(TYPED("queue", "q"), "qsize\n");
     expect(TYPED("lock", ""), "create\nrun\nacquire\nrelease\nlocked\nowner\n");

@@ -88,5 +88,7 @@ Test(ctl_help, versions)
     (void)snprintf(wanted, sizeof(wanted), "brokerctl %s", broker_version());
     expect_text("--version", wanted, "memory layout");
     expect_text("version", wanted, "attach protocol");
+    expect_text("help json", "--json=1", "fails at once");
+    expect_text("version --json", "\"json\":1", "\"attach\":");
     expect_text("version --json", "\"version\":\"", "\"layout\":");
 }

@@ -10,7 +10,8 @@ TestSuite(ctl_usage, .init = fixture_start, .fini = fixture_stop, .timeout = 60)
 Test(ctl_usage, typing_errors_are_understood)
 {
     EXPECT_SAYS("qeue get jobs", 2, "did you mean \"queue\"?");
-    EXPECT_SAYS("sta jobs", 2, "did you mean \"stat\"?");
+    EXPECT_SAYS("sta jobs", 2, "did you mean \"status\"?");
+    EXPECT_SAYS("satt jobs", 2, "did you mean \"stat\"?");
     EXPECT_SAYS("queue gett jobs", 2, "did you mean \"queue get\"?");
     EXPECT_SAYS("queue task_dne jobs", 2, "did you mean \"queue task-done\"?");
     EXPECT_SAYS("queue crate jobs", 2, "did you mean \"queue create\"?");
@@ -42,11 +43,20 @@ Test(ctl_usage, wrong_arguments_name_the_right_ones)
     EXPECT("ls", 0, NULL);
 }
 
+Test(ctl_usage, a_script_can_ask_for_a_version_of_json)
+{
+    EXPECT("--json=1 ls", 0, "[]\n");
+    EXPECT("ls --json=1", 0, "[]\n");
+    EXPECT("ls -j", 0, "[]\n");
+    EXPECT_SAYS("ls --json=2", 2, "this program prints version 1");
+}
+
 Test(ctl_usage, a_missing_daemon_is_told_and_how_to_start_one)
 {
     instance_kill(instance);
     EXPECT_SAYS("ls", 41, "no broker answers at");
     EXPECT_SAYS("dict set d k v", 41, "start");
+    EXPECT_SAYS("status", 41, "no broker answers at");
     EXPECT_SAYS("", 41, "`brokerctl help` lists the commands");
     EXPECT_SAYS("--address unix:/run/brokerd/nothing-here ls", 41, "/run/brokerd/nothing-here");
     EXPECT_SAYS("--address nonsense ls", 42, "\"nonsense\" is not understood");
