@@ -21,6 +21,7 @@ const struct ctl_command ctl_commands[] = {
     {"quota", "What each user has, and may have.", ctl_cmd_quota},
     {"locks", "The locks that are held, and by whom.", ctl_cmd_locks},
     {"config", "The configuration, and where it comes from.", ctl_cmd_config},
+    {"worker", "Run a program for each item of a queue.", ctl_cmd_worker},
     {"check", "Check the structure of everything in the arena.", ctl_cmd_check},
     {"version", "The versions of this program.", ctl_cmd_version},
     {"help", "How a command is used.", ctl_cmd_help},

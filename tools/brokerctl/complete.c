@@ -86,6 +86,8 @@ static int complete_words(struct ctl *ctl, char **words, int n)
         offer_verbs(type, prefix);
     else if (type != NULL && n == 3 && strcmp(words[1], "create") != 0)
         offer_names(ctl, type, prefix);
+    else if (n == 2 && strcmp(words[0], "worker") == 0)
+        offer_names(ctl, ctl_find_type("queue"), prefix);
     else if (n >= 2 && wants_names(words[0]))
         offer_names(ctl, NULL, prefix);
     return 0;

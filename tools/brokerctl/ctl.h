@@ -104,6 +104,7 @@ int ctl_cmd_quota(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_mv(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_config(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_check(struct ctl *ctl, int argc, char **argv);
+int ctl_cmd_worker(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_version(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_help(struct ctl *ctl, int argc, char **argv);
 
