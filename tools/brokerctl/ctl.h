@@ -105,6 +105,9 @@ int ctl_cmd_mv(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_config(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_check(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_worker(struct ctl *ctl, int argc, char **argv);
+int ctl_cmd_doctor(struct ctl *ctl, int argc, char **argv);
+int ctl_cmd_health(struct ctl *ctl, int argc, char **argv);
+int ctl_cmd_metrics(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_version(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_help(struct ctl *ctl, int argc, char **argv);
 

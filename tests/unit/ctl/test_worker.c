@@ -101,8 +101,8 @@ Test(ctl_worker, the_end_of_the_queue_is_the_end)
 /* A worker whose command says that it is there, and goes on when the event is set. */
 static struct running start_waiting(const char *option, const char *value)
 {
-    const char *const words[] = {
-        "worker", "jobs", option, value, "--", SCRIPT("echo ready; exec \"$BROKERCTL\" event wait go")};
+    const char *const words[] = {"worker", "jobs", option, value, "--",
+        SCRIPT("echo ready; exec \"$BROKERCTL\" event wait go")};
     struct running r;
 
     EXPECT("queue put jobs 1", 0, "");
