@@ -156,7 +156,8 @@ static int print_config(
         {"origin", "ORIGIN", CTL_CELL_TEXT},
         {"line", "LINE", CTL_CELL_NUMBER},
     };
-    const struct ctl_table table = {columns, show->origin ? COUNT(columns) : 3, ""};
+    const struct ctl_table table = {
+        .columns = columns, .n_columns = show->origin ? COUNT(columns) : 3, .none = ""};
     broker_buffer buffer = BROKER_BUFFER_INIT;
     struct bri_pack pack;
     struct listing l = {.pack = &pack, .origin = show->origin};
