@@ -8,7 +8,6 @@
 #include <glob.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -238,16 +237,16 @@ static void launch(struct instance *i)
 
 struct instance *instance_start(const char *config)
 {
-    static _Atomic unsigned n_started;
     struct instance *i = calloc(1, sizeof(*i));
 
     if (i == NULL)
         die(NULL, "no memory");
-    (void)snprintf(
-        i->name, sizeof(i->name), "test-%d-%u", (int)getpid(), atomic_fetch_add(&n_started, 1));
     (void)snprintf(i->dir, sizeof(i->dir), "/tmp/brokerd-test-XXXXXX");
     if (mkdtemp(i->dir) == NULL)
         die(i, "cannot make a folder");
+    /* Not the process's number alone: a test that was killed leaves its arena, which the daemon of
+     * the next one with that number would adopt. */
+    (void)snprintf(i->name, sizeof(i->name), "test-%d-%s", (int)getpid(), strrchr(i->dir, '-') + 1);
     (void)snprintf(i->address, sizeof(i->address), "unix:%s/attach", i->dir);
     (void)snprintf(i->config, sizeof(i->config), "%s/brokerd.conf", i->dir);
     (void)snprintf(i->notify_path, sizeof(i->notify_path), "%s/notify", i->dir);
