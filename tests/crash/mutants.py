@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Breaks the guard, the journal and the sweep itself on purpose, once in each way that has been thought of, and has the sweep find it.
 
-A mutant is the library's core and objects, or a file of the sweep, with one exact text replaced. If the text is not there any more, the
+A mutant is a file of the library or of the sweep with one exact text replaced. If the text is not there any more, the
 mutant is out of date and the test fails. Usage: mutants.py --source DIR --work DIR --cc CC --flags FLAGS --sweep LIBRARY
 --contend LIBRARY --link FILES... [--only NAME]
 """
@@ -88,6 +88,11 @@ MUTANTS = {
 }
 
 
+# What a mutant of a header is compiled into: all that takes part in the operations that find it.
+HEADER_USERS = ("libbroker/core/guard.c", "libbroker/core/heap.c", "libbroker/objects/table.c", "libbroker/objects/dict.c",
+                "libbroker/objects/items.c", "libbroker/objects/queue_put.c")
+
+
 def is_contended(name):
     return MUTANTS[name][4] == "the sleeper sleeps on"
 
@@ -108,8 +113,7 @@ def make(name, arguments):
     flags = ["-I" + str(folder / "libbroker"), "-I" + str(pathlib.Path(arguments.source) / "tests"), *arguments.flags.split(), "-O2", "-w"]
     jobs, objects = [], []
     # A linker takes no member of a library for what it has already.
-    mutated = [target] if target.suffix == ".c" else \
-        sorted(folder.glob("libbroker/core/*.c")) + sorted(folder.glob("libbroker/objects/*.c"))
+    mutated = [target] if target.suffix == ".c" else [c for pattern in HEADER_USERS for c in sorted(folder.glob(pattern))]
     for c in mutated:
         objects.append(str(c) + ".o")
         jobs.append(subprocess.Popen([arguments.cc, *flags, "-c", str(c), "-o", objects[-1]]))
