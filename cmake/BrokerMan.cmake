@@ -1,8 +1,9 @@
 # The man pages: those of packaging/man, and those that tools/generate/man.py makes of the schema, the protocol, the
 # example configuration and brokerctl's own help. scdoc refuses what is no page.
 
+set(man_headers "${PROJECT_SOURCE_DIR}/libbroker/include/broker.h" "${PROJECT_SOURCE_DIR}/libbroker/include/broker/value.h")
 set(man "${Python3_EXECUTABLE}" -B "${PROJECT_SOURCE_DIR}/tools/generate/man.py" --schemas "${PROJECT_SOURCE_DIR}/schemas"
-    --header "${PROJECT_SOURCE_DIR}/libbroker/include/broker.h")
+    --header ${man_headers})
 set(man_dir "${PROJECT_BINARY_DIR}/man")
 
 execute_process(COMMAND ${man} --list OUTPUT_VARIABLE man_pages OUTPUT_STRIP_TRAILING_WHITESPACE
@@ -29,7 +30,7 @@ add_custom_command(
             --brokerctl "$<TARGET_FILE:brokerctl>" --out "${man_dir}"
     COMMAND "${CMAKE_COMMAND}" -E touch "${man_dir}/sources.stamp"
     DEPENDS ${generator_inputs} ${man_written} brokerctl "${PROJECT_SOURCE_DIR}/schemas/protocol.md"
-            "${PROJECT_SOURCE_DIR}/packaging/brokerd.conf" "${PROJECT_SOURCE_DIR}/libbroker/include/broker.h"
+            "${PROJECT_SOURCE_DIR}/packaging/brokerd.conf" ${man_headers}
     COMMENT "Generating the sources of the man pages"
     VERBATIM)
 foreach(page IN LISTS man_pages)

@@ -18,6 +18,7 @@
 #include <broker/value.h>
 
 #include "core/guard.h"
+#include "value/value.h"
 
 #define BRI_HANDLE_MAGIC 0x62726b68u
 #define BRI_BROKER_MAGIC 0x62726b62u
@@ -96,13 +97,6 @@ static inline int bri_enter_broker(broker *b)
     if (atomic_load_explicit(&b->process, memory_order_acquire) != bri_process())
         return bri_reattach(b);
     return 0;
-}
-
-/* Whether what @v points to lies in @buffer, which the call is about to fill. */
-static inline bool bri_borrows(broker_value v, const broker_buffer *buffer)
-{
-    return v.type >= BROKER_STR && v.type <= BROKER_PACKED && v.size > 0 &&
-           (uintptr_t)v.data - (uintptr_t)buffer->data < buffer->capacity;
 }
 
 static inline const struct bri_engine_ops *bri_broker_engine(const broker *b)

@@ -257,6 +257,13 @@ int bri_value_compare(const void *a, size_t na, const void *b, size_t nb, int *o
 #define BRI_EQUAL_STEPS (UINT32_C(1) << 20)
 bool bri_value_equal(const void *a, size_t na, const void *b, size_t nb);
 
+/* Whether what @v points to lies in @buffer, which is about to be filled. */
+static inline bool bri_borrows(broker_value v, const broker_buffer *buffer)
+{
+    return v.type >= BROKER_STR && v.type <= BROKER_PACKED && v.size > 0 &&
+           (uintptr_t)v.data - (uintptr_t)buffer->data < buffer->capacity;
+}
+
 /*
  * Make room for @capacity bytes in all, keeping the contents; grows by doubling. BROKER_NOMEM
  * leaves the buffer as it was.

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Make the man pages that repeat what stands elsewhere: in the schema, in the protocol, in the example configuration.
 
-    man.py --schemas schemas --header libbroker/include/broker.h --list [--aliases]
-    man.py --schemas schemas --header libbroker/include/broker.h --config packaging/brokerd.conf
+    man.py --schemas schemas --header libbroker/include/broker.h FILE... --list [--aliases]
+    man.py --schemas schemas --header libbroker/include/broker.h FILE... --config packaging/brokerd.conf
            --pages packaging/man --brokerctl PROGRAM --out DIR
 
 The pages are scdoc. Those of --pages are written by hand; a line "; WORD" in them stands for what WORDS knows to put there.
@@ -199,7 +199,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--schemas", required=True, metavar="DIR", help="folder of the schema and the protocol")
     parser.add_argument("--config", metavar="FILE", help="the example configuration, which documents every key")
-    parser.add_argument("--header", required=True, metavar="FILE", help="broker.h, which documents the other functions")
+    parser.add_argument("--header", required=True, nargs="+", metavar="FILE",
+                        help="broker.h and others, which document the other functions")
     parser.add_argument("--pages", metavar="DIR", help="folder of the pages that are written by hand")
     parser.add_argument("--brokerctl", metavar="PROGRAM", help="whose help goes into its page")
     parser.add_argument("--out", metavar="DIR", help="where the pages go")
@@ -207,8 +208,10 @@ def main():
     parser.add_argument("--aliases", action="store_true", help="with --list: those that only lead to another page")
     options = parser.parse_args()
     schema = load(options.schemas)
-    with open(options.header, encoding="utf-8") as file:
-        documented = file.read() + public.errors_h(schema)
+    documented = public.errors_h(schema)
+    for name in reversed(options.header):
+        with open(name, encoding="utf-8") as file:
+            documented = file.read() + documented
     if options.list:
         print("\n".join(sorted(aliases(schema, documented) if options.aliases else made_pages(schema, options.schemas, ""))))
         return 0
