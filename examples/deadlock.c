@@ -13,18 +13,16 @@
  * Expect: a circle of workers 1 and 2, four workers that end after the kill; then five that end.
  */
 #include <broker.h>
-#include <msgpack.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define WORKERS 5
 #define VICTIM 2
-#define TEXT(object) (int)(object)->via.str.size, (object)->via.str.ptr /* for %.*s */
+#define TEXT(value) (int)(value).size, (const char *)(value).data /* for %.*s */
 
 static broker *b;
 static broker_lock *lock_a, *lock_b;
@@ -94,25 +92,20 @@ static int finish(void)
 
 /* ---- the report ---- */
 
-static const msgpack_object *field(const msgpack_object *map, const char *key)
+static broker_value field(broker_value line, const char *key)
 {
-    static const msgpack_object nothing;
+    broker_value v;
 
-    for (uint32_t i = 0; i < map->via.map.size; i++) {
-        const msgpack_object *k = &map->via.map.ptr[i].key;
-
-        if (k->via.str.size == strlen(key) && memcmp(k->via.str.ptr, key, k->via.str.size) == 0)
-            return &map->via.map.ptr[i].val;
-    }
-    return &nothing;
+    must(broker_unpack_find(line, broker_str(key), &v));
+    return v;
 }
 
 /* Pids are others in each run; the number of a worker is not. */
-static int worker_of(const msgpack_object *pid)
+static int worker_of(broker_value pid)
 {
     int i = WORKERS;
 
-    while (i > 0 && (uint64_t)workers[i] != pid->via.u64)
+    while (i > 0 && (int64_t)workers[i] != pid.i)
         i--;
     return i;
 }
@@ -120,29 +113,22 @@ static int worker_of(const msgpack_object *pid)
 /* Prints the circles in brokerctl's columns; returns of how many workers they are. */
 static uint32_t report(void)
 {
-    const msgpack_object *lines[WORKERS + 1] = {NULL}, *line;
+    broker_value lines[WORKERS + 1] = {{0}}, found, line;
     broker_buffer buffer = BROKER_BUFFER_INIT;
-    msgpack_unpacked found;
-    broker_value packed;
-    uint32_t n;
+    broker_cursor c;
+    uint32_t n = 0;
 
-    must(broker_deadlocks(b, &buffer, &packed));
-    msgpack_unpacked_init(&found);
-    if (msgpack_unpack_next(&found, packed.data, packed.size, NULL) != MSGPACK_UNPACK_SUCCESS)
-        exit(1);
-    n = found.data.via.array.size;
-    for (uint32_t i = 0; i < n; i++) { /* a circle may be told from any of its members on */
-        line = &found.data.via.array.ptr[i];
-        lines[worker_of(field(line, "pid"))] = line;
-    }
+    must(broker_deadlocks(b, &buffer, &found));
+    must(broker_unpack_begin(found, &c));
+    for (; broker_unpack_next(&c, &line) == 0; n++)
+        lines[worker_of(field(line, "pid"))] = line; /* any of a circle may be the first */
     if (n > 0)
         printf("CIRCLE  WORKER  COMMAND   TYPE  WAITS FOR  HELD BY\n");
     for (int i = 0; i <= WORKERS; i++)
-        if ((line = lines[i]) != NULL)
-            printf("%6d  %6d  %.*s  %.*s  %-9.*s  %7d\n", (int)field(line, "circle")->via.u64, i,
+        if ((line = lines[i]).type == BROKER_PACKED)
+            printf("%6d  %6d  %.*s  %.*s  %-9.*s  %7d\n", (int)field(line, "circle").i, i,
                 TEXT(field(line, "command")), TEXT(field(line, "type")), TEXT(field(line, "name")),
                 worker_of(field(line, "by_pid")));
-    msgpack_unpacked_destroy(&found);
     broker_buffer_free(&buffer);
     return n;
 }

@@ -20,7 +20,6 @@
  */
 #include <broker.h>
 #include <errno.h>
-#include <msgpack.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -56,16 +55,13 @@ static int is_letter(int c)
 /* A line as an item: [number, bytes]. */
 static void put_line(int64_t number, const char *text, size_t size)
 {
-    msgpack_sbuffer out;
-    msgpack_packer pk;
+    const broker_value line[] = {broker_int(number), broker_bin(text, size)};
+    broker_buffer buffer = BROKER_BUFFER_INIT;
+    broker_value item;
 
-    msgpack_sbuffer_init(&out);
-    msgpack_packer_init(&pk, &out, msgpack_sbuffer_write);
-    msgpack_pack_array(&pk, 2);
-    msgpack_pack_int64(&pk, number);
-    msgpack_pack_bin_with_body(&pk, text, size);
-    must(broker_queue_put(lines, broker_packed(out.data, out.size), BROKER_FOREVER));
-    msgpack_sbuffer_destroy(&out);
+    must(broker_pack_array(line, 2, &buffer, &item));
+    must(broker_queue_put(lines, item, BROKER_FOREVER));
+    broker_buffer_free(&buffer);
 }
 
 /* Puts the lines of one file; numbers are unique because the first part of each is the file's. */
@@ -98,31 +94,31 @@ static void produce_file(const char *path, int64_t file)
 
 /* ---- consumers ---- */
 
+/* A word, and how often it came: a pair of the map that they will be. */
 struct word {
-    const char *text;
-    size_t size;
-    int64_t n;
+    broker_value text, n;
 };
 
 /* Counts one more of a word. A line has few: looking through them is fast enough. */
-static size_t add_word(struct word *words, size_t n_words, const char *text, size_t size)
+static uint32_t add_word(struct word *words, uint32_t n_words, const char *text, size_t size)
 {
-    for (size_t i = 0; i < n_words; i++)
-        if (words[i].size == size && memcmp(words[i].text, text, size) == 0) {
-            words[i].n++;
+    for (uint32_t i = 0; i < n_words; i++)
+        if (words[i].text.size == size && memcmp(words[i].text.data, text, size) == 0) {
+            words[i].n.i++;
             return n_words;
         }
-    words[n_words] = (struct word){text, size, 1};
+    words[n_words] = (struct word){broker_strn(text, size), broker_int(1)};
     return n_words + 1;
 }
 
 /* The words of a line as a map from word to count. */
-static void count_words(const char *text, size_t size, msgpack_sbuffer *out)
+static broker_value count_words(const char *text, size_t size, broker_buffer *buffer)
 {
     char *lower = malloc(size + 1);
     struct word *words = calloc(size / 2 + 1, sizeof(*words));
-    size_t n_words = 0, start = 0;
-    msgpack_packer pk;
+    uint32_t n_words = 0;
+    broker_value map;
+    size_t start = 0;
 
     if (lower == NULL || words == NULL)
         exit(1);
@@ -134,35 +130,26 @@ static void count_words(const char *text, size_t size, msgpack_sbuffer *out)
             n_words = add_word(words, n_words, lower + start, i - start);
         start = i + 1;
     }
-    msgpack_packer_init(&pk, out, msgpack_sbuffer_write);
-    msgpack_pack_map(&pk, n_words);
-    for (size_t i = 0; i < n_words; i++) {
-        msgpack_pack_str_with_body(&pk, words[i].text, words[i].size);
-        msgpack_pack_int64(&pk, words[i].n);
-    }
+    must(broker_pack_map(&words[0].text, n_words, buffer, &map));
     free(words);
     free(lower);
+    return map;
 }
 
 /* One line: its counts and its number go into the dict in one step. */
 static void consume_line(broker_value item)
 {
-    msgpack_unpacked line;
-    msgpack_sbuffer map;
+    broker_buffer buffer = BROKER_BUFFER_INIT;
+    broker_value number, text, words;
     int r;
 
-    msgpack_unpacked_init(&line);
-    msgpack_sbuffer_init(&map);
-    if (msgpack_unpack_next(&line, item.data, item.size, NULL) != MSGPACK_UNPACK_SUCCESS)
-        exit(1);
-    count_words(
-        line.data.via.array.ptr[1].via.bin.ptr, line.data.via.array.ptr[1].via.bin.size, &map);
-    r = broker_dict_add_many(
-        counts, broker_packed(map.data, map.size), broker_int(line.data.via.array.ptr[0].via.i64));
+    must(broker_unpack_at(item, 0, &number));
+    must(broker_unpack_at(item, 1, &text));
+    words = count_words(text.data, text.size, &buffer);
+    r = broker_dict_add_many(counts, words, number);
     if (r != BROKER_EXISTS) /* or else it was counted before, by one who died before saying so */
         must(r);
-    msgpack_sbuffer_destroy(&map);
-    msgpack_unpacked_destroy(&line);
+    broker_buffer_free(&buffer);
 }
 
 /* Until the queue is shut down and empty. With @die_after not 0, killed in the middle of that
@@ -220,31 +207,22 @@ static void show_progress(int final)
 {
     static char bar[] = "########################################";
     broker_buffer buffer = BROKER_BUFFER_INIT;
-    msgpack_unpacked stat;
-    uint64_t puts = 0, left = 0;
-    broker_value v;
+    uint64_t n_puts, n_left;
+    broker_value stat, puts, left;
     int width;
 
-    must(broker_stat(b, "lines", &buffer, &v));
-    msgpack_unpacked_init(&stat);
-    if (msgpack_unpack_next(&stat, v.data, v.size, NULL) == MSGPACK_UNPACK_SUCCESS) {
-        for (uint32_t i = 0; i < stat.data.via.map.size; i++) {
-            const msgpack_object_kv *kv = &stat.data.via.map.ptr[i];
-
-            if (kv->key.via.str.size == 4 && memcmp(kv->key.via.str.ptr, "puts", 4) == 0)
-                puts = kv->val.via.u64;
-            if (kv->key.via.str.size == 10 && memcmp(kv->key.via.str.ptr, "unfinished", 10) == 0)
-                left = kv->val.via.u64;
-        }
-    }
-    msgpack_unpacked_destroy(&stat);
+    must(broker_stat(b, "lines", &buffer, &stat));
+    must(broker_unpack_find(stat, broker_str("puts"), &puts));
+    must(broker_unpack_find(stat, broker_str("unfinished"), &left));
+    n_puts = puts.u;
+    n_left = left.u;
     broker_buffer_free(&buffer);
-    width = puts > 0 ? (int)(40 * (puts - left) / puts) : 0;
+    width = n_puts > 0 ? (int)(40 * (n_puts - n_left) / n_puts) : 0;
     if (isatty(2))
         fprintf(stderr, "\r[%-40.*s] %llu of %llu lines%s", width, bar,
-            (unsigned long long)(puts - left), (unsigned long long)puts, final ? "\n" : "");
+            (unsigned long long)(n_puts - n_left), (unsigned long long)n_puts, final ? "\n" : "");
     else if (final)
-        fprintf(stderr, "%llu lines counted\n", (unsigned long long)(puts - left));
+        fprintf(stderr, "%llu lines counted\n", (unsigned long long)(n_puts - n_left));
 }
 
 /* A producer that ended badly ends everything; a consumer that was killed is replaced. Returns
