@@ -24,6 +24,7 @@
 #include "core/pages.h"
 #include "core/quota.h"
 #include "core/registry.h"
+#include "core/room.h"
 #include "inherit.h"
 #include "log.h"
 
@@ -112,7 +113,8 @@ static bool create(struct brokerd_arena *arena, const struct brokerd_arena_confi
             options.n_sessions);
     else
         brokerd_log(LOG_ERR, &about, "cannot make the arena %s: %s", arena->name,
-            r == BROKER_NOMEM ? "/dev/shm is full" : broker_error_text(r));
+            r == BROKER_NOMEM ? "/dev/shm is full, or the service's memory limit is reached"
+                              : broker_error_text(r));
     return false;
 }
 
@@ -259,6 +261,20 @@ void brokerd_arena_configure(struct brokerd_arena *arena, const struct brokerd_a
         brokerd_log(LOG_WARNING, &(struct brokerd_about){.arena = arena->name},
             "the arena %s keeps its %llu bytes and %u sessions until it is made anew", arena->name,
             (unsigned long long)map->size, map->n_sessions);
+}
+
+void brokerd_arenas_check_room(const struct brokerd_arena *arenas)
+{
+    struct bri_room room = bri_room_look(NULL);
+    uint64_t sum = 0;
+
+    for (const struct brokerd_arena *a = arenas; a != NULL; a = a->next)
+        sum += a->map != NULL ? a->map->size : 0;
+    if (sum > room.limit_bytes)
+        brokerd_log(LOG_WARNING, NULL,
+            "the arenas may grow to %llu bytes together, but the control group of brokerd has a "
+            "memory limit of %llu: an operation that lacks memory for it will fail with NOMEM",
+            (unsigned long long)sum, (unsigned long long)room.limit_bytes);
 }
 
 static int say_stopped(struct bri_arena *a, void *arg)

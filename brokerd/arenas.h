@@ -45,6 +45,12 @@ struct brokerd_arena {
 bool brokerd_arena_open(const struct brokerd_arena_config *config,
     const struct brokerd_place *place, int kept, struct brokerd_arena **out_arena);
 
+/*
+ * Warns if the arenas could become larger than the memory limit of our control group: what they
+ * lack then is told to clients as NOMEM. @arenas is a list.
+ */
+void brokerd_arenas_check_room(const struct brokerd_arena *arenas);
+
 /* Takes over what may change while it runs: rules, `persist`, `keep_free`. Names what would need a
  * restart. */
 void brokerd_arena_configure(

@@ -240,6 +240,7 @@ static bool use_config(struct brokerd *d)
     for (const struct brokerd_arena_config *c = d->config->arenas; c != NULL; c = c->next)
         if (!use_arena_config(d, c))
             return false;
+    brokerd_arenas_check_room(d->arenas);
     return true;
 }
 

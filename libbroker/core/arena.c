@@ -22,6 +22,7 @@
 #include "core/clock.h"
 #include "core/errno.h"
 #include "core/registry.h"
+#include "core/room.h"
 
 #define MIN_BUCKETS 64u
 #define MAX_BUCKETS 65536u
@@ -153,6 +154,8 @@ int bri_arena_create(int fd, const struct bri_arena_options *options, struct bri
         return BROKER_INVALID; /* too small for its own tables */
     if (ftruncate(fd, (off_t)size) != 0)
         return bri_from_errno(errno);
+    if (!bri_room_for((uint64_t)header.committed << BRI_PAGE_SHIFT))
+        return BROKER_NOMEM;
     /* Reserve now: a full file system must fail here, not as SIGBUS at the first touch. */
     r = posix_fallocate(fd, 0, (off_t)header.committed << BRI_PAGE_SHIFT);
     if (r != 0)

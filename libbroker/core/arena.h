@@ -69,8 +69,8 @@ static inline struct bri_slot_shm *bri_slot_at(const struct bri_arena *a, uint32
 
 /*
  * Makes the memory behind @fd (empty, just made, owned by the caller until success) a new arena and
- * maps it. INVALID for options out of range, NOMEM when the file system has no room for the tables,
- * SYSTEM.
+ * maps it. INVALID for options out of range, NOMEM when the file system or our control group has no
+ * room for the tables, SYSTEM.
  */
 int bri_arena_create(int fd, const struct bri_arena_options *options, struct bri_arena **out_arena);
 

@@ -9,6 +9,7 @@
 #include <broker/errors.h>
 
 #include "core/errno.h"
+#include "core/room.h"
 
 #define GROW_PAGES 64u /* 256 KiB a step: some 60 us in the kernel */
 
@@ -106,6 +107,12 @@ static int commit_range(const struct bri_arena *a, uint32_t page, uint32_t n)
     return r == 0 ? 0 : bri_from_errno(r);
 }
 
+/* Private memory is there already. */
+static bool has_room(const struct bri_arena *a, uint32_t n)
+{
+    return a->fd < 0 || bri_room_for((uint64_t)n << BRI_PAGE_SHIFT);
+}
+
 /* At the maximum: pages whose memory went back to the system can have it again. */
 static int reclaim_punched(struct bri_arena *a, uint32_t n)
 {
@@ -138,6 +145,11 @@ int bri_pages_grow(struct bri_arena *a, uint32_t n)
     uint32_t seen = from;
     int r;
 
+    if (!has_room(a, step)) {
+        if (!has_room(a, n))
+            return BROKER_NOMEM;
+        step = n;
+    }
     if (step > a->n_pages - from)
         step = a->n_pages - from;
     if (step == 0)

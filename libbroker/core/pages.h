@@ -73,7 +73,8 @@ void bri_pages_give(struct bri_arena *a, uint32_t page, uint32_t n, uint32_t own
 
 /*
  * Puts memory behind pages until a run of @n free ones can be expected. Not inside a section: makes
- * system calls. 0, or BROKER_NOMEM when the arena is at its maximum or the file system is full.
+ * system calls. 0, or BROKER_NOMEM when the arena is at its maximum, the file system is full, or
+ * this process's control group has no room for it.
  */
 int bri_pages_grow(struct bri_arena *a, uint32_t n);
 

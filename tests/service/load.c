@@ -3,6 +3,8 @@
  *
  *   service_load work  uses a dict, a queue and a lock in turn, holding another lock of its own
  *   service_load come  attaches, counts one, and leaves, again and again
+ *   service_load fill  puts into a queue until there is no memory, which is no failure here
+ *   service_load drop  destroys that queue
  *
  * Says "running" when it does, and goes on until SIGTERM. Ends with 0 and prints how often it
  * counted if no call failed; the counts of all are in the dict `load`, under `n`.
@@ -111,15 +113,51 @@ static uint64_t come(void)
     return n;
 }
 
+static uint64_t fill(void)
+{
+    static char item[65536];
+    broker_queue *queue;
+    uint64_t n = 0;
+    broker *b;
+    int r;
+
+    must(broker_open(NULL, &b), "attaching");
+    must(broker_queue_open(b, "fill", NULL, &queue), "opening the queue");
+    for (;; n++) {
+        r = broker_queue_put(queue, broker_bin(item, sizeof(item)), 0);
+        if (r == BROKER_NOMEM)
+            break;
+        must(r, "putting");
+    }
+    broker_close(b);
+    return n;
+}
+
+static uint64_t drop(void)
+{
+    broker *b;
+
+    must(broker_open(NULL, &b), "attaching");
+    must(broker_destroy(b, "fill"), "destroying the queue");
+    broker_close(b);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct sigaction action = {.sa_handler = on_term, .sa_flags = SA_RESTART};
-    uint64_t n;
+    static const struct {
+        const char *name;
+        uint64_t (*run)(void);
+    } modes[] = {{"work", work}, {"come", come}, {"fill", fill}, {"drop", drop}};
 
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc != 2 || sigaction(SIGTERM, &action, NULL) != 0)
         return 2;
-    n = strcmp(argv[1], "come") == 0 ? come() : work();
-    (void)printf("%" PRIu64 "\n", n);
-    return 0;
+    for (size_t i = 0; i < sizeof(modes) / sizeof(modes[0]); i++)
+        if (strcmp(argv[1], modes[i].name) == 0) {
+            (void)printf("%" PRIu64 "\n", modes[i].run());
+            return 0;
+        }
+    return 2;
 }
