@@ -15,6 +15,8 @@ pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd)
 pkg_check_modules(INIH REQUIRED IMPORTED_TARGET inih)
 if(BROKER_TOOLS)
     pkg_check_modules(JSONC REQUIRED IMPORTED_TARGET json-c)
+    pkg_check_modules(LIBEDIT REQUIRED IMPORTED_TARGET libedit)
+    pkg_check_modules(NCURSES REQUIRED IMPORTED_TARGET ncursesw)
     pkg_check_modules(SMARTCOLS REQUIRED IMPORTED_TARGET smartcols)
 endif()
 

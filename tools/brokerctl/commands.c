@@ -1,11 +1,15 @@
 /*
  * commands.c - which command is meant
  */
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "ctl.h"
 #include "fail.h"
 #include "nearest.h"
+#include "options.h"
+#include "print.h"
 
 const struct ctl_command ctl_commands[] = {
     {"status", "Whether the daemon is there, and how much it has to do.", ctl_cmd_status},
@@ -21,11 +25,15 @@ const struct ctl_command ctl_commands[] = {
     {"quota", "What each user has, and may have.", ctl_cmd_quota},
     {"locks", "The locks that are held, and by whom.", ctl_cmd_locks},
     {"config", "The configuration, and where it comes from.", ctl_cmd_config},
+    {"watch", "What changes of an object, as it changes.", ctl_cmd_watch},
+    {"events", "What comes and goes: objects and programs.", ctl_cmd_events},
+    {"top", "What happens most, on a screen.", ctl_cmd_top},
     {"worker", "Run a program for each item of a queue.", ctl_cmd_worker},
     {"doctor", "What is wrong or soon will be, in plain words.", ctl_cmd_doctor},
     {"health", "One line and an exit code, for Nagios and its like.", ctl_cmd_health},
     {"metrics", "Numbers for Prometheus, as OpenMetrics text.", ctl_cmd_metrics},
     {"check", "Check the structure of everything in the arena.", ctl_cmd_check},
+    {"shell", "Commands one after the other, with history and completion.", ctl_cmd_shell},
     {"version", "The versions of this program.", ctl_cmd_version},
     {"help", "How a command is used.", ctl_cmd_help},
 };
@@ -147,4 +155,30 @@ int ctl_run(struct ctl *ctl, int argc, char **argv)
         if (strcmp(ctl_commands[i].name, argv[0]) == 0)
             return ctl_commands[i].run(ctl, argc, argv);
     return fail_command(argv[0]);
+}
+
+static int run(struct ctl *ctl, int argc, char **argv)
+{
+    if (argc == 0)
+        return ctl->out_is_tty && isatty(STDIN_FILENO) == 1 && !ctl->json && !ctl->in_shell
+                   ? ctl_cmd_shell(ctl, argc, argv)
+                   : ctl_cmd_status(ctl, argc, argv);
+    if (strcmp(argv[0], "--" CTL_COMPLETE) == 0)
+        return ctl_complete(ctl, argc - 1, argv + 1);
+    return ctl_run(ctl, argc, argv);
+}
+
+int ctl_main(struct ctl *ctl, int argc, char **argv)
+{
+    char **rest;
+    int code, written;
+
+    ctl->out_is_tty = isatty(STDOUT_FILENO) == 1;
+    ctl->candidates = stdout;
+    argc = ctl_parse_global(ctl, argc, argv, &rest);
+    code = run(ctl, argc, rest);
+    ctl_disconnect(ctl);
+    /* A full disk shows at the latest here. */
+    written = ctl_flush(ctl);
+    return code != 0 ? code : written;
 }

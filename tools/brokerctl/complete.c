@@ -13,33 +13,33 @@
 
 #define ADDRESS "--address"
 
-static void offer(const char *candidate, const char *prefix)
+static void offer(const struct ctl *ctl, const char *candidate, const char *prefix)
 {
     if (strncmp(candidate, prefix, strlen(prefix)) == 0)
-        (void)puts(candidate);
+        (void)fprintf(ctl->candidates, "%s\n", candidate);
 }
 
-static void offer_types(const char *prefix)
+static void offer_types(const struct ctl *ctl, const char *prefix)
 {
     for (unsigned i = 0; i < ctl_n_types; i++)
         if (ctl_types[i].number != BRI_TYPE_BROKER)
-            offer(ctl_types[i].name, prefix);
+            offer(ctl, ctl_types[i].name, prefix);
 }
 
-static void offer_commands(const char *prefix)
+static void offer_commands(const struct ctl *ctl, const char *prefix)
 {
     for (unsigned i = 0; i < ctl_n_commands; i++)
-        offer(ctl_commands[i].name, prefix);
-    offer_types(prefix);
+        offer(ctl, ctl_commands[i].name, prefix);
+    offer_types(ctl, prefix);
 }
 
-static void offer_verbs(const struct ctl_type *type, const char *prefix)
+static void offer_verbs(const struct ctl *ctl, const struct ctl_type *type, const char *prefix)
 {
     for (unsigned i = 0; i < ctl_n_verbs; i++)
         if (ctl_find_verb(type, ctl_verbs[i].name) == &ctl_verbs[i])
-            offer(ctl_verbs[i].name, prefix);
+            offer(ctl, ctl_verbs[i].name, prefix);
     for (unsigned i = 0; i < type->n_operations; i++)
-        offer(type->operations[i].command, prefix);
+        offer(ctl, type->operations[i].command, prefix);
 }
 
 static void offer_names(struct ctl *ctl, const struct ctl_type *type, const char *prefix)
@@ -57,13 +57,13 @@ static void offer_names(struct ctl *ctl, const struct ctl_type *type, const char
         ctl_walk_start(&walk, objects))
         while (ctl_walk_next(&walk, &row))
             if (ctl_map_get(row, "name", &name) && ctl_copy_text(name, text, sizeof(text)))
-                (void)puts(text);
+                (void)fprintf(ctl->candidates, "%s\n", text);
     broker_buffer_free(&buffer);
 }
 
 static bool wants_names(const char *command)
 {
-    static const char *const commands[] = {"ls", "show", "stat", "rm", "mv", "leases"};
+    static const char *const commands[] = {"ls", "show", "stat", "watch", "rm", "mv", "leases"};
 
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         if (strcmp(command, commands[i]) == 0)
@@ -79,11 +79,11 @@ static int complete_words(struct ctl *ctl, char **words, int n)
     bool is_help = strcmp(words[0], "help") == 0;
 
     if (n == 1 || (is_help && n == 2))
-        offer_commands(prefix);
+        offer_commands(ctl, prefix);
     else if (is_help && n == 3 && ctl_find_type(words[1]) != NULL)
-        offer_verbs(ctl_find_type(words[1]), prefix);
+        offer_verbs(ctl, ctl_find_type(words[1]), prefix);
     else if (type != NULL && n == 2)
-        offer_verbs(type, prefix);
+        offer_verbs(ctl, type, prefix);
     else if (type != NULL && n == 3 && strcmp(words[1], "create") != 0)
         offer_names(ctl, type, prefix);
     else if (n == 2 && strcmp(words[0], "worker") == 0)
@@ -99,7 +99,7 @@ static int complete_option(struct ctl *ctl, int argc, char **argv)
     ctl->completing = argv[argc - 1];
     if (argc > 1)
         return ctl_run(ctl, argc - 1, argv);
-    ctl_list_global_options(ctl->completing);
+    ctl_list_global_options(ctl, ctl->completing);
     return 0;
 }
 
@@ -121,7 +121,7 @@ int ctl_complete(struct ctl *ctl, int argc, char **argv)
     argv += first;
     argc -= first;
     if (argc >= 2 && strcmp(argv[argc - 2], "--type") == 0) {
-        offer_types(last);
+        offer_types(ctl, last);
         return 0;
     }
     for (int i = 0; i < argc - 1; i++)

@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <broker.h>
 
@@ -37,6 +38,8 @@ struct ctl {
     bool quiet;
     enum ctl_color color;
     bool out_is_tty;
+    bool in_shell;           /* a line of the shell */
+    FILE *candidates;        /* where completions go */
     const char *completing;  /* not NULL: list the options that begin so, and do nothing else */
     bool output_failed;      /* and that was told */
     broker *broker;          /* NULL until ctl_connect() */
@@ -64,6 +67,9 @@ void ctl_disconnect(struct ctl *ctl);
 int ctl_refuse_offline(const struct ctl *ctl, const char *what);
 
 /* ---- commands.c ---- */
+
+/* All of the program, on the options that @ctl has already. Gives its exit code. */
+int ctl_main(struct ctl *ctl, int argc, char **argv);
 
 /* Runs the command that argv[0] (and for a type argv[1]) names. */
 int ctl_run(struct ctl *ctl, int argc, char **argv);
@@ -108,6 +114,10 @@ int ctl_cmd_worker(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_doctor(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_health(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_metrics(struct ctl *ctl, int argc, char **argv);
+int ctl_cmd_watch(struct ctl *ctl, int argc, char **argv);
+int ctl_cmd_events(struct ctl *ctl, int argc, char **argv);
+int ctl_cmd_top(struct ctl *ctl, int argc, char **argv);
+int ctl_cmd_shell(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_version(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_help(struct ctl *ctl, int argc, char **argv);
 

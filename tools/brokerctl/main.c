@@ -3,22 +3,9 @@
  */
 #include <fcntl.h>
 #include <locale.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "ctl.h"
-#include "options.h"
-#include "print.h"
-
-static int run(struct ctl *ctl, int argc, char **argv)
-{
-    if (argc == 0)
-        return ctl_cmd_status(ctl, argc, argv);
-    if (strcmp(argv[0], "--" CTL_COMPLETE) == 0)
-        return ctl_complete(ctl, argc - 1, argv + 1);
-    return ctl_run(ctl, argc, argv);
-}
 
 /*
  * A standard descriptor that is closed must not become the connection to the daemon. Opened the
@@ -33,17 +20,10 @@ static void occupy_standard_files(void)
 
 int main(int argc, char **argv)
 {
-    struct ctl ctl = {.out_is_tty = isatty(STDOUT_FILENO) == 1};
-    char **rest;
-    int code, written;
+    struct ctl ctl = {0};
 
     occupy_standard_files();
     /* Letters of the user's language in tables, but the same numbers everywhere. */
     (void)setlocale(LC_CTYPE, "");
-    argc = ctl_parse_global(&ctl, argc, argv, &rest);
-    code = run(&ctl, argc, rest);
-    ctl_disconnect(&ctl);
-    /* A full disk shows at the latest here. */
-    written = ctl_flush(&ctl);
-    return code != 0 ? code : written;
+    return ctl_main(&ctl, argc, argv);
 }

@@ -186,7 +186,8 @@ static error_t parse_word(int key, char *arg, struct argp_state *state)
     }
 }
 
-static void list_options(const struct argp_option *options, const char *prefix)
+static void list_options(
+    const struct ctl *ctl, const struct argp_option *options, const char *prefix)
 {
     char name[64];
 
@@ -195,13 +196,13 @@ static void list_options(const struct argp_option *options, const char *prefix)
             continue;
         (void)snprintf(name, sizeof(name), "--%s", options->name);
         if (strncmp(name, prefix, strlen(prefix)) == 0)
-            (void)puts(name);
+            (void)fprintf(ctl->candidates, "%s\n", name);
     }
 }
 
-void ctl_list_global_options(const char *prefix)
+void ctl_list_global_options(const struct ctl *ctl, const char *prefix)
 {
-    list_options(global_options, prefix);
+    list_options(ctl, global_options, prefix);
 }
 
 bool ctl_parse(
@@ -220,8 +221,8 @@ bool ctl_parse(
 
     *out = (struct ctl_words){0};
     if (ctl->completing != NULL) {
-        list_options(syntax->options, ctl->completing);
-        ctl_list_global_options(ctl->completing);
+        list_options(ctl, syntax->options, ctl->completing);
+        ctl_list_global_options(ctl, ctl->completing);
         return false;
     }
     out->words = calloc((size_t)argc + 1, sizeof(*out->words));

@@ -60,8 +60,8 @@ bool ctl_parse_none(struct ctl *ctl, const char *title, const char *doc, int arg
 /* Whether @option is a global one, and the next word its argument. */
 bool ctl_global_takes_word(const char *option);
 
-/* Prints the global options that begin with @prefix. */
-void ctl_list_global_options(const char *prefix);
+/* Offers the global options that begin with @prefix. */
+void ctl_list_global_options(const struct ctl *ctl, const char *prefix);
 
 /*
  * Reads the global options before the command. How many words the command has with its arguments

@@ -64,6 +64,11 @@ int ctl_print_json(const struct ctl *ctl, broker_value v)
     return print_json(ctl, v, ctl->out_is_tty);
 }
 
+int ctl_print_json_line(const struct ctl *ctl, broker_value v)
+{
+    return print_json(ctl, v, false);
+}
+
 int ctl_flush(struct ctl *ctl)
 {
     errno = 0;

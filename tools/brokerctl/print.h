@@ -11,6 +11,9 @@
  * was told. */
 int ctl_print_json(const struct ctl *ctl, broker_value v);
 
+/* The same on one line, also on a terminal. */
+int ctl_print_json_line(const struct ctl *ctl, broker_value v);
+
 /*
  * Prints what an operation gave. An array of maps that has columns is a table, followed on stderr
  * by what else came, unless that is 0. One string or byte string goes out as it is, with a newline
