@@ -4,6 +4,7 @@
  * The copy is private: nothing that is done to it reaches the arena, and whoever wants to change
  * something is refused.
  */
+#include <grp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,8 @@
 #include "ctl.h"
 #include "fail.h"
 #include "image.h"
+
+#define SYSTEM_GROUP "broker" /* as the packages make it */
 
 static void arena_path(const struct ctl *ctl, char *out, size_t size)
 {
@@ -77,12 +80,27 @@ static int open_image(struct ctl *ctl)
     return 0;
 }
 
+/* Who may not use the system's instance mostly only lacks a group. */
+static void tell_group(const struct ctl *ctl)
+{
+    const struct group *group = getgrnam(SYSTEM_GROUP);
+
+    if (group == NULL || group_member(group->gr_gid))
+        ctl_note(ctl, "who may is said by `read` and `write` of the arena in brokerd.conf");
+    else
+        ctl_note(ctl,
+            "you are not in the group " SYSTEM_GROUP ", which may use the system's instance unless "
+            "brokerd.conf says otherwise: `adduser USER " SYSTEM_GROUP "`, and log in again");
+}
+
 /* A daemon that is gone may have left its memory. */
 static int fail_connect(const struct ctl *ctl, int r)
 {
     int code = ctl_fail_last(r);
     char path[256];
 
+    if (r == BROKER_ACCESS)
+        tell_group(ctl);
     arena_path(ctl, path, sizeof(path));
     if (r == BROKER_NODAEMON && access(path, R_OK) == 0)
         ctl_note(ctl, "%s is there: `brokerctl --offline ls` looks at a copy of it", path);

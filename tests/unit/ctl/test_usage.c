@@ -1,7 +1,12 @@
 /*
  * test_usage.c - commands that are not written as they should be, and a broker that is not there
  */
+#include <grp.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "fixture.h"
 
@@ -70,4 +75,42 @@ Test(ctl_usage, an_arena_that_is_not_there_is_named)
 
     (void)snprintf(line, sizeof(line), "--address %s?arena=nothing ls", instance_address(instance));
     EXPECT_SAYS(line, 10, "no arena nothing");
+}
+
+#define NOBODY 65534
+#define CANNOT_TELL 77
+
+/* Runs brokerctl as another user; ends with 0 if it is refused in the right words. */
+static _Noreturn void try_as_nobody(void)
+{
+    struct run r;
+
+    if (setgroups(0, NULL) < 0 || setgid(NOBODY) < 0 || setuid(NOBODY) < 0 ||
+        access(getenv("BROKERCTL"), X_OK) < 0)
+        _exit(CANNOT_TELL);
+    r = run("ls");
+    _exit(r.code == 36 && strstr(r.err, "user 65534 may not use the arena default") != NULL &&
+                  (strstr(r.err, "brokerd.conf") != NULL)
+              ? 0
+              : 1);
+}
+
+Test(ctl_usage, who_may_not_is_told_who_may)
+{
+    pid_t child;
+    int status;
+
+    if (geteuid() != 0)
+        cr_skip_test("needs root, to be somebody else");
+    instance_reload(instance, "[arena default]\nsize = 16M\nwrite = root\n");
+    cr_assert_eq(chmod(instance_dir(instance), 0755), 0);
+    child = fork();
+    cr_assert_geq(child, 0);
+    if (child == 0)
+        try_as_nobody();
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(WIFEXITED(status));
+    if (WEXITSTATUS(status) == CANNOT_TELL)
+        cr_skip_test("another user cannot run the program from where it was built");
+    cr_assert_eq(WEXITSTATUS(status), 0);
 }
