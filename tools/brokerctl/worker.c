@@ -287,8 +287,8 @@ static int run(struct worker *w)
     code = w->jobs != NULL ? open_and_work(w) : ctl_fail(BROKER_NOMEM, "no memory for the jobs");
     free(w->jobs);
     broker_buffer_free(&w->buffer);
-    (void)close(w->signal_fd);
-    (void)sigprocmask(SIG_SETMASK, &w->before, NULL);
+    (void)close(
+        w->signal_fd); /* the signals stay blocked: all is done, and one more changes nothing */
     return code;
 }
 

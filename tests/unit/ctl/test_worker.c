@@ -149,10 +149,10 @@ Test(ctl_worker, a_worker_that_is_killed_gives_its_items_back)
 
 Test(ctl_worker, leases_with_an_end_are_extended)
 {
-    struct running r = start_waiting("--hold", "1s");
+    struct running r = start_waiting("--hold", "3s");
     int status;
 
-    EXPECT("queue get jobs --timeout 2500ms", 14, "");
+    EXPECT("queue get jobs --timeout 4s", 14, "");
     EXPECT("event set go", 0, "");
     cr_assert_eq(kill(r.pid, SIGTERM), 0);
     status = run_end(&r);
