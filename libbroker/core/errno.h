@@ -14,6 +14,7 @@ static inline int bri_from_errno(int e)
     case ENOMEM:
     case ENOSPC:
     case EDQUOT:
+    case EFBIG:
         return BROKER_NOMEM;
     case EACCES:
     case EPERM:
