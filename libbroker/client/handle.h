@@ -59,6 +59,8 @@ struct broker {
     struct bri_watcher *watcher; /* [mutex] NULL until a descriptor was asked for */
     bool is_private;             /* we started the daemon */
     bool read_only;
+    bool on_behalf; /* objects are made for `behalf_uid`: only by who loads an arena, alone */
+    uint32_t behalf_uid;
     char path[BRI_ADDRESS_MAX]; /* of the attach socket */
     char arena_name[64];
     char address[BRI_ADDRESS_MAX + 80]; /* with which any process can open the same */

@@ -10,6 +10,9 @@ struct bri_audit;
 struct bri_wait_word;
 struct bri_stat;
 struct bri_collect_look;
+struct bri_save;
+struct bri_load;
+struct bri_handle;
 
 /* Who could end a wait. */
 enum bri_by {
@@ -84,6 +87,14 @@ struct bri_type_ops {
 
     /* Adds the type's own numbers to a statistic. */
     void (*stat)(const struct bri_object *o, struct bri_stat *stat);
+
+    /*
+     * Says what the object is, so that it can be made again; @o is a picture. 0, CORRUPT, NOMEM,
+     * TOOBIG. And makes it of a fresh object that was created with the options told: INVALID for
+     * what is none of the type's. See objects/save.h.
+     */
+    int (*save)(const struct bri_object *o, struct bri_save *save);
+    int (*load)(struct bri_handle *h, const struct bri_load *load);
 };
 
 /* The type with this number, NULL if there is none. Generated from the

@@ -22,6 +22,7 @@
 #include "objects/numbers.h"
 #include "objects/open.h"
 #include "objects/reading.h"
+#include "objects/save.h"
 #include "value/value.h"
 
 #define SET_MAX (UINT32_C(1) << 20) /* elements of one change: its journal is some 16 MiB then */
@@ -617,6 +618,41 @@ static void array_stat(const struct bri_object *o, struct bri_stat *stat)
     bri_stat_add(stat, "pins", atomic_load(&o->slot->n_pins));
 }
 
+/* Contents are all elements, unless all are 0 and have no memory. */
+static int array_save(const struct bri_object *o, struct bri_save *save)
+{
+    struct bri_pack *p = &save->contents.pack;
+    struct view v;
+    int r = look(o, &v);
+
+    if (r < 0)
+        return r;
+    bri_save_option(save, "typecode", broker_str(v.type->code));
+    bri_save_option(save, "length", broker_uint(v.length));
+    if (v.data == NULL)
+        return 0;
+    if (v.length > UINT32_MAX ||
+        bri_block_capacity(o, state_of(o)->data_off) < v.length * v.type->size)
+        return v.length > UINT32_MAX ? BROKER_TOOBIG : BROKER_CORRUPT;
+    bri_pack_array(p, (uint32_t)v.length);
+    for (uint64_t i = 0; i < v.length && p->failed == 0; i++)
+        bri_pack_value(p, bri_number_value(v.type, load(&v, i)));
+    return 0;
+}
+
+static int fill(struct bri_handle *h, uint64_t at, broker_value piece)
+{
+    struct bri_iter it;
+    int r = bri_iter_array(&it, piece.data, piece.size);
+
+    return r < 0 ? r : bri_array_set_slice(h, (int64_t)at, (int64_t)(at + it.left), 1, piece);
+}
+
+static int array_load(struct bri_handle *h, const struct bri_load *load)
+{
+    return bri_load_pieces(h, load->contents, false, fill);
+}
+
 const struct bri_type_ops bri_array_type = {
     .number = BRI_TYPE_ARRAY,
     .name = "array",
@@ -625,4 +661,6 @@ const struct bri_type_ops bri_array_type = {
     .match = array_match,
     .audit = array_audit,
     .stat = array_stat,
+    .save = array_save,
+    .load = array_load,
 };

@@ -24,6 +24,7 @@
 #include "engine_ops.h"
 #include "objects/open.h"
 #include "objects/reading.h"
+#include "objects/save.h"
 
 #define MAY_ENTER 0 /* channels */
 #define MAY_LEAVE 1
@@ -500,6 +501,41 @@ static void barrier_stat(const struct bri_object *o, struct bri_stat *stat)
     bri_stat_add(stat, "action", (s->flags & HAS_ACTION) != 0);
 }
 
+static const char *const reason_words[N_REASONS] = {
+    [BY_ABORT] = "abort", [BY_TIMEOUT] = "timeout", [BY_DEATH] = "death"};
+
+/* Parties that wait are dead then, and nobody is on the way out any more. */
+static int barrier_save(const struct bri_object *o, struct bri_save *save)
+{
+    const struct barrier_shm *s = state_of(o);
+    uint64_t reason = s->state == BROKEN ? s->reason : BY_NOTHING;
+
+    if (s->state >= N_STATES || s->reason >= N_REASONS)
+        return BROKER_CORRUPT;
+    if (is_gathering(s) && s->n_inside > 0)
+        reason = BY_DEATH;
+    bri_save_option(save, "parties", broker_uint(s->parties));
+    bri_save_option(save, "timeout", broker_int(s->timeout_ns));
+    bri_save_option(save, "action", broker_bool((s->flags & HAS_ACTION) != 0));
+    if (reason_words[reason] != NULL)
+        bri_save_state(save, "broken_by", broker_str(reason_words[reason]));
+    return 0;
+}
+
+static int load_try(struct bri_txn *t, void *arg)
+{
+    break_it(t, *(const enum reason *)arg);
+    return 0;
+}
+
+static int barrier_load(struct bri_handle *h, const struct bri_load *load)
+{
+    for (enum reason i = BY_NOTHING; i < N_REASONS; i++)
+        if (reason_words[i] != NULL && bri_load_is(load, "broken_by", reason_words[i]))
+            return bri_section(&h->object, load_try, &i);
+    return load->contents.type == BROKER_NIL ? 0 : BROKER_INVALID;
+}
+
 const struct bri_type_ops bri_barrier_type = {
     .number = BRI_TYPE_BARRIER,
     .name = "barrier",
@@ -510,4 +546,6 @@ const struct bri_type_ops bri_barrier_type = {
     .reap = barrier_reap,
     .audit = barrier_audit,
     .stat = barrier_stat,
+    .save = barrier_save,
+    .load = barrier_load,
 };

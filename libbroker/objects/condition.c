@@ -14,11 +14,13 @@
 #include "objects/condition.h"
 #include "client/open.h"
 #include "core/audit.h"
+#include "core/collect.h"
 #include "core/session.h"
 #include "core/type.h"
 #include "core/wait.h"
 #include "engine_ops.h"
 #include "objects/open.h"
+#include "objects/save.h"
 
 #define RENAMES 100      /* of a lock, while it is looked for */
 #define LEAVE_AT_ONCE 16 /* waiters of an ended session that leave in one section */
@@ -455,6 +457,27 @@ static void condition_stat(const struct bri_object *o, struct bri_stat *stat)
         bri_owner_stat(o, stat);
 }
 
+/* The shared lock is told as a reference; who makes the condition again knows its name. */
+static int condition_save(const struct bri_object *o, struct bri_save *save)
+{
+    const struct bri_condition_shm *c = bri_condition_of(o);
+    const struct bri_object lock = {
+        .arena = o->arena, .id = c->lock_id, .generation = c->lock_generation};
+
+    if (c->lock_generation == 0)
+        bri_owner_save(o, save);
+    else
+        bri_save_option(save, "lock", bri_ref_value(bri_ref_of(&lock)));
+    return 0;
+}
+
+static int condition_load(struct bri_handle *h, const struct bri_load *load)
+{
+    if (bri_condition_of(&h->object)->lock_generation == 0)
+        return bri_owner_load(h, load);
+    return load->contents.type == BROKER_NIL ? 0 : BROKER_INVALID;
+}
+
 const struct bri_type_ops bri_condition_type = {
     .number = BRI_TYPE_CONDITION,
     .name = "condition",
@@ -466,4 +489,6 @@ const struct bri_type_ops bri_condition_type = {
     .ends = condition_ends,
     .audit = condition_audit,
     .stat = condition_stat,
+    .save = condition_save,
+    .load = condition_load,
 };

@@ -50,5 +50,7 @@ int bri_dict_type_match(const struct bri_object *o, const void *options);
 void bri_dict_type_audit(const struct bri_object *o, struct bri_audit *audit);
 void bri_dict_type_refs(const struct bri_object *o, struct bri_collect_look *look);
 void bri_dict_type_stat(const struct bri_object *o, struct bri_stat *stat);
+int bri_dict_type_save(const struct bri_object *o, struct bri_save *save);
+int bri_dict_type_load(struct bri_handle *h, const struct bri_load *load);
 
 #endif

@@ -16,6 +16,7 @@
 #include "engine_ops.h"
 #include "objects/open.h"
 #include "objects/reading.h"
+#include "objects/save.h"
 
 #define WAS_SET 0 /* channel */
 
@@ -141,6 +142,30 @@ static void event_stat(const struct bri_object *o, struct bri_stat *stat)
     bri_stat_add(stat, "sets", count / 2 + count % 2);
 }
 
+static int event_save(const struct bri_object *o, struct bri_save *save)
+{
+    uint64_t count = state_of(o)->count;
+
+    bri_save_state(save, "set", broker_bool(is_set(count)));
+    bri_save_state(save, "sets", broker_uint(count / 2 + count % 2));
+    return 0;
+}
+
+static int count_try(struct bri_txn *t, void *arg)
+{
+    bri_set64(t, &state_of(t->o)->count, *(const uint64_t *)arg);
+    return 0;
+}
+
+static int event_load(struct bri_handle *h, const struct bri_load *load)
+{
+    uint64_t sets = bri_load_u64(load, "sets"), count = 2 * sets - bri_load_bool(load, "set");
+
+    if (sets > INT64_MAX || (sets == 0 && count != 0) || load->contents.type != BROKER_NIL)
+        return BROKER_INVALID;
+    return bri_section(&h->object, count_try, &count);
+}
+
 const struct bri_type_ops bri_event_type = {
     .number = BRI_TYPE_EVENT,
     .name = "event",
@@ -151,4 +176,6 @@ const struct bri_type_ops bri_event_type = {
     .ready = event_ready,
     .audit = event_audit,
     .stat = event_stat,
+    .save = event_save,
+    .load = event_load,
 };

@@ -461,4 +461,6 @@ const struct bri_type_ops bri_list_type = {
     .refs = list_refs,
     .audit = list_audit,
     .stat = list_stat,
+    .save = bri_list_save,
+    .load = bri_list_load,
 };

@@ -10,6 +10,9 @@
 #include "objects/sequence.h"
 #include "value/value.h"
 
+struct bri_load;
+struct bri_save;
+
 /* A value about to become an element. */
 struct bri_list_value {
     broker_value value;
@@ -28,6 +31,10 @@ int bri_list_value_init(struct bri_list_value *value, broker_value v);
 
 /* Makes an element of it, in the section; 0 if that failed. */
 uint64_t bri_list_element(struct bri_txn *t, const struct bri_list_value *value);
+
+/* list_save.c */
+int bri_list_save(const struct bri_object *o, struct bri_save *save);
+int bri_list_load(struct bri_handle *h, const struct bri_load *load);
 
 /* A slice of a list of a certain length: @n elements, number @first and then every @step-th. */
 struct bri_slice {

@@ -8,6 +8,7 @@
 #include "engine_ops.h"
 #include "objects/open.h"
 #include "objects/owner.h"
+#include "objects/save.h"
 
 int bri_lock_acquire(struct bri_handle *h, int64_t timeout_ns, uint64_t *out_token)
 {
@@ -91,6 +92,17 @@ static void lock_stat(const struct bri_object *o, struct bri_stat *stat)
     bri_stat_add(stat, "detect_deadlock", (flags & BRI_OWNER_DETECT) != 0);
 }
 
+static int lock_save(const struct bri_object *o, struct bri_save *save)
+{
+    uint32_t flags = bri_owner_of(o)->flags;
+
+    bri_save_option(save, "keep_on_death", broker_bool((flags & BRI_OWNER_KEEP_ON_DEATH) != 0));
+    bri_save_option(save, "handover", broker_bool((flags & BRI_OWNER_HANDOVER) != 0));
+    bri_save_option(save, "detect_deadlock", broker_bool((flags & BRI_OWNER_DETECT) != 0));
+    bri_owner_save(o, save);
+    return 0;
+}
+
 const struct bri_type_ops bri_lock_type = {
     .number = BRI_TYPE_LOCK,
     .name = "lock",
@@ -104,4 +116,6 @@ const struct bri_type_ops bri_lock_type = {
     .ends = bri_owner_ends,
     .audit = bri_owner_audit,
     .stat = lock_stat,
+    .save = lock_save,
+    .load = bri_owner_load,
 };

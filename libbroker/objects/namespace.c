@@ -123,4 +123,6 @@ const struct bri_type_ops bri_namespace_type = {
     .refs = bri_dict_type_refs,
     .audit = bri_dict_type_audit,
     .stat = bri_dict_type_stat,
+    .save = bri_dict_type_save,
+    .load = bri_dict_type_load,
 };

@@ -13,7 +13,10 @@ int bri_open_object(broker *b, const char *name, const struct bri_type_ops *type
     const void *options, struct bri_handle **out_handle)
 {
     const struct bri_common_options *common = options;
-    struct bri_open open = {.name = name, .type = type, .options = options, .uid = geteuid()};
+    struct bri_open open = {.name = name,
+        .type = type,
+        .options = options,
+        .uid = b->on_behalf ? b->behalf_uid : geteuid()};
 
     if (common != NULL) {
         if ((unsigned)common->mode > BROKER_OPEN)

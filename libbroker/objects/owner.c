@@ -14,6 +14,7 @@
 #include "engine_ops.h"
 #include "objects/deadlock.h"
 #include "objects/pack.h"
+#include "objects/save.h"
 
 /* In the owner's place: nobody's, but locked. */
 #define KEPT (0x3fffu << BRI_OWNER_SESSION_SHIFT)
@@ -403,4 +404,34 @@ void bri_owner_stat(const struct bri_object *o, struct bri_stat *stat)
     bri_stat_add(stat, "holds", atomic_load(&holds->n_holds));
     bri_stat_add(stat, "hold_ns", atomic_load(&holds->hold_ns));
     bri_stat_add(stat, "longest_hold_ns", atomic_load(&holds->longest_hold_ns));
+}
+
+/* ---- saving ---- */
+
+void bri_owner_save(const struct bri_object *o, struct bri_save *save)
+{
+    const struct bri_owner_shm *l = bri_owner_of(o);
+    uint32_t low = (uint32_t)atomic_load(&l->word), owner = low & BRI_OWNER_MASK;
+    bool kept = owner == KEPT || (owner != 0 && (l->flags & BRI_OWNER_KEEP_ON_DEATH) != 0);
+
+    bri_save_state(save, "acquired", broker_uint(l->n_acquired));
+    bri_save_state(save, "kept", broker_bool(kept));
+    bri_save_state(
+        save, "owner_died", broker_bool(!kept && (owner != 0 || (low & BRI_OWNER_DIED) != 0)));
+}
+
+int bri_owner_load(struct bri_handle *h, const struct bri_load *load)
+{
+    struct bri_owner_shm *l = bri_owner_of(&h->object);
+    uint64_t word = bri_owner_object_bits(&h->object);
+
+    if (load->contents.type != BROKER_NIL)
+        return BROKER_INVALID;
+    l->n_acquired = bri_load_u64(load, "acquired");
+    if (bri_load_bool(load, "kept"))
+        word |= KEPT;
+    else if (bri_load_bool(load, "owner_died"))
+        word |= BRI_OWNER_DIED;
+    atomic_store(&l->word, word);
+    return 0;
 }

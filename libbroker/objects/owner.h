@@ -19,6 +19,8 @@
 
 struct bri_audit;
 struct bri_ends;
+struct bri_load;
+struct bri_save;
 struct bri_stat;
 struct bri_wait_word;
 
@@ -186,5 +188,10 @@ void bri_owner_ends(const struct bri_object *o, unsigned channel, struct bri_end
 bool bri_owner_ready(struct bri_object *o, struct bri_wait_word *out);
 void bri_owner_audit(const struct bri_object *o, struct bri_audit *audit);
 void bri_owner_stat(const struct bri_object *o, struct bri_stat *stat);
+
+/* The state of a lock: the fencing token goes on from where it was, and who owned it has left it.
+ */
+void bri_owner_save(const struct bri_object *o, struct bri_save *save);
+int bri_owner_load(struct bri_handle *h, const struct bri_load *load);
 
 #endif

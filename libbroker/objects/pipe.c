@@ -191,6 +191,20 @@ static void append(struct bri_txn *t, struct bri_lane_shm *lane, uint64_t off, u
     bri_set64(t, &lane->n_sent, lane->n_sent + 1);
 }
 
+int bri_pipe_add(struct bri_txn *t, struct bri_lane_shm *lane, const void *bytes, uint32_t size)
+{
+    uint64_t off = bri_alloc(t, sizeof(struct bri_message_shm) + size);
+    struct bri_message_shm *m;
+
+    if (off == 0)
+        return t->failed;
+    m = (struct bri_message_shm *)(void *)(t->o->arena->base + off);
+    *m = (struct bri_message_shm){.size = size};
+    memcpy(m + 1, bytes, size);
+    append(t, lane, off, size);
+    return t->failed;
+}
+
 static int send_try(struct bri_txn *t, void *arg)
 {
     const struct send *x = arg;
@@ -443,4 +457,6 @@ const struct bri_type_ops bri_pipe_type = {
     .refs = pipe_refs,
     .audit = pipe_audit,
     .stat = pipe_stat,
+    .save = bri_pipe_save,
+    .load = bri_pipe_load,
 };

@@ -64,6 +64,13 @@ static inline bool bri_pipe_is_deserted(const struct bri_pipe_shm *p, uint32_t e
 /* In a section or an audit. NULL if there is no message. */
 struct bri_message_shm *bri_message_at(const struct bri_object *o, uint64_t off);
 
+/* In a section: puts a message of encoded bytes at the end of a lane. The section's failure. */
+int bri_pipe_add(struct bri_txn *t, struct bri_lane_shm *lane, const void *bytes, uint32_t size);
+
+/* pipe_save.c */
+int bri_pipe_save(const struct bri_object *o, struct bri_save *save);
+int bri_pipe_load(struct bri_handle *h, const struct bri_load *load);
+
 /* What is done at an end. */
 struct bri_pipe_use {
     uint32_t end;

@@ -16,6 +16,7 @@
 #include "core/wait_any.h"
 #include "engine_ops.h"
 #include "objects/open.h"
+#include "objects/queue_save.h"
 #include "objects/refs.h"
 #include "value/value.h"
 
@@ -411,4 +412,6 @@ const struct bri_type_ops bri_queue_type = {
     .refs = queue_refs,
     .audit = queue_audit,
     .stat = bri_queue_stat,
+    .save = bri_queue_save,
+    .load = bri_queue_load,
 };

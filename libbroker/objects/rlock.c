@@ -9,6 +9,7 @@
 #include "engine_ops.h"
 #include "objects/open.h"
 #include "objects/owner.h"
+#include "objects/save.h"
 
 /* This thread has it already: once more. */
 static int take_again(struct bri_owner_shm *l, uint64_t *out_token)
@@ -110,6 +111,14 @@ static void rlock_stat(const struct bri_object *o, struct bri_stat *stat)
     bri_stat_add(stat, "detect_deadlock", (l->flags & BRI_OWNER_DETECT) != 0);
 }
 
+static int rlock_save(const struct bri_object *o, struct bri_save *save)
+{
+    bri_save_option(
+        save, "detect_deadlock", broker_bool((bri_owner_of(o)->flags & BRI_OWNER_DETECT) != 0));
+    bri_owner_save(o, save);
+    return 0;
+}
+
 const struct bri_type_ops bri_rlock_type = {
     .number = BRI_TYPE_RLOCK,
     .name = "rlock",
@@ -123,4 +132,6 @@ const struct bri_type_ops bri_rlock_type = {
     .ready = bri_owner_ready,
     .audit = bri_owner_audit,
     .stat = rlock_stat,
+    .save = rlock_save,
+    .load = bri_owner_load,
 };

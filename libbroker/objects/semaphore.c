@@ -27,6 +27,7 @@
 #include "engine_ops.h"
 #include "objects/open.h"
 #include "objects/reading.h"
+#include "objects/save.h"
 
 #define PERMITS 0 /* channel */
 #define TAKEN 0   /* of an attachment's held[]: permits that the session has to give back */
@@ -275,6 +276,62 @@ static void semaphore_stat(const struct bri_object *o, struct bri_stat *stat)
     bri_stat_add(stat, "keep_on_death", (s->flags & KEEP_ON_DEATH) != 0);
 }
 
+/* What sessions have out comes back, or is kept, as at their ends. */
+static int semaphore_save(const struct bri_object *o, struct bri_save *save)
+{
+    struct semaphore_shm s = *state_of(o);
+    bool keep = (s.flags & KEEP_ON_DEATH) != 0, empty = (s.flags & EMPTY) != 0;
+    uint64_t taken, left;
+
+    if (is_bounded(&s)) {
+        if (s.value > s.limit || s.limit - s.value + s.n_foreign < s.n_kept)
+            return BROKER_CORRUPT;
+        taken = s.limit - s.value + s.n_foreign - s.n_kept;
+        left = taken - least(taken, s.n_foreign);
+        s.value += keep ? 0 : left;
+        s.n_notices += keep ? 0 : left;
+        s.n_kept += keep ? left : 0;
+    }
+    bri_save_option(save, "value", broker_uint(empty && !is_bounded(&s) ? 0 : s.limit));
+    bri_save_option(save, "bounded", broker_bool(is_bounded(&s)));
+    bri_save_option(save, "empty", broker_bool(empty));
+    bri_save_option(save, "keep_on_death", broker_bool(keep));
+    bri_save_state(save, "permits", broker_uint(s.value));
+    bri_save_state(save, "kept", broker_uint(s.n_kept));
+    bri_save_state(save, "owner_died", broker_uint(s.n_notices));
+    return 0;
+}
+
+struct load {
+    uint64_t value, n_kept, n_notices;
+};
+
+static int load_try(struct bri_txn *t, void *arg)
+{
+    struct semaphore_shm *s = state_of(t->o);
+    const struct load *x = arg;
+    uint64_t out = is_bounded(s) && x->value <= s->limit ? s->limit - x->value : 0;
+
+    if (is_bounded(s) ? x->value > s->limit || x->n_kept < out || x->n_notices > x->value
+                      : (x->n_kept | x->n_notices) != 0)
+        return BROKER_INVALID;
+    bri_set64(t, &s->value, x->value);
+    bri_set64(t, &s->n_kept, x->n_kept);
+    bri_set64(t, &s->n_foreign, x->n_kept - out);
+    bri_set64(t, &s->n_notices, x->n_notices);
+    return 0;
+}
+
+static int semaphore_load(struct bri_handle *h, const struct bri_load *load)
+{
+    struct load x = {.value = bri_load_u64(load, "permits"),
+        .n_kept = bri_load_u64(load, "kept"),
+        .n_notices = bri_load_u64(load, "owner_died")};
+
+    return load->contents.type == BROKER_NIL ? bri_section(&h->object, load_try, &x)
+                                             : BROKER_INVALID;
+}
+
 const struct bri_type_ops bri_semaphore_type = {
     .number = BRI_TYPE_SEMAPHORE,
     .name = "semaphore",
@@ -287,4 +344,6 @@ const struct bri_type_ops bri_semaphore_type = {
     .ready = semaphore_ready,
     .audit = semaphore_audit,
     .stat = semaphore_stat,
+    .save = semaphore_save,
+    .load = semaphore_load,
 };

@@ -14,6 +14,7 @@
 #include "core/type.h"
 #include "engine_ops.h"
 #include "objects/numbers.h"
+#include "objects/save.h"
 
 struct number_shm {
     struct bri_pair pair; /* [atomic] the number in its 64-bit form, and the object's generation */
@@ -224,6 +225,27 @@ static void value_stat(const struct bri_object *o, struct bri_stat *stat)
         bri_stat_add_text(stat, "typecode", type->code);
 }
 
+static int value_save(const struct bri_object *o, struct bri_save *save)
+{
+    const struct number_shm *s = state_of(o);
+    const struct bri_number_type *type;
+    uint64_t bits;
+    int r = look(o, &type, &bits);
+
+    if (r < 0)
+        return r;
+    bri_save_option(save, "typecode", broker_str(type->code));
+    bri_save_option(save, "initial", bri_number_value(type, s->initial));
+    if (bits != 0)
+        bri_pack_value(&save->contents.pack, bri_number_value(type, bits));
+    return 0;
+}
+
+static int value_load(struct bri_handle *h, const struct bri_load *load)
+{
+    return bri_value_set(h, load->contents.type != BROKER_NIL ? load->contents : broker_int(0));
+}
+
 const struct bri_type_ops bri_value_type = {
     .number = BRI_TYPE_VALUE,
     .name = "value",
@@ -234,4 +256,6 @@ const struct bri_type_ops bri_value_type = {
     .gone = value_gone,
     .audit = value_audit,
     .stat = value_stat,
+    .save = value_save,
+    .load = value_load,
 };

@@ -40,6 +40,10 @@ int bri_dispatch_open(broker *b, uint32_t type, const char *name, const broker_v
 /* Closes what bri_dispatch_open() gave. NULL does nothing. */
 void bri_dispatch_close(struct bri_handle *h);
 
+/* The schema's name of option number @i of a type, in the order in which bri_dispatch_open() takes
+ * them; NULL if it has no more. */
+const char *bri_dispatch_option(uint32_t type, uint32_t i);
+
 #endif
 """ % MAX_RESULTS
 
@@ -222,6 +226,14 @@ void bri_dispatch_close(struct bri_handle *h)
     if (h != NULL)
         h->engine->close(h);
 }
+
+const char *bri_dispatch_option(uint32_t type, uint32_t i)
+{
+    for (size_t k = 0; k < sizeof(openers) / sizeof(openers[0]); k++)
+        if (openers[k].type == type)
+            return i < openers[k].n_parameters ? openers[k].names[i] : NULL;
+    return NULL;
+}
 """
 
 OPEN_PARAMETERS = ["broker *b", "const char *name", "const struct argument *a", "struct bri_handle **out"]
@@ -318,6 +330,8 @@ def dispatch_c(schema):
         options = schema.options_of(kind)
         out += parameters("options_" + kind.name,
                           [(option.kind, True, option_fallback(option)) for option in options])
+        out += listed("static const char *const names_%s[] = {" % kind.name,
+                      ['"%s"' % option.name for option in options], "};", "") + "\n"
         out += open_function(schema, kind)
     return out + operation_table(schema) + opener_table(schema) + ENTRY
 
@@ -345,6 +359,7 @@ static const struct opener {
     uint32_t type;
     enum bri_op op;
     int (*run)(broker *b, const char *name, const struct argument *a, struct bri_handle **out);
+    const char *const *names;
     const struct parameter *parameters;
     uint32_t n_parameters;
 } openers[] = {
@@ -352,7 +367,7 @@ static const struct opener {
     for kind in schema.objects:
         options = schema.options_of(kind)
         out += listed("{", [kind.constant, kind.open_constant, "open_" + kind.name,
-                            sized("options_" + kind.name, options)], "},", "    ") + "\n"
+                            "names_" + kind.name, sized("options_" + kind.name, options)], "},", "    ") + "\n"
     return out + "};\n"
 
 
