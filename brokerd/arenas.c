@@ -27,6 +27,7 @@
 #include "core/room.h"
 #include "inherit.h"
 #include "log.h"
+#include "snapshot.h"
 
 #define LOOKS 8u
 #define LOOK_PAUSE_NS (200 * BRI_MILLISECOND)
@@ -57,16 +58,15 @@ static bool is_unfinished(int fd)
     return pread(fd, &magic, sizeof(magic), 0) != sizeof(magic) || magic == 0;
 }
 
-static bool adopt(struct brokerd_arena *arena, int fd)
+/* Owns @fd. */
+static bool map_there(struct brokerd_arena *arena, int fd)
 {
     const struct brokerd_about about = {.arena = arena->name};
     uint32_t found[2] = {0, 0};
     int r = bri_arena_map(fd, false, &arena->map, found);
 
-    if (r == 0) {
-        brokerd_log(LOG_INFO, &about, "adopted the arena %s", arena->name);
+    if (r == 0)
         return true;
-    }
     (void)close(fd);
     if (r == BROKER_VERSION)
         brokerd_log(LOG_ERR, &about,
@@ -85,6 +85,15 @@ static bool adopt(struct brokerd_arena *arena, int fd)
         brokerd_log(
             LOG_ERR, &about, "cannot map the arena %s: %s", arena->name, broker_error_text(r));
     return false;
+}
+
+static bool adopt(struct brokerd_arena *arena, int fd)
+{
+    if (!map_there(arena, fd))
+        return false;
+    brokerd_log(LOG_INFO, &(struct brokerd_about){.arena = arena->name}, "adopted the arena %s",
+        arena->name);
+    return true;
 }
 
 static bool create(struct brokerd_arena *arena, const struct brokerd_arena_config *config)
@@ -116,6 +125,23 @@ static bool create(struct brokerd_arena *arena, const struct brokerd_arena_confi
             r == BROKER_NOMEM ? "/dev/shm is full, or the service's memory limit is reached"
                               : broker_error_text(r));
     return false;
+}
+
+/* From its last snapshot, or empty. */
+static bool make(
+    struct brokerd_arena *arena, const struct brokerd_arena_config *config, bool is_private)
+{
+    enum brokerd_loaded loaded = config->snapshots && !is_private
+                                     ? brokerd_snapshot_load(arena, config)
+                                     : BROKERD_NOTHING_TO_LOAD;
+    int fd;
+
+    if (loaded == BROKERD_NOTHING_TO_LOAD)
+        return create(arena, config);
+    if (loaded == BROKERD_NOT_LOADED)
+        return false;
+    fd = shm_open(arena->shm_name, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+    return fd >= 0 && map_there(arena, fd);
 }
 
 /*
@@ -150,8 +176,8 @@ static bool adopt_kept(struct brokerd_arena *arena, int fd)
     return true;
 }
 
-static bool open_memory(
-    struct brokerd_arena *arena, const struct brokerd_arena_config *config, int kept)
+static bool open_memory(struct brokerd_arena *arena, const struct brokerd_arena_config *config,
+    bool is_private, int kept)
 {
     int fd;
 
@@ -173,7 +199,7 @@ static bool open_memory(
         (void)shm_unlink(arena->shm_name);
         fd = -1;
     }
-    return fd >= 0 ? adopt(arena, fd) : create(arena, config);
+    return fd >= 0 ? adopt(arena, fd) : make(arena, config, is_private);
 }
 
 static int announce(struct bri_arena *a, void *arg)
@@ -217,7 +243,8 @@ bool brokerd_arena_open(const struct brokerd_arena_config *config,
     memcpy(arena->name, config->name, sizeof(arena->name));
     (void)snprintf(
         arena->shm_name, sizeof(arena->shm_name), "/brokerd.%s.%s", place->name, config->name);
-    if (!open_memory(arena, config, kept)) {
+    brokerd_snapshot_sweep(arena);
+    if (!open_memory(arena, config, place->kind == BROKERD_PRIVATE, kept)) {
         free(arena);
         return false;
     }
@@ -290,6 +317,7 @@ void brokerd_arena_close(struct brokerd_arena *arena)
         (void)brokerd_arena_run(arena, say_stopped, NULL);
     if (!arena->persist && !arena->unlinked)
         (void)shm_unlink(arena->shm_name);
+    brokerd_snapshot_free(arena);
     brokerd_collect_stop(arena);
     bri_arena_unmap(arena->map);
     if (arena->read_fd >= 0)

@@ -13,6 +13,7 @@
 #include "sigbus.h"
 
 struct brokerd_collect;
+struct brokerd_snapshots;
 
 struct brokerd_arena {
     struct brokerd_arena *next;
@@ -27,7 +28,8 @@ struct brokerd_arena {
     bool has_ended; /* found cut short; the clients are to be dropped */
     uint64_t keep_free_bytes;
     struct brokerd_rule read, write;
-    struct brokerd_collect *collect; /* NULL when the memory is not looked after */
+    struct brokerd_collect *collect;     /* NULL when the memory is not looked after */
+    struct brokerd_snapshots *snapshots; /* NULL: it is not saved */
     /* upkeep */
     bool someone_died; /* since the counters were last repaired */
     unsigned n_looks;  /* at the count of spinners, since somebody died */

@@ -21,6 +21,7 @@
 #include "clients.h"
 #include "core/quota.h"
 #include "core/session.h"
+#include "snapshot.h"
 
 #define ACCEPT_AT_ONCE 16
 
@@ -102,6 +103,17 @@ static void answer_status(struct brokerd_client *c, enum bri_attach_kind kind, i
         status < 0 ? failure(kind, status, "%s", broker_error_text(status)) : success(kind);
 
     answer(c, &reply, sizeof(reply));
+}
+
+void brokerd_attach_saved(struct brokerd_client *c, int status, const char *text)
+{
+    struct bri_attach_reply reply = success(BRI_ATTACH_SAVE);
+
+    reply.status = status;
+    (void)snprintf(reply.text, sizeof(reply.text), "%s", text);
+    c->awaits_save = 0;
+    if (c->sock >= 0)
+        answer(c, &reply, sizeof(reply));
 }
 
 /* ---- HELLO ---- */
@@ -275,6 +287,12 @@ static void on_request(struct brokerd_client *c, const struct bri_attach_request
     case BRI_ATTACH_UNSTICK:
         answer_status(c, BRI_ATTACH_UNSTICK, brokerd_arena_unstick(c->arena, request->slot));
         break;
+    case BRI_ATTACH_SAVE:
+        if (c->session == BROKERD_NO_SESSION)
+            answer_status(c, BRI_ATTACH_SAVE, BROKER_ACCESS);
+        else
+            brokerd_snapshot_ask(c);
+        break;
     case BRI_ATTACH_LEAVE:
         brokerd_client_end_session(c, false);
         answer_status(c, BRI_ATTACH_LEAVE, 0);
@@ -297,6 +315,7 @@ static const char *bad_form(const struct brokerd_client *c, const union request 
         return c->arena != NULL ? "a connection says hello once" : NULL;
     case BRI_ATTACH_UNSTICK:
     case BRI_ATTACH_LEAVE:
+    case BRI_ATTACH_SAVE:
         if (c->arena == NULL)
             return "a connection says hello first";
         return n == sizeof(m->request) && m->request.zero == 0 ? NULL : "this is no request";

@@ -8,6 +8,7 @@
 #ifndef BROKERD_ATTACH_H
 #define BROKERD_ATTACH_H
 
+#include "clients.h"
 #include "daemon.h"
 
 #define BROKERD_BACKLOG 512
@@ -17,5 +18,8 @@ bool brokerd_attach_start(struct brokerd *d);
 
 /* Accepts again, if it had to stop for want of descriptors. */
 void brokerd_attach_resume(struct brokerd *d);
+
+/* Answers one who asked for his arena to be saved: @text says where to, or why not. */
+void brokerd_attach_saved(struct brokerd_client *c, int status, const char *text);
 
 #endif

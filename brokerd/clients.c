@@ -18,6 +18,7 @@
 #include "core/clock.h"
 #include "core/session.h"
 #include "image.h"
+#include "snapshot.h"
 
 #define REAP_PATIENCE (-5 * BRI_MILLISECOND)
 /* Who is in the way mostly is not stopped at all but waits for a processor: others wait for what
@@ -134,7 +135,7 @@ static bool try_reap(struct brokerd_client *c)
     if (r < 0)
         brokerd_log(LOG_ERR, &about, "session %u cannot be taken back: %s", c->session,
             broker_error_text(r));
-    else if (c->died)
+    else if (c->died && !c->is_own)
         brokerd_log(LOG_INFO, &about,
             "a client of the arena %s is gone; what it held was given back", c->arena->name);
     forget_session(c);
@@ -294,6 +295,7 @@ static void drop_arena(struct brokerd *d, struct brokerd_arena *arena)
         brokerd_client_disconnect(c);
         forget_session(c);
     }
+    brokerd_snapshot_free(arena);
     brokerd_collect_stop(arena);
     bri_arena_unmap(arena->map);
     arena->map = NULL;

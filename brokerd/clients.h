@@ -25,6 +25,8 @@ struct brokerd_client {
     int pidfd;                   /* -1: no session */
     bool is_over; /* the session is to be taken back: its process died, or wants it */
     bool died;
+    bool is_own;                /* a process of the daemon's own */
+    uint64_t awaits_save;       /* the number of the save whose end it is to be told; 0: none */
     int64_t pause_ns, again_ns; /* is_over: when it is tried again, and after how long a pause */
     sd_event_source *on_message, *on_death, *deadline;
 };

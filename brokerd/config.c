@@ -28,6 +28,8 @@
 #define MAX_CLIENTS 100000u
 #define MAX_SESSIONS 8192u
 #define MAX_LIMIT 1000000u
+#define MAX_INTERVAL (UINT64_C(366) * 24 * 3600) /* seconds */
+#define MAX_KEEP 1000u
 
 struct reading {
     const char *path; /* one of the configuration's own list */
@@ -117,6 +119,37 @@ static const char *read_limit(const char *value, void *field)
     return NULL;
 }
 
+/* Seconds, with a unit; 0 is never. */
+static const char *read_interval(const char *value, void *field)
+{
+    static const struct {
+        char unit;
+        uint64_t seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 24 * 3600}};
+    unsigned long long n;
+    uint64_t factor = 0;
+    char *end;
+
+    if (strcmp(value, "0") == 0) {
+        *(uint64_t *)field = 0;
+        return NULL;
+    }
+    errno = 0;
+    n = strtoull(value, &end, 10);
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]) && end != value; i++)
+        if (end[0] == units[i].unit && end[1] == '\0')
+            factor = units[i].seconds;
+    if (errno != 0 || value[0] == '-' || factor == 0 || n == 0 || n > MAX_INTERVAL / factor)
+        return "it is a time such as 30s, 5m, 1h or 7d, or 0 for never";
+    *(uint64_t *)field = n * factor;
+    return NULL;
+}
+
+static const char *read_keep(const char *value, void *field)
+{
+    return read_number(value, MAX_KEEP, field) != NULL ? "it is a number from 1 to 1000" : NULL;
+}
+
 static const char *read_switch(const char *value, void *field)
 {
     bool yes = strcmp(value, "yes") == 0;
@@ -194,6 +227,19 @@ static const struct key keys[] = {
         "yes: what is in it outlives a stop of brokerd; no by default for private instances, else "
         "yes",
         persist, read_switch),
+    ARENA_KEY("snapshots", "no",
+        "yes: what is in it is also saved to files, and loaded from the last one when there is no "
+        "arena in memory, as after a reboot",
+        snapshots, read_switch),
+    ARENA_KEY("snapshot_interval", "5m",
+        "how often it is saved; 0: only when brokerd is stopped, and by `brokerctl save`",
+        snapshot_interval_s, read_interval),
+    ARENA_KEY(
+        "snapshot_keep", "3", "so many of the last snapshots are kept", snapshot_keep, read_keep),
+    ARENA_KEY("snapshot_dir", NULL,
+        "folder of the snapshots; by default /var/lib/brokerd for the system's instance and "
+        "$XDG_STATE_HOME/brokerd for a user's",
+        snapshot_dir, read_dir),
     ARENA_KEY("keep_free", "64M", "unused memory above this goes back to the system",
         keep_free_bytes, read_size),
     ARENA_KEY("max_bytes_per_user", "0", "memory of all objects that one user made; 0 is no limit",
@@ -302,6 +348,14 @@ static bool set_write_default(
     return set_default(arena->settings, key, arena, base->arena_write);
 }
 
+/* Some instances have no folder of their own. */
+static bool set_folder_default(
+    struct brokerd_arena_config *arena, const struct brokerd_config_base *base)
+{
+    return base->state_dir[0] == '\0' ||
+           set_default(arena->settings, find_key(true, "snapshot_dir"), arena, base->state_dir);
+}
+
 static void free_settings(struct brokerd_setting *settings)
 {
     for (size_t i = 0; i < BROKERD_KEYS_MAX; i++)
@@ -325,7 +379,7 @@ static struct brokerd_arena_config *add_arena(
     if (arena == NULL || !set_defaults(true, arena->settings, arena) ||
         !set_default(
             arena->settings, find_key(true, "persist"), arena, base->persist ? "yes" : "no") ||
-        !set_write_default(arena, base)) {
+        !set_folder_default(arena, base) || !set_write_default(arena, base)) {
         free_arena(arena);
         return NULL;
     }
@@ -466,6 +520,23 @@ static bool read_file(struct reading *in)
     return in->n_errors == 0;
 }
 
+/* Snapshots need a folder. */
+static bool check_folders(
+    const struct brokerd_config_base *base, const struct brokerd_config *config)
+{
+    char text[256];
+
+    for (const struct brokerd_arena_config *a = config->arenas; a != NULL; a = a->next)
+        if (a->snapshots && a->snapshot_dir[0] == '\0') {
+            (void)snprintf(text, sizeof(text),
+                "[arena %s] has snapshots = yes: say with snapshot_dir where they are kept",
+                a->name);
+            base->complain(text);
+            return false;
+        }
+    return true;
+}
+
 /* One file, over what is there from those before it. */
 static bool read_path(
     const struct brokerd_config_base *base, struct brokerd_config *config, const char *path)
@@ -514,7 +585,8 @@ bool brokerd_config_read(const struct brokerd_config_source *source,
     }
     if ((source != NULL && !read_all(source, base, config)) ||
         (find_arena(config, DEFAULT_ARENA) == NULL &&
-            add_arena(config, base, DEFAULT_ARENA) == NULL)) {
+            add_arena(config, base, DEFAULT_ARENA) == NULL) ||
+        !check_folders(base, config)) {
         brokerd_config_free(config);
         return false;
     }

@@ -37,6 +37,10 @@ struct brokerd_arena_config {
     uint64_t max_user_sessions;
     uint64_t max_session_objects;
     bool persist;
+    bool snapshots;
+    uint64_t snapshot_interval_s; /* 0: only when it is stopped, or when asked for */
+    uint64_t snapshot_keep;
+    char snapshot_dir[BROKERD_PATH_MAX]; /* empty: the instance's own */
     struct brokerd_rule read, write;
 };
 
@@ -55,6 +59,7 @@ struct brokerd_config_base {
     const char *arena_write; /* default of an arena's `write`: words as in the file */
     const char *group;       /* added to it if there is such a group; or NULL */
     const char *log_level;
+    const char *state_dir; /* default of `snapshot_dir`; empty: there is none */
     bool persist;
     void (*complain)(const char *text); /* is told every problem */
 };

@@ -12,6 +12,7 @@
 
 #define MAIN_FILE "brokerd.conf"
 #define DROP_IN_SUFFIX ".conf"
+#define SYSTEM_STATE_DIR "/var/lib/brokerd"
 
 static void set_folder(char out[BROKERD_PATH_MAX], const char *base, const char *name)
 {
@@ -174,4 +175,23 @@ void brokerd_config_files_free(struct brokerd_config_files *files)
         free(files->paths[i]);
     free(files->paths);
     *files = (struct brokerd_config_files){0};
+}
+
+void brokerd_config_state(bool of_system, char out_path[BROKERD_PATH_MAX])
+{
+    const char *given = getenv("STATE_DIRECTORY"), *xdg = getenv("XDG_STATE_HOME");
+    const char *home = getenv("HOME");
+    int n = 0;
+
+    out_path[0] = '\0';
+    if (given != NULL && given[0] == '/') /* systemd's; the first of several */
+        n = snprintf(out_path, BROKERD_PATH_MAX, "%.*s", (int)strcspn(given, ":"), given);
+    else if (of_system)
+        n = snprintf(out_path, BROKERD_PATH_MAX, "%s", SYSTEM_STATE_DIR);
+    else if (xdg != NULL && xdg[0] == '/')
+        n = snprintf(out_path, BROKERD_PATH_MAX, "%s/brokerd", xdg);
+    else if (home != NULL && home[0] == '/')
+        n = snprintf(out_path, BROKERD_PATH_MAX, "%s/.local/state/brokerd", home);
+    if (n >= BROKERD_PATH_MAX)
+        out_path[0] = '\0';
 }

@@ -35,4 +35,8 @@ bool brokerd_config_list(const struct brokerd_config_source *source,
 
 void brokerd_config_files_free(struct brokerd_config_files *files);
 
+/* Where an instance keeps what outlives the machine's running, unless it is told: empty if nowhere.
+ */
+void brokerd_config_state(bool of_system, char out_path[BROKERD_PATH_MAX]);
+
 #endif

@@ -33,6 +33,7 @@ struct brokerd {
     int starter;       /* private: to who started us; else -1 */
     bool was_attached; /* private: somebody has been here */
     bool must_sweep;   /* clients or arenas are to be let go */
+    bool is_stopping;  /* it ends when all arenas are saved */
     int listen_fd;
     sd_event_source *listener, *beat, *retry, *sweep;
     struct brokerd_rate refused, stuck;

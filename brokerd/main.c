@@ -30,6 +30,7 @@
 #include "discard.h"
 #include "kernel.h"
 #include "sigbus.h"
+#include "snapshot.h"
 
 #define BEAT_USEC 1000000u
 #define RETRY_ACCURACY_USEC 1000u /* 0 would stand for a quarter of a second */
@@ -139,7 +140,9 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
     (void)source;
     brokerd_log(
         LOG_INFO, NULL, "stopping on %s", info->ssi_signo == SIGTERM ? "SIGTERM" : "SIGINT");
-    return sd_event_exit(d->event, EXIT_SUCCESS);
+    brokerd_notify_stopping();
+    brokerd_snapshot_stop(d);
+    return 0;
 }
 
 void brokerd_retry_at(struct brokerd *d, int64_t when_ns)
@@ -175,6 +178,8 @@ static int on_beat(sd_event_source *source, uint64_t usec, void *arg)
     }
     brokerd_attach_resume(d);
     brokerd_notify_status(d);
+    if (d->is_stopping)
+        brokerd_notify_patience(10 * BEAT_USEC);
     (void)sd_event_source_set_time_relative(source, BEAT_USEC);
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
@@ -224,11 +229,11 @@ static bool use_arena_config(struct brokerd *d, const struct brokerd_arena_confi
     for (; *link != NULL; link = &(*link)->next)
         if (strcmp((*link)->name, config->name) == 0) {
             brokerd_arena_configure(*link, config);
-            return true;
+            return brokerd_snapshot_configure(d, *link, config);
         }
     if (!brokerd_arena_open(
             config, &d->place, brokerd_inherited_arena(&d->inherited, config->name), link) ||
-        !brokerd_collect_start(d, *link))
+        !brokerd_collect_start(d, *link) || !brokerd_snapshot_configure(d, *link, config))
         return false;
     brokerd_clients_scan(d, *link);
     return true;
@@ -411,6 +416,7 @@ static void complain(const char *text)
 
 static bool prepare(struct brokerd *d, const struct options *o, char own_user[16])
 {
+    static char state_dir[BROKERD_PATH_MAX];
     bool is_private = o->starter >= 0;
 
     if (!brokerd_place_name(&d->place, o->instance, is_private))
@@ -418,11 +424,13 @@ static bool prepare(struct brokerd *d, const struct options *o, char own_user[16
     brokerd_config_places(d->place.of_system, d->place.kind == BROKERD_NAMED ? d->place.name : NULL,
         &d->config_source);
     d->config_source.file = o->config;
+    brokerd_config_state(d->place.of_system, state_dir);
     (void)snprintf(own_user, 16, "%u", (unsigned)geteuid());
     d->base = (struct brokerd_config_base){.arena_write = own_user,
         .persist = !is_private,
         .complain = complain,
-        .log_level = is_private ? "warning" : "info"};
+        .log_level = is_private ? "warning" : "info",
+        .state_dir = state_dir};
     if (d->place.of_system) {
         (void)snprintf(own_user, 16, "0 %u", (unsigned)geteuid());
         d->base.group = "@broker";

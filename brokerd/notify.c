@@ -48,6 +48,11 @@ void brokerd_notify_stopping(void)
     (void)sd_notify(0, "STOPPING=1\nSTATUS=Stopping");
 }
 
+void brokerd_notify_patience(uint64_t usec)
+{
+    (void)sd_notifyf(0, "EXTEND_TIMEOUT_USEC=%llu", (unsigned long long)usec);
+}
+
 void brokerd_notify_status(struct brokerd *d)
 {
     char text[sizeof(d->notify.said)];

@@ -7,6 +7,7 @@
 #define BROKERD_NOTIFY_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct brokerd;
 
@@ -24,6 +25,9 @@ void brokerd_notify_ready(struct brokerd *d);
 void brokerd_notify_reloading(void);
 
 void brokerd_notify_stopping(void);
+
+/* So long it may take from now on to start or to stop, before the service manager ends it. */
+void brokerd_notify_patience(uint64_t usec);
 
 /* The one line of `systemctl status`: counts and troubles. Says it only when it is another one. */
 void brokerd_notify_status(struct brokerd *d);

@@ -428,6 +428,35 @@ int bri_unstick(broker *b, uint32_t slot)
                                            : reply.status; /* its owner lives: it is not stuck */
 }
 
+/* The one request whose answer may take long. */
+int bri_attach_save(broker *b, char out_path[BRI_ATTACH_TEXT])
+{
+    const struct timeval forever = {0}, patience = {.tv_sec = PATIENCE_SECONDS};
+    struct bri_attach_request request = {.head = bri_attach_head(BRI_ATTACH_SAVE)};
+    struct bri_attach_reply reply;
+    int fd = -1, r;
+    size_t n = 0;
+
+    (void)pthread_mutex_lock(&b->mutex);
+    r = b->sock >= 0 ? transmit(b->sock, &request, sizeof(request)) : BROKER_NODAEMON;
+    (void)setsockopt(b->sock, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof(forever));
+    if (r == 0)
+        r = receive(b->sock, &reply, sizeof(reply), &n, &fd);
+    (void)setsockopt(b->sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    (void)pthread_mutex_unlock(&b->mutex);
+    if (fd >= 0)
+        (void)close(fd);
+    if (r < 0)
+        return bri_fail_text(r, "the broker at %s went away", b->path);
+    if (!is_reply(&reply, n, BRI_ATTACH_SAVE))
+        return bri_fail_text(BROKER_PROTO, "what answers at %s is no broker", b->path);
+    reply.text[sizeof(reply.text) - 1] = '\0';
+    if (reply.status < 0)
+        return bri_fail_text(reply.status, "%s", reply.text);
+    memcpy(out_path, reply.text, sizeof(reply.text));
+    return 0;
+}
+
 int bri_attach_ask_status(broker *b, struct bri_attach_status *out_status)
 {
     struct bri_attach_request request = {.head = bri_attach_head(BRI_ATTACH_STATUS)};

@@ -16,6 +16,9 @@
  * - LEAVE: struct bri_attach_request -> reply: takes back the session of this connection, which
  *   never was used.
  *
+ * - SAVE: struct bri_attach_request -> reply, when the arena of this connection was saved: its text
+ *   says where. ACCESS for readers, UNSUPPORTED if the arena is not to be saved; and why it failed.
+ *
  * The daemon learns from the kernel who asks. The session lives as long as its process runs the
  * program that attached, or until the process itself gives it back in the arena. That a connection
  * ends means nothing by itself; but a client notes in its session that it has mapped the arena: a
@@ -47,6 +50,7 @@ enum bri_attach_kind {
     BRI_ATTACH_UNSTICK = 2,
     BRI_ATTACH_STATUS = 3,
     BRI_ATTACH_LEAVE = 4,
+    BRI_ATTACH_SAVE = 5,
 };
 
 enum bri_attach_access {
@@ -131,6 +135,12 @@ void bri_attach_undo(struct bri_attached *attached);
 
 /* Lets go of the arena and the connection that the parent of this process had: neither is ours. */
 void bri_attach_forget(broker *b);
+
+/*
+ * Has the daemon save the arena, and waits for that, however long it takes: where it was saved to
+ * comes into @out_path. NODAEMON; each failure leaves a sentence.
+ */
+int bri_attach_save(broker *b, char out_path[BRI_ATTACH_TEXT]);
 
 /* What the daemon says of itself. NODAEMON, PROTO. */
 int bri_attach_ask_status(broker *b, struct bri_attach_status *out_status);

@@ -100,13 +100,16 @@ static bool find_places(
 /* As the daemon of that instance has it: it runs as a user of its own, if there is one. */
 static void set_base(bool of_system, char words[32], struct brokerd_config_base *out)
 {
+    static char state_dir[BROKERD_PATH_MAX];
     const struct passwd *owner = of_system ? getpwnam("broker") : NULL;
     unsigned uid = owner != NULL ? (unsigned)owner->pw_uid : of_system ? 0 : (unsigned)geteuid();
 
+    brokerd_config_state(of_system, state_dir);
     (void)snprintf(words, 32, of_system && uid != 0 ? "0 %u" : "%u", uid);
     *out = (struct brokerd_config_base){.arena_write = words,
         .group = of_system ? "@broker" : NULL,
         .log_level = "info",
+        .state_dir = state_dir,
         .persist = true,
         .complain = complain};
 }

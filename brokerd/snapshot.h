@@ -1,0 +1,51 @@
+/*
+ * snapshot.h - when arenas are saved, and when they are loaded
+ *
+ * Both are done by processes of their own (snapshot_child.h): they wait for disks, need as much
+ * memory as the largest object, and read what others wrote; none of that is for the daemon. A save
+ * is begun at the arena's interval, when it is asked for, and when the daemon is stopped; never two
+ * of one arena at a time.
+ */
+#ifndef BROKERD_SNAPSHOT_H
+#define BROKERD_SNAPSHOT_H
+
+#include "clients.h"
+
+/* Takes over what the configuration says of @arena; for a new arena as well. False, logged, if that
+ * can't be. */
+bool brokerd_snapshot_configure(
+    struct brokerd *d, struct brokerd_arena *arena, const struct brokerd_arena_config *config);
+
+/* Saves the client's arena, and answers him when that is done. */
+void brokerd_snapshot_ask(struct brokerd_client *c);
+
+/*
+ * Has all arenas saved that are to be, and the event loop end after that. Until then everything
+ * goes on.
+ */
+void brokerd_snapshot_stop(struct brokerd *d);
+
+/* Ends what is under way: no save goes on after this. */
+void brokerd_snapshot_free(struct brokerd_arena *arena);
+
+/* What the names of the arena's snapshots begin with. */
+const char *brokerd_snapshot_prefix(const struct brokerd_arena *arena);
+
+/* What loading came to. */
+enum brokerd_loaded {
+    BROKERD_NOTHING_TO_LOAD,
+    BROKERD_LOADED,     /* the arena is there, under its name, and whole */
+    BROKERD_NOT_LOADED, /* logged; there is something that must not be lost: do not go on */
+};
+
+/*
+ * Makes the memory of @arena from its last good snapshot, in a file that gets its name
+ * @arena->shm_name when all is there.
+ */
+enum brokerd_loaded brokerd_snapshot_load(
+    const struct brokerd_arena *arena, const struct brokerd_arena_config *config);
+
+/* What an earlier daemon's death left of a loading. */
+void brokerd_snapshot_sweep(const struct brokerd_arena *arena);
+
+#endif
