@@ -34,6 +34,9 @@ const struct ctl_command ctl_commands[] = {
     {"metrics", "Numbers for Prometheus, as OpenMetrics text.", ctl_cmd_metrics},
     {"check", "Check the structure of everything in the arena.", ctl_cmd_check},
     {"shell", "Commands one after the other, with history and completion.", ctl_cmd_shell},
+    {"save", "Save the arena to a snapshot.", ctl_cmd_save},
+    {"dump", "Print all there is to know of objects.", ctl_cmd_dump},
+    {"restore", "Make the objects of a dump again.", ctl_cmd_restore},
     {"version", "The versions of this program.", ctl_cmd_version},
     {"help", "How a command is used.", ctl_cmd_help},
 };

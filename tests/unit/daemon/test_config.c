@@ -61,6 +61,9 @@ Test(config, what_is_right_is_accepted_silently)
         "[arena x]\nmax_bytes_per_user = 64M\nmax_objects_per_user = 1000000\n"
         "max_sessions_per_user = 1\nmax_objects_per_session = 0\n",
         "[broker]\nlog_level = info ; said twice\n",
+        "[arena x]\nsnapshots = yes\nsnapshot_interval = 0\nsnapshot_keep = 1000\nsnapshot_dir = "
+        "/x\n",
+        "[arena x]\nsnapshot_interval = 366d\n[arena y]\nsnapshot_interval = 1s\n",
     };
     char text[2000];
 
@@ -97,6 +100,12 @@ Test(config, what_is_wrong_is_named_with_its_line)
         {"[arena default]\nmax_sessions_per_user = -1\n", ":2: ", "0 for no limit"},
         {"[arena default]\nmax_objects_per_session = 1K\n", ":2: ", "0 for no limit"},
         {"[arena default]\npersist = maybe\n", ":2: ", "yes or no"},
+        {"[arena default]\nsnapshots = 5\n", ":2: ", "yes or no"},
+        {"[arena default]\nsnapshot_interval = 5\n", ":2: ", "30s, 5m, 1h or 7d"},
+        {"[arena default]\nsnapshot_interval = 367d\n", ":2: ", "30s, 5m, 1h or 7d"},
+        {"[arena default]\nsnapshot_interval = -1s\n", ":2: ", "30s, 5m, 1h or 7d"},
+        {"[arena default]\nsnapshot_keep = 0\n", ":2: ", "from 1 to 1000"},
+        {"[arena default]\nsnapshot_dir = here\n", ":2: ", "absolute path"},
         {"[arena default]\nread = no-such-user-here\n", ":2: ", "no such user"},
         {"[arena default]\nwrite = root @no-such-group-here\n", ":2: ", "no such group"},
         {"[arena a b]\n", ":1: ", "letters, digits"},
@@ -180,7 +189,7 @@ Test(config, the_shipped_file_is_good_and_explains_every_key)
         cr_assert_not_null(strstr(conf, wanted), "%s is not explained", name);
         n_keys++;
     }
-    cr_assert_eq(n_keys, 14);
+    cr_assert_eq(n_keys, 18);
 }
 
 Test(config, commented_lines_of_the_shipped_file_are_good_as_they_stand)
