@@ -279,7 +279,7 @@ struct brokerd_counts brokerd_clients_count(const struct brokerd *d)
     struct brokerd_counts counts = {0};
 
     for (const struct brokerd_client *c = d->clients; c != NULL; c = c->next) {
-        counts.n_sessions += c->session != BROKERD_NO_SESSION;
+        counts.n_sessions += c->session != BROKERD_NO_SESSION && !c->is_own;
         counts.n_readers += c->session == BROKERD_NO_SESSION && c->arena != NULL;
     }
     return counts;

@@ -16,10 +16,10 @@
 
 #include <broker/errors.h>
 
+#include "client/local.h"
 #include "core/errno.h"
 #include "core/pages.h"
 #include "core/session.h"
-#include "engine_ops.h"
 
 /* A guard that somebody holds: as the kernel leaves it when its owner dies. */
 static void abandon(struct bri_slot_shm *slot)
@@ -86,21 +86,16 @@ static int map(int fd, struct ctl_image *image, uint32_t out_found[2])
     return r;
 }
 
-static void make_broker(struct ctl_image *image, const char *path)
+static int make_broker(struct ctl_image *image, const char *path)
 {
     broker *b = &image->broker;
+    int r = bri_local_open(image->arena, UINT32_MAX, b);
 
-    b->magic = BRI_BROKER_MAGIC;
-    b->refs = 1;
-    b->engine = &bri_engine_shm;
-    (void)pthread_mutex_init(&b->mutex, NULL);
-    atomic_store(&b->process, bri_process());
-    b->arena = image->arena;
-    b->session_number = UINT32_MAX;
-    b->sock = -1;
-    b->read_only = true;
+    if (r < 0)
+        return r;
     (void)snprintf(b->arena_name, sizeof(b->arena_name), "%s", image->arena->name);
     (void)snprintf(b->address, sizeof(b->address), "file:%s", path);
+    return 0;
 }
 
 int ctl_image_open(const char *path, struct ctl_image *out_image, uint32_t out_found[2])
@@ -116,14 +111,13 @@ int ctl_image_open(const char *path, struct ctl_image *out_image, uint32_t out_f
         return r;
     image.in_use = is_in_use(image.arena);
     abandon_all(image.arena);
-    make_broker(&image, path);
     *out_image = image;
-    return 0;
+    return make_broker(out_image, path);
 }
 
 void ctl_image_close(struct ctl_image *image)
 {
-    (void)pthread_mutex_destroy(&image->broker.mutex);
+    bri_local_close(&image->broker);
     bri_arena_unmap(image->arena);
     (void)munmap(image->memory, image->size);
     *image = (struct ctl_image){0};

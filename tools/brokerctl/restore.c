@@ -76,8 +76,10 @@ static int restore(struct restore *x, struct ctl_dump *dump)
     char unfinished[64];
     struct bri_loading loading = {
         .next = ctl_dump_next, .arg = dump, .unfinished = unfinished, .replace = x->replace};
-    int r, code = ctl_connect(x->ctl);
+    int r, code = ctl_refuse_offline(x->ctl, "restore");
 
+    if (code == 0)
+        code = ctl_connect(x->ctl);
     if (code != 0)
         return code;
     (void)snprintf(unfinished, sizeof(unfinished), ".restore.%d.", (int)getpid());

@@ -20,7 +20,9 @@ int ctl_cmd_save(struct ctl *ctl, int argc, char **argv)
             "starts and there is no arena in memory.",
             argc, argv))
         return 0;
-    code = ctl_connect(ctl);
+    code = ctl_refuse_offline(ctl, "save");
+    if (code == 0)
+        code = ctl_connect(ctl);
     if (code != 0)
         return code;
     r = bri_attach_save(ctl->broker, path);

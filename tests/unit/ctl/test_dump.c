@@ -215,6 +215,24 @@ Test(ctl_dump, a_reader_may_dump)
     run_free(&own);
 }
 
+/* Without a daemon: what it left in memory. */
+Test(ctl_dump, without_a_daemon)
+{
+    char line[200];
+    struct run r, own;
+
+    make_objects();
+    own = printed("dump");
+    (void)snprintf(line, sizeof(line), "--offline=%s dump", instance_arena_path(instance));
+    instance_kill(instance);
+    r = printed(line);
+    expect_same(&r, &own);
+    run_free(&r);
+    run_free(&own);
+    EXPECT_SAYS("--offline save", 36, "needs a daemon");
+    EXPECT_SAYS("--offline restore /dev/null", 36, "needs a daemon");
+}
+
 Test(ctl_dump, save)
 {
     char config[160], dir[] = "/tmp/broker-save-XXXXXX", command[80];
