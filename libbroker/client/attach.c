@@ -194,20 +194,35 @@ static int say_hello(const char *path, int sock, const char *arena, bool read_on
     return bri_fail_text(out_reply->status, "%s", out_reply->text);
 }
 
-static int map_attached(
-    int fd, bool read_only, const struct bri_attach_reply *reply, struct bri_attached *out)
+/* Owns @fd in any case. */
+static int map_arena(int fd, bool read_only, struct bri_arena *mapped, struct bri_arena **out_arena)
 {
     uint32_t found[2] = {0, 0};
-    int r = bri_arena_map(fd, read_only, &out->arena, found);
+    int r;
 
-    if (r < 0) {
+    if (mapped != NULL && mapped->read_only == read_only && bri_arena_is_file(mapped, fd)) {
         (void)close(fd);
-        if (r == BROKER_VERSION)
-            return bri_fail_text(r, "the arena has layout %u.%08x, this program knows %u.%08x",
-                found[0], found[1], BRI_LAYOUT_VERSION, BRI_ABI);
-        return bri_fail_text(r, "the arena cannot be mapped: %s",
-            r == BROKER_CORRUPT ? "its header is damaged" : "no memory, or the system refused");
+        bri_arena_share(mapped);
+        *out_arena = mapped;
+        return 0;
     }
+    r = bri_arena_map(fd, read_only, out_arena, found);
+    if (r == 0)
+        return 0;
+    (void)close(fd);
+    if (r == BROKER_VERSION)
+        return bri_fail_text(r, "the arena has layout %u.%08x, this program knows %u.%08x",
+            found[0], found[1], BRI_LAYOUT_VERSION, BRI_ABI);
+    return bri_fail_text(r, "the arena cannot be mapped: %s",
+        r == BROKER_CORRUPT ? "its header is damaged" : "no memory, or the system refused");
+}
+
+/* What the daemon's @reply makes of the arena in @out. */
+static int bind_session(
+    bool read_only, const struct bri_attach_reply *reply, struct bri_attached *out)
+{
+    int r;
+
     out->number = reply->session;
     if (read_only)
         return 0;
@@ -230,8 +245,8 @@ static void leave(int sock)
     (void)transmit(sock, &request, sizeof(request));
 }
 
-static int try_to_attach(
-    const char *path, const char *arena, bool read_only, struct bri_attached *out_attached)
+static int try_to_attach(const char *path, const char *arena, bool read_only,
+    struct bri_arena *mapped, struct bri_attached *out_attached)
 {
     struct bri_attached attached = {.number = UINT32_MAX};
     struct bri_attach_reply reply;
@@ -241,7 +256,9 @@ static int try_to_attach(
         return r;
     r = say_hello(path, attached.sock, arena, read_only, &reply, &fd);
     if (r == 0) {
-        r = map_attached(fd, read_only, &reply, &attached);
+        r = map_arena(fd, read_only, mapped, &attached.arena);
+        if (r == 0)
+            r = bind_session(read_only, &reply, &attached);
         if (r < 0)
             leave(attached.sock);
     }
@@ -255,13 +272,13 @@ static int try_to_attach(
 
 /* A daemon that is killed takes with it the connections that it has not answered; where systemd has
  * the socket, the next ones wait for the next daemon. */
-int bri_attach_to(
-    const char *path, const char *arena, bool read_only, struct bri_attached *out_attached)
+int bri_attach_to(const char *path, const char *arena, bool read_only, struct bri_arena *mapped,
+    struct bri_attached *out_attached)
 {
     int r = BROKER_GONE;
 
     for (unsigned i = 0; i < HELLO_TRIES && r == BROKER_GONE; i++)
-        r = try_to_attach(path, arena, read_only, out_attached);
+        r = try_to_attach(path, arena, read_only, mapped, out_attached);
     return r == BROKER_GONE ? BROKER_NODAEMON : r;
 }
 
@@ -292,7 +309,7 @@ void bri_attach_forget(broker *b)
 static int attach_anew(broker *b)
 {
     struct bri_attached attached;
-    int r = bri_attach_to(b->path, b->arena_name, b->read_only, &attached);
+    int r = bri_attach_to(b->path, b->arena_name, b->read_only, NULL, &attached);
 
     if (r < 0)
         return r;
@@ -363,7 +380,7 @@ int bri_reattach_handle(struct bri_handle *h)
 static int reconnect(broker *b)
 {
     struct bri_attached attached;
-    int r = bri_attach_to(b->path, b->arena_name, true, &attached);
+    int r = bri_attach_to(b->path, b->arena_name, true, NULL, &attached);
 
     if (r < 0)
         return r;

@@ -123,12 +123,13 @@ struct bri_attached {
 };
 
 /*
- * Attaches this process to @arena of the daemon that listens at @path. NODAEMON, ACCESS, NOTFOUND,
+ * Attaches this process to @arena of the daemon that listens at @path; if that is what @mapped (may
+ * be NULL) is, as one more user of the same mapping. NODAEMON, ACCESS, NOTFOUND,
  * VERSION, LIMIT, PROTO and what bri_arena_map() says; each failure leaves a sentence
  * (bri_fail_text).
  */
-int bri_attach_to(
-    const char *path, const char *arena, bool read_only, struct bri_attached *out_attached);
+int bri_attach_to(const char *path, const char *arena, bool read_only, struct bri_arena *mapped,
+    struct bri_attached *out_attached);
 
 /* Gives a session back that was never used, and all that bri_attach_to() gave. */
 void bri_attach_undo(struct bri_attached *attached);

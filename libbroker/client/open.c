@@ -22,6 +22,7 @@
 #include "core/collect.h"
 #include "core/lock.h"
 #include "core/session.h"
+#include "core/stand_in.h"
 #include "engine_ops.h"
 #include "value/value.h"
 
@@ -63,7 +64,7 @@ static void watch_forks(void)
     (void)pthread_atfork(before_fork, after_fork, after_fork_in_child);
 }
 
-static void destroy(broker *b)
+static void destroy(broker *b, bool died)
 {
     bri_watch_stop(b);
     if (atomic_load(&b->process) != bri_process()) {
@@ -71,7 +72,7 @@ static void destroy(broker *b)
     } else {
         /* What is stuck stays for the daemon to finish: the session says that it is over. */
         if (!b->read_only)
-            (void)bri_session_reap(b->arena, b->session_number, false, LEAVE_PATIENCE);
+            (void)bri_session_reap(b->arena, b->session_number, died, LEAVE_PATIENCE);
         bri_arena_unmap(b->arena);
         if (b->sock >= 0)
             (void)close(b->sock);
@@ -99,7 +100,7 @@ static void unref(broker *b)
         }
     (void)pthread_mutex_unlock(&mutex);
     if (last)
-        destroy(b);
+        destroy(b, false);
 }
 
 /* While the connection stands, the daemon is the one that gave us the arena, and the arena is the
@@ -137,7 +138,8 @@ static broker *find_opened(const struct bri_address *address)
     return found;
 }
 
-static int attach_new(const struct bri_address *address, bool is_private, broker **out_broker)
+int bri_open_session(
+    const struct bri_address *address, struct bri_arena *mapped, broker **out_broker)
 {
     struct bri_attached attached;
     struct opened *o = calloc(1, sizeof(*o));
@@ -146,7 +148,7 @@ static int attach_new(const struct bri_address *address, bool is_private, broker
 
     if (o == NULL)
         return bri_fail_text(BROKER_NOMEM, "no memory for a broker");
-    r = bri_attach_to(address->path, address->arena, address->read_only, &attached);
+    r = bri_attach_to(address->path, address->arena, address->read_only, mapped, &attached);
     if (r < 0) {
         free(o);
         return r;
@@ -161,16 +163,33 @@ static int attach_new(const struct bri_address *address, bool is_private, broker
     b->session = attached.session;
     b->session_number = attached.number;
     b->sock = attached.sock;
-    b->is_private = is_private;
     b->read_only = address->read_only;
     memcpy(b->path, address->path, sizeof(address->path));
     memcpy(b->arena_name, address->arena, sizeof(b->arena_name));
     bri_address_format(address, b->address, sizeof(b->address));
+    *out_broker = b;
+    return 0;
+}
+
+void bri_close_session(broker *b, bool died)
+{
+    if (b != NULL)
+        destroy(b, died);
+}
+
+static int attach_new(const struct bri_address *address, bool is_private, broker **out_broker)
+{
+    struct opened *o;
+    int r = bri_open_session(address, NULL, out_broker);
+
+    if (r < 0)
+        return r;
+    o = (struct opened *)*out_broker;
+    o->broker.is_private = is_private;
     (void)pthread_mutex_lock(&mutex);
     o->next = all;
     all = o;
     (void)pthread_mutex_unlock(&mutex);
-    *out_broker = b;
     return 0;
 }
 
@@ -273,10 +292,12 @@ static struct bri_handle *find_handle(broker *b, const struct bri_object *o)
 static int make_handle(broker *b, const char *name, struct bri_object *o, struct bri_handle **out)
 {
     struct bri_handle *h = calloc(1, sizeof(*h));
+    struct bri_stand_in *stand_in = bri_stand_in_suspend();
     int r = h != NULL ? 0 : BROKER_NOMEM;
 
     if (r == 0 && !b->read_only)
         r = bri_attach(&b->session, o, &o->att);
+    bri_stand_in_resume(stand_in);
     if (r < 0) {
         free(h);
         return r;

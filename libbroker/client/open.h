@@ -4,8 +4,20 @@
 #ifndef BRI_OPEN_H
 #define BRI_OPEN_H
 
+#include "client/address.h"
 #include "client/handle.h"
 #include "core/registry.h"
+
+/*
+ * For a program that acts for many others: a session of its own in the arena at @address, however
+ * many this process has there already. If @mapped (may be NULL) is that arena, it becomes one more
+ * user of that mapping. Not for programs that fork. What broker_open() says.
+ */
+int bri_open_session(
+    const struct bri_address *address, struct bri_arena *mapped, broker **out_broker);
+
+/* Gives back all that it holds and ends it: as one that leaves, or (@died) as one that died. */
+void bri_close_session(broker *b, bool died);
 
 /*
  * Opens or makes an object for this process. One handle and one attachment per object and process,

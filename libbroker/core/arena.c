@@ -235,9 +235,22 @@ int bri_arena_view(void *image, uint64_t size, struct bri_arena **out_arena)
     return r;
 }
 
+bool bri_arena_is_file(const struct bri_arena *arena, int fd)
+{
+    struct stat ours, other;
+
+    return arena->fd >= 0 && fstat(arena->fd, &ours) == 0 && fstat(fd, &other) == 0 &&
+           ours.st_dev == other.st_dev && ours.st_ino == other.st_ino;
+}
+
+void bri_arena_share(struct bri_arena *arena)
+{
+    (void)atomic_fetch_add(&arena->n_more_users, 1);
+}
+
 void bri_arena_unmap(struct bri_arena *arena)
 {
-    if (arena == NULL)
+    if (arena == NULL || atomic_fetch_sub(&arena->n_more_users, 1) > 0)
         return;
     if (arena->fd >= 0) {
         (void)munmap(arena->base, arena->size);

@@ -21,6 +21,7 @@ struct bri_arena {
     uint64_t size;
     int fd; /* kept for growing; -1 for a copy in private memory */
     bool read_only;
+    _Atomic uint32_t n_more_users; /* who share this mapping; the last one unmaps */
     uint32_t n_pages;
     uint32_t n_sessions;
     uint32_t n_buckets;
@@ -86,7 +87,13 @@ int bri_arena_map(int fd, bool read_only, struct bri_arena **out_arena, uint32_t
  * the memory. */
 int bri_arena_view(void *image, uint64_t size, struct bri_arena **out_arena);
 
-/* Unmaps; the arena itself stays. NULL is allowed. */
+/* True if what is mapped is the file behind @fd. */
+bool bri_arena_is_file(const struct bri_arena *arena, int fd);
+
+/* One more user of the same mapping, who unmaps it by itself. */
+void bri_arena_share(struct bri_arena *arena);
+
+/* Unmaps, if nobody else uses the mapping; the arena itself stays. NULL is allowed. */
 void bri_arena_unmap(struct bri_arena *arena);
 
 #endif

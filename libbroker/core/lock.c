@@ -18,6 +18,7 @@
 
 #include "core/clock.h"
 #include "core/spin.h"
+#include "core/stand_in.h"
 
 #define SLICE_NS BRI_SECOND /* no sleep is longer: a lost wake-up then costs at most this */
 #define SPIN_ROUNDS 64
@@ -26,6 +27,8 @@ static __thread struct {
     struct robust_list_head *head; /* NULL until the first lock of the thread */
     uint32_t tid;
 } self __attribute__((tls_model("initial-exec")));
+
+__thread struct bri_stand_in *bri_stand_in __attribute__((tls_model("initial-exec")));
 
 /* Keeps the compiler, not the processor, from moving stores: a kill sees them in program order. */
 static inline void barrier(void)
@@ -67,6 +70,11 @@ uint32_t bri_thread_id(void)
     return self.tid;
 }
 
+uint32_t bri_caller_id(void)
+{
+    return bri_stand_in != NULL ? bri_stand_in->thread : bri_thread_id();
+}
+
 bool bri_lock_inside(void)
 {
     return self.head != NULL && self.head->list_op_pending != NULL;
@@ -87,6 +95,11 @@ bool bri_futex_wait_as(_Atomic uint32_t *word, uint32_t seen, int64_t deadline_n
         return true;
     if (until > deadline_ns)
         until = deadline_ns;
+    if (bri_stand_in != NULL) {
+        struct futex_waitv one = {.val = seen, .uaddr = (uintptr_t)word, .flags = FUTEX_32};
+
+        return bri_stand_in->sleep(bri_stand_in, &(struct bri_sleep){&one, 1, bits, until});
+    }
     ts.tv_sec = until / BRI_SECOND;
     ts.tv_nsec = until % BRI_SECOND;
     return syscall(SYS_futex, word, FUTEX_WAIT_BITSET, seen, &ts, NULL, bits) != 0 &&
@@ -98,13 +111,22 @@ bool bri_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t deadline_ns)
     return bri_futex_wait_as(word, seen, deadline_ns, FUTEX_BITSET_MATCH_ANY);
 }
 
+/* Those for whom this thread stands in need not wait for the kernel to come back with it. */
+static inline void tell_stand_in(_Atomic uint32_t *word)
+{
+    if (bri_stand_in != NULL)
+        bri_stand_in->woke(bri_stand_in, word);
+}
+
 void bri_futex_wake_only(_Atomic uint32_t *word, int n, uint32_t bits)
 {
+    tell_stand_in(word);
     (void)syscall(SYS_futex, word, FUTEX_WAKE_BITSET, n, NULL, NULL, bits);
 }
 
 void bri_futex_wake(_Atomic uint32_t *word, int n)
 {
+    tell_stand_in(word);
     (void)syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
 }
 
@@ -193,8 +215,24 @@ static int spin_for(_Atomic uint32_t *word)
     return -1;
 }
 
+/* A sleep for the lock. While others may run on this thread, the lock is not even asked for. */
+static bool sleep_for(_Atomic uint32_t *word, uint32_t seen, int64_t deadline_ns)
+{
+    bool was_time;
+
+    if (bri_stand_in != NULL)
+        stop_pending();
+    was_time = bri_futex_wait(word, seen, deadline_ns);
+    if (bri_stand_in != NULL) {
+        self.head->list_op_pending = (void *)((char *)word - self.head->futex_offset);
+        barrier();
+    }
+    return was_time;
+}
+
 static __attribute__((noinline)) int lock_slow(_Atomic uint32_t *word, int64_t deadline_ns)
 {
+    bool may_cancel = deadline_ns >= 0; /* else it is short anyway, and what comes after must be */
     uint32_t v, waiters = 0;
     int r;
 
@@ -218,7 +256,8 @@ static __attribute__((noinline)) int lock_slow(_Atomic uint32_t *word, int64_t d
         v = atomic_load_explicit(word, memory_order_relaxed);
         if ((v & FUTEX_TID_MASK) == 0)
             continue;
-        if (deadline_ns != BRI_NEVER && bri_now() >= deadline_ns) {
+        if ((deadline_ns != BRI_NEVER && bri_now() >= deadline_ns) ||
+            (may_cancel && bri_wait_is_cancelled())) {
             if (waiters != 0)
                 bri_futex_wake(word, 1); /* we may have eaten a wake-up that another waits for */
             stop_pending();
@@ -228,7 +267,7 @@ static __attribute__((noinline)) int lock_slow(_Atomic uint32_t *word, int64_t d
             !atomic_compare_exchange_strong(word, &v, v | FUTEX_WAITERS))
             continue;
         waiters = FUTEX_WAITERS;
-        if (bri_futex_wait(word, v | FUTEX_WAITERS, deadline_ns))
+        if (sleep_for(word, v | FUTEX_WAITERS, deadline_ns))
             (void)bri_lock_bury(word);
     }
 }

@@ -40,6 +40,10 @@ bool bri_lock_bury(_Atomic uint32_t *word);
 /* The kernel's id of this thread, cached; right after fork too. */
 uint32_t bri_thread_id(void);
 
+/* Who does the present operation, for the eye and for those who look for deadlocks: the thread, or
+ * whom it stands in for. */
+uint32_t bri_caller_id(void);
+
 /* True while this thread is inside a section. */
 bool bri_lock_inside(void);
 

@@ -12,6 +12,7 @@
 #include "core/pages.h"
 #include "core/session.h"
 #include "core/spin.h"
+#include "core/stand_in.h"
 #include "core/type.h"
 
 #define BRIEF_NS 2000 /* spun by everybody: the other side is often just about to act */
@@ -115,7 +116,7 @@ bool bri_spin(struct bri_object *o, _Atomic uint32_t *word, uint32_t seen, _Atom
     int64_t start;
     bool moved;
 
-    if (!bri_may_spin())
+    if (bri_stand_in != NULL || !bri_may_spin())
         return false;
     start = bri_now();
     moved = spin_until(word, seen, start + BRIEF_NS);
@@ -135,7 +136,7 @@ bool bri_spin(struct bri_object *o, _Atomic uint32_t *word, uint32_t seen, _Atom
 static void note_thread(struct bri_txn *t, unsigned channel, bool in)
 {
     uint64_t *waits = t->o->att->waits;
-    uint64_t who = (bri_thread_id() & UINT64_C(0x3fffff)) | (uint64_t)channel << 22;
+    uint64_t who = (bri_caller_id() & UINT64_C(0x3fffff)) | (uint64_t)channel << 22;
     uint64_t note = who | (uint64_t)(bri_now() / BRI_MILLISECOND) << 25;
     unsigned i = 0;
 
@@ -245,7 +246,7 @@ static void pass_time(struct waiting *w, _Atomic int32_t *score)
         w->spun = !bri_spin(w->o, word, w->seen, score);
     else if (bri_futex_wait_as(word, w->seen, until, w->bits))
         bri_look_after_dead(w->o); /* what we wait for may be in dead hands */
-    w->over = w->deadline_ns != BRI_NEVER && bri_now() >= w->deadline_ns;
+    w->over = bri_wait_is_over(w->deadline_ns);
 }
 
 /* How long the guard itself may keep us. */
@@ -331,6 +332,8 @@ int bri_blocking(struct bri_object *o, unsigned channel, int64_t timeout_ns, int
             w.since_ns = bri_now();
         }
         pass_time(&w, &scores[o->id % 64]);
+        if (bri_wait_is_lost())
+            return give_up(&w, BROKER_LOST);
     }
 }
 

@@ -18,6 +18,7 @@
 
 #include "core/lock.h"
 #include "core/session.h"
+#include "core/stand_in.h"
 #include "core/type.h"
 #include "core/wait.h"
 
@@ -111,6 +112,9 @@ static bool sleep_once(struct sleeper *s, int64_t deadline_ns)
         all[n++] = (struct futex_waitv){.val = s->call->seen,
             .uaddr = (uintptr_t)s->call->word,
             .flags = FUTEX_32 | FUTEX_PRIVATE_FLAG};
+    if (bri_stand_in != NULL)
+        return bri_stand_in->sleep(
+            bri_stand_in, &(struct bri_sleep){all, n, FUTEX_BITSET_MATCH_ANY, until});
     return syscall(SYS_futex_waitv, all, n, 0, &ts, CLOCK_MONOTONIC) < 0 && errno == ETIMEDOUT;
 }
 
@@ -126,12 +130,14 @@ int bri_wait_any(struct bri_object *const objects[], size_t n, int64_t deadline_
 
     while (r == BRI_AGAIN) {
         i = find_ready(&s);
-        if (i < n) {
+        if (bri_wait_is_lost()) {
+            r = BROKER_LOST;
+        } else if (i < n) {
             *out_index = i;
             r = 0;
         } else if (was_called(&s)) {
             r = BRI_WAIT;
-        } else if (deadline_ns != BRI_NEVER && bri_now() >= deadline_ns) {
+        } else if (bri_wait_is_over(deadline_ns)) {
             r = BROKER_TIMEDOUT;
         } else if (!count_all(&s) && sleep_once(&s, deadline_ns)) {
             for (size_t k = 0; k < n; k++)

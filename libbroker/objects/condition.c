@@ -16,6 +16,7 @@
 #include "core/audit.h"
 #include "core/collect.h"
 #include "core/session.h"
+#include "core/stand_in.h"
 #include "core/type.h"
 #include "core/wait.h"
 #include "engine_ops.h"
@@ -295,20 +296,24 @@ static int leave(struct bri_object *o, struct wait *x, int why)
     int r;
 
     x->why = why;
+    bri_wait_firmly(true);
     do {
         r = bri_begin(&t, o, BRI_NEVER);
-        if (r < 0)
-            return r;
-        r = bri_end(&t, leave_try(&t, x));
+        if (r == 0)
+            r = bri_end(&t, leave_try(&t, x));
     } while (r == BRI_AGAIN);
+    bri_wait_firmly(false);
     return r < 0 ? r : x->why;
 }
 
 /* The lock is back as it was, as often as it was. */
 static int take_back(const struct owned *owned, uint64_t depth)
 {
-    int r = bri_owner_wait(owned->lock, owned->mine, BRI_NEVER, NULL);
+    int r;
 
+    bri_wait_firmly(true);
+    r = bri_owner_wait(owned->lock, owned->mine, BRI_NEVER, NULL);
+    bri_wait_firmly(false);
     if (r >= 0)
         bri_owner_of(&owned->lock->object)->depth = depth;
     return r;

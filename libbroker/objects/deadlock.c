@@ -509,7 +509,7 @@ static bool is_youngest(const struct bri_stuck *stuck, uint32_t n, const struct 
 
 bool bri_is_youngest_in_deadlock(const struct bri_object *o)
 {
-    uint32_t n = 0, thread = bri_thread_id();
+    uint32_t n = 0, thread = bri_caller_id();
     struct bri_stuck *stuck = NULL;
     bool is = false;
 

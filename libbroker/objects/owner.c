@@ -8,6 +8,7 @@
 #include "core/audit.h"
 #include "core/session.h"
 #include "core/spin.h"
+#include "core/stand_in.h"
 #include "core/type.h"
 #include "core/wait.h"
 #include "core/wait_any.h"
@@ -117,9 +118,9 @@ static int check_time(struct wait *w)
         return BROKER_DEADLOCK;
     if (w->deadline_ns == 0)
         w->deadline_ns = w->timeout_ns == 0 ? -1 : bri_deadline(w->timeout_ns);
-    if (w->deadline_ns == BRI_NEVER || (w->deadline_ns >= 0 && bri_now() < w->deadline_ns))
-        return BRI_WAIT;
-    return BROKER_TIMEDOUT;
+    if (w->deadline_ns < 0 || bri_wait_is_over(w->deadline_ns))
+        return BROKER_TIMEDOUT;
+    return BRI_WAIT;
 }
 
 static int wait_for_word(struct wait *w, uint64_t *out_token)
@@ -127,7 +128,7 @@ static int wait_for_word(struct wait *w, uint64_t *out_token)
     int r;
 
     for (;;) {
-        r = try_take(w, out_token);
+        r = bri_wait_is_lost() ? BROKER_LOST : try_take(w, out_token);
         if (r == BRI_WAIT)
             r = check_time(w);
         if (r == BRI_WAIT && w->spun)

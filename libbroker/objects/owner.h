@@ -105,7 +105,8 @@ static inline bool bri_owner_same_object(const struct bri_object *o, uint64_t wo
     return word >> 44 << 44 == bri_owner_object_bits(o);
 }
 
-/* Threads of a process are told apart by numbers of our own: they fit, and cost no system call. */
+/* Threads of a process are told apart by numbers of our own, of 16 bits: they fit, and cost no
+ * system call. 0: this one has none yet; what is above the 16 bits only makes it something else. */
 extern __thread uint32_t bri_owner_thread __attribute__((tls_model("initial-exec")));
 uint32_t bri_owner_number_thread(void);
 
@@ -118,7 +119,7 @@ static inline uint64_t bri_owner_mine(const struct bri_handle *h)
     if (__builtin_expect(thread == 0, 0))
         thread = bri_owner_number_thread();
     return bri_owner_object_bits(&h->object) | bri_owner_session_bits(b->session.generation) |
-           (uint64_t)(b->session_number + 1) << BRI_OWNER_SESSION_SHIFT | thread;
+           (uint64_t)(b->session_number + 1) << BRI_OWNER_SESSION_SHIFT | (thread & UINT16_MAX);
 }
 
 static inline bool bri_owner_is_mine(uint64_t word, uint64_t mine)
@@ -134,7 +135,7 @@ static inline int bri_owner_begin(struct bri_owner_shm *l, uint64_t *out_token, 
     uint64_t token = l->n_acquired + 1;
 
     l->n_acquired = token;
-    l->thread = bri_thread_id();
+    l->thread = bri_caller_id();
     if (out_token != NULL)
         *out_token = token;
     return died ? BROKER_OWNER_DIED : 0;
