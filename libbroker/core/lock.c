@@ -86,7 +86,9 @@ void bri_lock_abandon(void)
         self.head->list_op_pending = NULL;
 }
 
-bool bri_futex_wait_as(_Atomic uint32_t *word, uint32_t seen, int64_t deadline_ns, uint32_t bits)
+/* Asks the stand-in, if there is one. */
+static bool futex_sleep(
+    _Atomic uint32_t *word, uint32_t seen, int64_t deadline_ns, uint32_t bits, bool is_lock)
 {
     int64_t now = bri_now(), until = now + SLICE_NS;
     struct timespec ts;
@@ -98,7 +100,8 @@ bool bri_futex_wait_as(_Atomic uint32_t *word, uint32_t seen, int64_t deadline_n
     if (bri_stand_in != NULL) {
         struct futex_waitv one = {.val = seen, .uaddr = (uintptr_t)word, .flags = FUTEX_32};
 
-        return bri_stand_in->sleep(bri_stand_in, &(struct bri_sleep){&one, 1, bits, until});
+        return bri_stand_in->sleep(
+            bri_stand_in, &(struct bri_sleep){&one, 1, bits, is_lock, until});
     }
     ts.tv_sec = until / BRI_SECOND;
     ts.tv_nsec = until % BRI_SECOND;
@@ -106,28 +109,34 @@ bool bri_futex_wait_as(_Atomic uint32_t *word, uint32_t seen, int64_t deadline_n
            errno == ETIMEDOUT;
 }
 
-bool bri_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t deadline_ns)
+bool bri_futex_wait_as(_Atomic uint32_t *word, uint32_t seen, int64_t deadline_ns, uint32_t bits)
 {
-    return bri_futex_wait_as(word, seen, deadline_ns, FUTEX_BITSET_MATCH_ANY);
+    return futex_sleep(word, seen, deadline_ns, bits, false);
 }
 
-/* Those for whom this thread stands in need not wait for the kernel to come back with it. */
-static inline void tell_stand_in(_Atomic uint32_t *word)
+bool bri_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t deadline_ns)
 {
-    if (bri_stand_in != NULL)
-        bri_stand_in->woke(bri_stand_in, word);
+    return futex_sleep(word, seen, deadline_ns, FUTEX_BITSET_MATCH_ANY, true);
+}
+
+/* Those for whom this thread stands in need not wait for the kernel: how many are left for that. */
+static int wake_own(_Atomic uint32_t *word, int n, uint32_t bits)
+{
+    return bri_stand_in != NULL ? bri_stand_in->wake(bri_stand_in, word, n, bits) : n;
 }
 
 void bri_futex_wake_only(_Atomic uint32_t *word, int n, uint32_t bits)
 {
-    tell_stand_in(word);
-    (void)syscall(SYS_futex, word, FUTEX_WAKE_BITSET, n, NULL, NULL, bits);
+    n = wake_own(word, n, bits);
+    if (n > 0)
+        (void)syscall(SYS_futex, word, FUTEX_WAKE_BITSET, n, NULL, NULL, bits);
 }
 
 void bri_futex_wake(_Atomic uint32_t *word, int n)
 {
-    tell_stand_in(word);
-    (void)syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
+    n = wake_own(word, n, FUTEX_BITSET_MATCH_ANY);
+    if (n > 0)
+        (void)syscall(SYS_futex, word, FUTEX_WAKE, n, NULL, NULL, 0);
 }
 
 void bri_futex_wait_private(_Atomic uint32_t *word, uint32_t seen)

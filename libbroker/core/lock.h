@@ -51,8 +51,8 @@ bool bri_lock_inside(void);
  */
 void bri_lock_abandon(void);
 
-/* Sleeps while a shared @word is @seen: until a wake, @deadline_ns or a second has passed; true if
- * it was the time. */
+/* Sleeps while a shared @word, of a lock, is @seen: until a wake, @deadline_ns or a second has
+ * passed; true if it was the time. */
 bool bri_futex_wait(_Atomic uint32_t *word, uint32_t seen, int64_t deadline_ns);
 
 /* FUTEX_WAKE of at most @n waiters. */

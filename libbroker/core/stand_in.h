@@ -23,6 +23,7 @@ struct bri_sleep {
     const struct futex_waitv *words;
     unsigned n;
     uint32_t bits; /* FUTEX_BITSET_MATCH_ANY, or those under which the only word's sleeper sleeps */
+    bool is_lock;  /* of sleepers for the word one can go on, and whoever comes first may be it */
     int64_t until_ns;
 };
 
@@ -37,8 +38,9 @@ enum bri_wait_order {
 struct bri_stand_in {
     /* True if it was the time, and no word moved. */
     bool (*sleep)(struct bri_stand_in *self, const struct bri_sleep *sleep);
-    /* This thread woke those who sleep for @word. */
-    void (*woke)(struct bri_stand_in *self, _Atomic uint32_t *word);
+    /* This thread is to wake @n who sleep for @word under one of @bits: how many are left to find
+     * for the kernel. */
+    int (*wake)(struct bri_stand_in *self, _Atomic uint32_t *word, int n, uint32_t bits);
     enum bri_wait_order order;
     uint32_t n_firm; /* more than 0: in a wait that no timeout ends */
     uint32_t thread; /* in the place of the kernel's id of the thread; not 0 */

@@ -114,7 +114,7 @@ static bool sleep_once(struct sleeper *s, int64_t deadline_ns)
             .flags = FUTEX_32 | FUTEX_PRIVATE_FLAG};
     if (bri_stand_in != NULL)
         return bri_stand_in->sleep(
-            bri_stand_in, &(struct bri_sleep){all, n, FUTEX_BITSET_MATCH_ANY, until});
+            bri_stand_in, &(struct bri_sleep){all, n, FUTEX_BITSET_MATCH_ANY, false, until});
     return syscall(SYS_futex_waitv, all, n, 0, &ts, CLOCK_MONOTONIC) < 0 && errno == ETIMEDOUT;
 }
 

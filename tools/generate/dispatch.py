@@ -37,12 +37,20 @@ int bri_dispatch(struct bri_call *call);
 int bri_dispatch_open(broker *b, uint32_t type, const char *name, const broker_value *option_values,
     uint32_t n, struct bri_handle **out);
 
-/* Closes what bri_dispatch_open() gave. NULL does nothing. */
+/* The place of a type's option among the values of bri_dispatch_open(); -1 if it has none of this
+ * name. */
+int bri_dispatch_option(uint32_t type, const char *name, size_t size);
+
+/* Opens the object of a reference. What the open returns; WRONGTYPE unless @type is its type. */
+int bri_dispatch_open_ref(
+    broker *b, uint32_t type, broker_value ref, struct bri_handle **out);
+
+/* Closes what these opens gave. NULL does nothing. */
 void bri_dispatch_close(struct bri_handle *h);
 
 /* The schema's name of option number @i of a type, in the order in which bri_dispatch_open() takes
  * them; NULL if it has no more. */
-const char *bri_dispatch_option(uint32_t type, uint32_t i);
+const char *bri_dispatch_option_name(uint32_t type, uint32_t i);
 
 #endif
 """ % MAX_RESULTS
@@ -204,21 +212,42 @@ int bri_dispatch(struct bri_call *call)
     return r;
 }
 
+static const struct opener *find_opener(uint32_t type)
+{
+    for (size_t i = 0; i < sizeof(openers) / sizeof(openers[0]); i++)
+        if (openers[i].type == type)
+            return &openers[i];
+    return NULL;
+}
+
 int bri_dispatch_open(broker *b, uint32_t type, const char *name, const broker_value *option_values,
     uint32_t n, struct bri_handle **out)
 {
     struct argument arguments[MAX_ARGUMENTS];
+    const struct opener *o = find_opener(type);
+    int r;
 
-    for (size_t i = 0; i < sizeof(openers) / sizeof(openers[0]); i++) {
-        const struct opener *o = &openers[i];
-        int r;
+    if (o == NULL)
+        return BROKER_INVALID;
+    r = convert_all(o->parameters, o->n_parameters, option_values, n, arguments);
+    return r < 0 ? bri_fail_broker(b, o->op, name, r) : o->run(b, name, arguments, out);
+}
 
-        if (o->type != type)
-            continue;
-        r = convert_all(o->parameters, o->n_parameters, option_values, n, arguments);
-        return r < 0 ? bri_fail_broker(b, o->op, name, r) : o->run(b, name, arguments, out);
-    }
-    return BROKER_INVALID;
+int bri_dispatch_option(uint32_t type, const char *name, size_t size)
+{
+    const struct opener *o = find_opener(type);
+
+    for (uint32_t i = 0; o != NULL && i < o->n_parameters; i++)
+        if (strlen(o->option_names[i]) == size && memcmp(o->option_names[i], name, size) == 0)
+            return (int)i;
+    return -1;
+}
+
+int bri_dispatch_open_ref(broker *b, uint32_t type, broker_value ref, struct bri_handle **out)
+{
+    const struct opener *o = find_opener(type);
+
+    return o != NULL ? o->run_ref(b, ref, out) : BROKER_INVALID;
 }
 
 void bri_dispatch_close(struct bri_handle *h)
@@ -227,12 +256,11 @@ void bri_dispatch_close(struct bri_handle *h)
         h->engine->close(h);
 }
 
-const char *bri_dispatch_option(uint32_t type, uint32_t i)
+const char *bri_dispatch_option_name(uint32_t type, uint32_t i)
 {
-    for (size_t k = 0; k < sizeof(openers) / sizeof(openers[0]); k++)
-        if (openers[k].type == type)
-            return i < openers[k].n_parameters ? openers[k].names[i] : NULL;
-    return NULL;
+    const struct opener *o = find_opener(type);
+
+    return o != NULL && i < o->n_parameters ? o->option_names[i] : NULL;
 }
 """
 
@@ -307,7 +335,17 @@ def open_function(schema, kind):
         *out = (struct bri_handle *)object;
     return r;
 }
-""" % (kind.c_name, kind.c_name)
+
+static int open_ref_%s(broker *b, broker_value ref, struct bri_handle **out)
+{
+    %s *object;
+    int r = %s_open_ref(b, ref, &object);
+
+    if (r >= 0)
+        *out = (struct bri_handle *)object;
+    return r;
+}
+""" % (kind.c_name, kind.c_name, kind.name, kind.c_name, kind.c_name)
 
 
 def sized(name, rows):
@@ -330,8 +368,8 @@ def dispatch_c(schema):
         options = schema.options_of(kind)
         out += parameters("options_" + kind.name,
                           [(option.kind, True, option_fallback(option)) for option in options])
-        out += listed("static const char *const names_%s[] = {" % kind.name,
-                      ['"%s"' % option.name for option in options], "};", "") + "\n"
+        out += "\n" + listed("static const char *const names_%s[] = {" % kind.name,
+                             ['"%s"' % option.name for option in options], "};") + "\n"
         out += open_function(schema, kind)
     return out + operation_table(schema) + opener_table(schema) + ENTRY
 
@@ -359,14 +397,15 @@ static const struct opener {
     uint32_t type;
     enum bri_op op;
     int (*run)(broker *b, const char *name, const struct argument *a, struct bri_handle **out);
-    const char *const *names;
+    int (*run_ref)(broker *b, broker_value ref, struct bri_handle **out);
+    const char *const *option_names;
     const struct parameter *parameters;
     uint32_t n_parameters;
 } openers[] = {
 """
     for kind in schema.objects:
         options = schema.options_of(kind)
-        out += listed("{", [kind.constant, kind.open_constant, "open_" + kind.name,
+        out += listed("{", [kind.constant, kind.open_constant, "open_" + kind.name, "open_ref_" + kind.name,
                             "names_" + kind.name, sized("options_" + kind.name, options)], "},", "    ") + "\n"
     return out + "};\n"
 

@@ -1,0 +1,129 @@
+/*
+ * fiber.c - see fiber.h
+ */
+#include "fiber.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#define HAS_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define HAS_ASAN 1
+#endif
+#endif
+
+#ifdef HAS_ASAN
+#include <sanitizer/common_interface_defs.h>
+#define STACK_SIZE (256u * 1024) /* frames are several times as large */
+#else
+#define STACK_SIZE (64u * 1024)
+#endif
+
+struct zmqd_fiber {
+    ucontext_t inside, outside;
+    void *memory; /* a page that is none, and the stack */
+    size_t size;
+    void (*run)(void *arg);
+    void *arg;
+    void *fake; /* AddressSanitizer's */
+    const void *outer_stack;
+    size_t outer_size;
+};
+
+/* AddressSanitizer must know on which stack it is. */
+static void start_switch(void **fake, const void *stack, size_t size)
+{
+#ifdef HAS_ASAN
+    __sanitizer_start_switch_fiber(fake, stack, size);
+#else
+    (void)fake;
+    (void)stack;
+    (void)size;
+#endif
+}
+
+static void finish_switch(void *fake, const void **out_stack, size_t *out_size)
+{
+#ifdef HAS_ASAN
+    __sanitizer_finish_switch_fiber(fake, out_stack, out_size);
+#else
+    (void)fake;
+    (void)out_stack;
+    (void)out_size;
+#endif
+}
+
+/* makecontext() passes nothing but ints. */
+static void begin(unsigned high, unsigned low)
+{
+    struct zmqd_fiber *f = (struct zmqd_fiber *)((uintptr_t)high << 32 | low);
+
+    finish_switch(NULL, &f->outer_stack, &f->outer_size);
+    f->run(f->arg);
+    abort();
+}
+
+static bool prepare(struct zmqd_fiber *f, void *stack)
+{
+    if (getcontext(&f->inside) != 0)
+        return false;
+    f->inside.uc_stack.ss_sp = stack;
+    f->inside.uc_stack.ss_size = STACK_SIZE;
+    f->inside.uc_link = NULL;
+    makecontext(&f->inside, (void (*)(void))begin, 2, (unsigned)((uintptr_t)f >> 32),
+        (unsigned)(uintptr_t)f);
+    return true;
+}
+
+struct zmqd_fiber *zmqd_fiber_new(void (*run)(void *arg), void *arg)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    struct zmqd_fiber *f = calloc(1, sizeof(*f));
+
+    if (f == NULL)
+        return NULL;
+    f->run = run;
+    f->arg = arg;
+    f->size = page + STACK_SIZE;
+    f->memory = mmap(
+        NULL, f->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (f->memory == MAP_FAILED) {
+        free(f);
+        return NULL;
+    }
+    if (mprotect((char *)f->memory + page, STACK_SIZE, PROT_READ | PROT_WRITE) == 0 &&
+        prepare(f, (char *)f->memory + page))
+        return f;
+    zmqd_fiber_free(f);
+    return NULL;
+}
+
+void zmqd_fiber_enter(struct zmqd_fiber *f)
+{
+    void *fake = NULL;
+
+    start_switch(&fake, f->inside.uc_stack.ss_sp, f->inside.uc_stack.ss_size);
+    (void)swapcontext(&f->outside, &f->inside);
+    finish_switch(fake, NULL, NULL);
+}
+
+void zmqd_fiber_leave(struct zmqd_fiber *f)
+{
+    start_switch(&f->fake, f->outer_stack, f->outer_size);
+    (void)swapcontext(&f->inside, &f->outside);
+    finish_switch(f->fake, &f->outer_stack, &f->outer_size);
+}
+
+void zmqd_fiber_free(struct zmqd_fiber *f)
+{
+    if (f == NULL)
+        return;
+    (void)munmap(f->memory, f->size);
+    free(f);
+}

@@ -1,0 +1,199 @@
+/*
+ * peer.c - see peer.h
+ *
+ * libzmq tells nobody that a connection has ended. Of those that have no session any more, as many
+ * are remembered as there may be sessions; what is older is forgotten.
+ */
+#include "peer.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <broker/errors.h>
+
+#include "log.h"
+#include "session.h"
+
+#define LOCAL "localhost:" /* then UID:GID:PID */
+
+const char *zmqd_sender(zmq_msg_t *message)
+{
+    const char *sender = zmq_msg_gets(message, "User-Id");
+
+    if (sender == NULL || *sender == '\0')
+        sender = zmq_msg_gets(message, "Peer-Address");
+    return sender != NULL && strlen(sender) < ZMQD_SENDER_MAX ? sender : NULL;
+}
+
+/* Rights are those that this process has itself: so far only its own user may come in. */
+bool zmqd_sender_user(const char *sender, struct zmqd_user *out_user)
+{
+    unsigned long uid;
+    char *end;
+
+    if (strncmp(sender, LOCAL, strlen(LOCAL)) != 0)
+        return false;
+    errno = 0;
+    uid = strtoul(sender + strlen(LOCAL), &end, 10);
+    if (errno != 0 || *end != ':' || uid != geteuid())
+        return false;
+    out_user->uid = (uid_t)uid;
+    return true;
+}
+
+bool zmqd_same_user(const struct zmqd_user *a, const struct zmqd_user *b)
+{
+    return a->uid == b->uid;
+}
+
+/* ---- those without a session ---- */
+
+static void unlist(struct zmqd *z, struct zmqd_peer *peer)
+{
+    *(peer->older != NULL ? &peer->older->newer : &z->oldest) = peer->newer;
+    *(peer->newer != NULL ? &peer->newer->older : &z->newest) = peer->older;
+    peer->older = peer->newer = NULL;
+    z->n_strays--;
+}
+
+static void list(struct zmqd *z, struct zmqd_peer *peer)
+{
+    peer->older = z->newest;
+    peer->newer = NULL;
+    *(z->newest != NULL ? &z->newest->newer : &z->oldest) = peer;
+    z->newest = peer;
+    z->n_strays++;
+}
+
+static void forget(struct zmqd *z, struct zmqd_peer *peer)
+{
+    unlist(z, peer);
+    zmqd_map_remove(&z->peers, &peer->node);
+    free(peer);
+}
+
+void zmqd_peer_leave(struct zmqd *z, struct zmqd_peer *peer, bool is_lost)
+{
+    if (peer->session == NULL)
+        return;
+    peer->session->peer = NULL;
+    peer->session = NULL;
+    peer->is_lost = is_lost;
+    list(z, peer);
+    while (z->n_strays > z->settings.max_sessions)
+        forget(z, z->oldest);
+}
+
+void zmqd_peers_free(struct zmqd *z)
+{
+    while (z->oldest != NULL)
+        forget(z, z->oldest);
+    zmqd_map_clear(&z->peers);
+}
+
+/* ---- finding ---- */
+
+static struct zmqd_peer *find(struct zmqd *z, const void *routing, size_t n_routing)
+{
+    struct zmqd_node *node = zmqd_map_first(&z->peers, zmqd_hash(routing, n_routing));
+
+    for (; node != NULL; node = zmqd_map_next(node)) {
+        struct zmqd_peer *peer = (struct zmqd_peer *)node;
+
+        if (peer->n_routing == n_routing && memcmp(peer->routing, routing, n_routing) == 0)
+            return peer;
+    }
+    return NULL;
+}
+
+struct zmqd_peer *zmqd_peer_find(
+    struct zmqd *z, const void *routing, size_t n_routing, const char *sender)
+{
+    struct zmqd_peer *peer = find(z, routing, n_routing);
+
+    return peer != NULL && strcmp(peer->sender, sender) == 0 ? peer : NULL;
+}
+
+static struct zmqd_peer *make(struct zmqd *z, const void *routing, size_t n_routing)
+{
+    struct zmqd_peer *peer = calloc(1, sizeof(*peer) + n_routing);
+
+    if (peer == NULL)
+        return NULL;
+    memcpy(peer->routing, routing, n_routing);
+    peer->n_routing = (uint8_t)n_routing;
+    if (zmqd_map_add(&z->peers, &peer->node, zmqd_hash(routing, n_routing)) < 0) {
+        free(peer);
+        return NULL;
+    }
+    list(z, peer);
+    return peer;
+}
+
+int zmqd_peer_take(
+    struct zmqd *z, struct zmqd_session *session, zmq_msg_t *routing, zmq_msg_t *message)
+{
+    const char *sender = zmqd_sender(message);
+    struct zmqd_peer *peer = find(z, zmq_msg_data(routing), zmq_msg_size(routing));
+
+    if (peer == NULL)
+        peer = make(z, zmq_msg_data(routing), zmq_msg_size(routing));
+    if (peer == NULL || sender == NULL)
+        return BROKER_NOMEM;
+    zmqd_peer_leave(z, peer, false);
+    if (session->peer != NULL)
+        zmqd_peer_leave(z, session->peer, true);
+    unlist(z, peer);
+    (void)snprintf(peer->sender, sizeof(peer->sender), "%s", sender);
+    peer->fd = zmq_msg_get(message, ZMQ_SRCFD);
+    peer->is_lost = false;
+    peer->session = session;
+    session->peer = peer;
+    return 0;
+}
+
+/* ---- sending ---- */
+
+/* False if there is no room for what the other side does not read. */
+static bool transmit(
+    struct zmqd *z, const void *routing, size_t n_routing, const void *data, size_t size)
+{
+    int r;
+
+    do
+        r = zmq_send(z->router, routing, n_routing, ZMQ_SNDMORE | ZMQ_DONTWAIT);
+    while (r < 0 && errno == EINTR);
+    if (r < 0)
+        return errno != EAGAIN; /* who is not there any more misses nothing */
+    do
+        r = zmq_send(z->router, data, size, ZMQ_DONTWAIT);
+    while (r < 0 && errno == EINTR);
+    return true;
+}
+
+void zmqd_send(struct zmqd *z, const void *routing, size_t n_routing, const void *data, size_t size)
+{
+    (void)transmit(z, routing, n_routing, data, size);
+}
+
+void zmqd_peer_send(struct zmqd *z, struct zmqd_peer *peer, const void *data, size_t size)
+{
+    static struct brokerd_rate rate;
+
+    if (transmit(z, peer->routing, peer->n_routing, data, size))
+        return;
+    if (brokerd_log_allowed(&rate))
+        brokerd_log(
+            LOG_WARNING, NULL, "dropped a client that does not read its answers: %s", peer->sender);
+    (void)shutdown(peer->fd, SHUT_RDWR);
+    zmqd_peer_leave(z, peer, false);
+}
+
+void zmqd_drop(zmq_msg_t *message)
+{
+    (void)shutdown(zmq_msg_get(message, ZMQ_SRCFD), SHUT_RDWR);
+}

@@ -1,0 +1,25 @@
+/*
+ * settings.h - what the command line says
+ */
+#ifndef ZMQD_SETTINGS_H
+#define ZMQD_SETTINGS_H
+
+#include <stdint.h>
+
+struct zmqd_settings {
+    const char *attach;   /* path of brokerd's attach socket */
+    const char *ipc;      /* path to listen at */
+    uint64_t max_message; /* bytes */
+    uint64_t max_sessions;
+    uint64_t max_pending;                               /* requests of a session */
+    uint64_t max_waiting;                               /* of all sessions together */
+    uint64_t session_memory;                            /* bytes */
+    uint64_t max_queued;                                /* answers that a client has not read */
+    int64_t timeout_ns, min_timeout_ns, max_timeout_ns; /* of sessions */
+    int log_level;
+};
+
+/* Reads the command line; ends the program when it is wrong. */
+void zmqd_settings_parse(int argc, char **argv, struct zmqd_settings *out);
+
+#endif
