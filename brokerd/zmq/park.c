@@ -32,6 +32,8 @@ struct zmqd_word {
     bool is_dirty;  /* in the list of those to flush */
     bool is_trying; /* a lock: one after the other, until one has to wait again */
     bool owes_wake; /* the kernel's wake-up was not used yet */
+    int left_n;     /* of a wake-up that was left to the kernel, when the word was `left_seen` */
+    uint32_t left_bits, left_seen;
     int64_t looked_ns;
     struct zmqd_place *first, *last;
     struct zmqd_sleeper *sleeper; /* NULL: not watched */
@@ -229,6 +231,68 @@ static void pass_on(struct zmqd_word *w)
     w->owes_wake = false;
 }
 
+void zmqd_park_hurry(struct zmqd_park *park, struct zmqd_parked *p)
+{
+    if (p->timer != 0)
+        make_ready(park, p);
+}
+
+/* Up to @n of those who wait under one of @bits: how many were not found. */
+static int make_some_ready(struct zmqd_park *park, struct zmqd_word *w, int n, uint32_t bits)
+{
+    struct zmqd_place *place, *next;
+
+    for (place = w->first; place != NULL && n > 0; place = next) {
+        next = place->next;
+        if ((place->who->bits & bits) == 0)
+            continue;
+        make_ready(park, place->who);
+        n -= n < INT_MAX;
+    }
+    return n;
+}
+
+/* The kernel decides whom to wake. If it finds the thread that stands for those here, that is to
+ * say so. */
+static void leave_to_kernel(struct zmqd_word *w, int n, uint32_t bits)
+{
+    struct zmqd_sleeper *s = w->sleeper;
+
+    w->left_n = n;
+    w->left_bits = bits;
+    w->left_seen = w->seen;
+    if (s == NULL)
+        return;
+    (void)pthread_mutex_lock(&s->mutex);
+    s->slots[w->slot].must_tell = true;
+    (void)pthread_mutex_unlock(&s->mutex);
+}
+
+int zmqd_park_wake(struct zmqd_park *park, _Atomic uint32_t *word, int n, uint32_t bits)
+{
+    struct zmqd_word *w = find_word(park, word);
+    uint32_t now;
+
+    if (w == NULL || w->first == NULL)
+        return n;
+    if (w->is_lock) {
+        try_next(park, w);
+        return n < INT_MAX ? n - 1 : n;
+    }
+    now = atomic_load(word);
+    if (now != w->seen + 1) { /* somebody else moved it, too */
+        make_all_ready(park, w);
+        return n;
+    }
+    w->seen = now;
+    make_dirty(park, w);
+    if (n < INT_MAX && ++park->n_wakes % KERNEL_EVERY == 0) {
+        leave_to_kernel(w, n, bits);
+        return n;
+    }
+    return make_some_ready(park, w, n, bits);
+}
+
 static void word_moved(struct zmqd_park *park, struct zmqd_word *w, bool was_woken)
 {
     w->owes_wake |= was_woken;
@@ -238,43 +302,16 @@ static void word_moved(struct zmqd_park *park, struct zmqd_word *w, bool was_wok
         try_next(park, w);
         return;
     }
+    if (w->left_n > 0 && w->seen == w->left_seen) { /* it was our own wake-up */
+        if (was_woken)
+            (void)make_some_ready(park, w, w->left_n, w->left_bits);
+        w->left_n = 0;
+        w->owes_wake = false;
+        return;
+    }
+    w->left_n = 0;
     pass_on(w);
     make_all_ready(park, w);
-}
-
-void zmqd_park_hurry(struct zmqd_park *park, struct zmqd_parked *p)
-{
-    if (p->timer != 0)
-        make_ready(park, p);
-}
-
-int zmqd_park_wake(struct zmqd_park *park, _Atomic uint32_t *word, int n, uint32_t bits)
-{
-    struct zmqd_word *w = find_word(park, word);
-    struct zmqd_place *place, *next;
-    uint32_t now;
-
-    if (w == NULL || w->first == NULL || (n < INT_MAX && park->n_wakes++ % KERNEL_EVERY == 0))
-        return n;
-    now = atomic_load(word);
-    if (w->is_lock) {
-        try_next(park, w);
-        return n < INT_MAX ? n - 1 : n;
-    }
-    if (now != w->seen + 1) { /* somebody else moved it, too */
-        make_all_ready(park, w);
-        return n;
-    }
-    w->seen = now;
-    make_dirty(park, w);
-    for (place = w->first; place != NULL && n > 0; place = next) {
-        next = place->next;
-        if ((place->who->bits & bits) == 0)
-            continue;
-        make_ready(park, place->who);
-        n -= n < INT_MAX;
-    }
-    return n;
 }
 
 /* One who was tried with a lock is parked again, or went on: then the next one is tried, for whom

@@ -19,8 +19,9 @@
 #include "request.h"
 
 #define BEAT_ACCURACY_USEC 1000
-#define REQUEST_BYTES (16u * 1024) /* what a waiting request costs beside its message: its stack   \
-                                    */
+#define REQUEST_BYTES                                                                              \
+    (16u * 1024) /* what a waiting request costs beside its message: its stack                     \
+                  */
 #define MAX_MAPPINGS 64
 
 struct zmqd_arena {

@@ -114,6 +114,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
             argp_error(state, "--attach and --ipc are needed");
         if (s->min_timeout_ns > s->max_timeout_ns)
             argp_error(state, "--min-timeout is more than --max-timeout");
+        if (s->max_queued < 2 * s->max_pending) /* who asks for much at a time gets it at a time */
+            s->max_queued = 2 * s->max_pending;
         return 0;
     default:
         if (key < KEY_FIRST_NUMBER || key >= KEY_FIRST_NUMBER + N_NUMBERS)
