@@ -96,6 +96,7 @@ static void dict_handle(broker_dict *h)
 
     INVALID(broker_dict_get(h, K, &buffer, &out.value));
     INVALID(broker_dict_read(h, K, &buffer, &out.value, &out.number));
+    INVALID(broker_dict_get_many(h, packed, &buffer, &out.value));
     INVALID(broker_dict_set(h, K, V));
     INVALID(broker_dict_set_if(h, K, V, 0));
     INVALID(broker_dict_delete(h, K));
@@ -293,6 +294,7 @@ Test(arguments, values_that_are_none)
         INVALID(broker_dict_compare_and_set(d, K, bad[i], V));
         INVALID(broker_dict_compare_and_set(d, K, broker_int(1), bad[i]));
         INVALID(broker_dict_update(d, bad[i]));
+        INVALID(broker_dict_get_many(d, bad[i], &buffer, &out.value));
         INVALID(broker_dict_add_many(d, bad[i], broker_nil()));
         INVALID(broker_queue_put(q, bad[i], 0));
         INVALID(broker_queue_put_many(q, bad[i], 0));

@@ -1,0 +1,137 @@
+/*
+ * dict_many.c - the dict type: the values of many keys in one read
+ *
+ * All keys are made canonical first, so that what has to be looked at in one moment is short. The
+ * read is an optimistic one, like that of a single key; nothing is left by a crash.
+ */
+#include <stdlib.h>
+
+#include <broker.h>
+
+#include "core/hash.h"
+#include "engine_ops.h"
+#include "objects/dict.h"
+#include "objects/reading.h"
+
+#define KEYS_MAX 65536u
+#define HEAD_MAX 5u /* bytes of the head of a map */
+
+struct wanted {
+    struct bri_table_key key;
+    size_t key_at; /* in `keys`, until they lie where they stay */
+    const uint8_t *given;
+    size_t given_size;
+};
+
+struct many {
+    struct bri_output out;
+    struct wanted *wanted;
+    uint32_t n, n_found;
+    size_t size;        /* of what was found */
+    broker_buffer keys; /* canonical, one after another */
+};
+
+/* One key, as it was given and made canonical. */
+static int add_key(struct many *x, struct bri_iter *it, struct wanted *w)
+{
+    const void *given;
+    struct bri_key key;
+    broker_value v;
+    int r = bri_iter_next(it, &given, &w->given_size);
+
+    if (r == 0)
+        r = bri_value_decode(given, w->given_size, &v);
+    if (r < 0)
+        return BROKER_INVALID;
+    r = bri_key_init(&key, v);
+    if (r < 0)
+        return r;
+    r = bri_buffer_reserve(&x->keys, x->keys.size + key.size);
+    if (r == 0) {
+        memcpy((uint8_t *)x->keys.data + x->keys.size, key.data, key.size);
+        w->given = given;
+        w->key_at = x->keys.size;
+        w->key.size = key.size;
+        x->keys.size += key.size;
+    }
+    bri_key_fini(&key);
+    return r;
+}
+
+static int take_keys(struct many *x, const struct bri_arena *arena, broker_value keys)
+{
+    struct bri_iter it;
+    size_t size;
+    int r = keys.type == BROKER_PACKED ? bri_value_measure(keys, &size) : BROKER_INVALID;
+
+    if (r == 0)
+        r = bri_iter_array(&it, keys.data, keys.size);
+    if (r < 0)
+        return r;
+    if (it.left > KEYS_MAX)
+        return BROKER_TOOBIG;
+    x->wanted = calloc((size_t)it.left + 1, sizeof(*x->wanted));
+    r = x->wanted != NULL ? bri_buffer_reserve(&x->keys, keys.size) : BROKER_NOMEM;
+    for (; it.left > 0 && r == 0; x->n++)
+        r = add_key(x, &it, &x->wanted[x->n]);
+    for (uint32_t i = 0; i < x->n && r == 0; i++) {
+        struct bri_table_key *key = &x->wanted[i].key;
+
+        key->data = (const uint8_t *)x->keys.data + x->wanted[i].key_at;
+        key->hash = bri_hash_key(arena, key->data[0], key->data + 1, key->size - 1);
+    }
+    return r;
+}
+
+/* The head comes last, when the number is known, right before the entries. */
+static int many_try(struct bri_object *o, void *arg)
+{
+    struct many *x = arg;
+    struct bri_entry e;
+    uint8_t *to;
+
+    x->size = HEAD_MAX;
+    x->n_found = 0;
+    for (uint32_t i = 0; i < x->n; i++) {
+        const struct wanted *w = &x->wanted[i];
+        int r = bri_table_find(o, bri_dict_table(o), &w->key, &e);
+
+        if (r == BROKER_NOTFOUND)
+            continue;
+        if (r < 0)
+            return r;
+        if (x->size + w->given_size + e.value_size > UINT32_MAX)
+            return BROKER_TOOBIG;
+        if (bri_output_lacks(&x->out, x->size + w->given_size + e.value_size))
+            return BRI_MORE;
+        to = (uint8_t *)x->out.buffer->data + x->size;
+        bri_copy(to, w->given, w->given_size);
+        bri_copy(to + w->given_size, e.value, e.value_size);
+        x->size += w->given_size + e.value_size;
+        x->n_found++;
+    }
+    return 0;
+}
+
+int bri_dict_get_many(
+    struct bri_handle *h, broker_value keys, broker_buffer *buffer, broker_value *out_found)
+{
+    struct many x = {.out.buffer = buffer};
+    uint8_t head[HEAD_MAX], *map;
+    size_t head_size;
+    int r = take_keys(&x, h->object.arena, keys);
+
+    if (r == 0)
+        r = bri_buffer_reserve(buffer, HEAD_MAX + 2 * keys.size);
+    if (r == 0)
+        r = bri_read_out(h, many_try, &x, &x.out);
+    free(x.wanted);
+    broker_buffer_free(&x.keys);
+    if (r < 0)
+        return r;
+    head_size = bri_map_header(x.n_found, head);
+    map = (uint8_t *)buffer->data + HEAD_MAX - head_size;
+    memcpy(map, head, head_size);
+    buffer->size = x.size;
+    return bri_value_decode(map, x.size - HEAD_MAX + head_size, out_found);
+}
