@@ -9,8 +9,6 @@
 #include "request.h"
 #include "walk.h"
 
-#define CLIENT_MAX 15 /* bytes of the name by which people know it */
-
 struct options {
     uint64_t lowest, highest; /* versions */
     bool resumes;
@@ -63,8 +61,11 @@ static bool take_timeout(struct options *o, broker_value v)
 
 static bool take_client(struct options *o, broker_value v)
 {
-    (void)o;
-    return v.type == BROKER_STR && v.size <= CLIENT_MAX;
+    if (v.type != BROKER_STR || v.size >= sizeof(o->wish.client))
+        return false;
+    memset(o->wish.client, 0, sizeof(o->wish.client));
+    memcpy(o->wish.client, v.data, v.size);
+    return true;
 }
 
 static bool take_resume(struct options *o, broker_value v)
@@ -189,7 +190,7 @@ void zmqd_hello(struct zmqd_incoming *from, const struct bri_wire_request *reque
         r = pack_agreed(zmqd_operation_results(w), s, o.resumes, &answer.results[0]);
     if (r < 0)
         answer = zmqd_failure(request->id, r, broker_last_error());
-    else if (!o.resumes || request->id > s->last_id)
+    else if (!o.resumes)
         s->last_id = request->id;
     zmqd_answer(from, &answer);
     zmqd_operation_end(w);

@@ -8,10 +8,17 @@
 
 #define OVERHEAD 48 /* what an answer costs beside its bytes */
 
+static void let_go(struct zmqd_records *r, uint64_t id)
+{
+    if (id > r->floor)
+        r->floor = id;
+}
+
 static void drop_oldest(struct zmqd_records *r)
 {
     struct zmqd_record *oldest = &r->all[r->first];
 
+    let_go(r, oldest->id);
     r->n_bytes -= oldest->size + OVERHEAD;
     free(oldest->bytes);
     r->first = (r->first + 1) % r->max;
@@ -28,20 +35,22 @@ void zmqd_record_keep(
     struct zmqd_records *r, uint32_t max, size_t max_bytes, const struct zmqd_record *answer)
 {
     size_t cost = answer->size + OVERHEAD;
-    void *bytes;
+    void *bytes = NULL;
 
     if (r->all == NULL) {
         r->all = calloc(max, sizeof(*r->all));
         r->max = r->all != NULL ? max : 0;
     }
-    if (r->max == 0 || cost > max_bytes)
+    if (r->max > 0 && cost <= max_bytes) {
+        if (r->n == r->max)
+            drop_oldest(r);
+        zmqd_record_shrink(r, max_bytes - cost);
+        bytes = malloc(answer->size);
+    }
+    if (bytes == NULL) {
+        let_go(r, answer->id);
         return;
-    if (r->n == r->max)
-        drop_oldest(r);
-    zmqd_record_shrink(r, max_bytes - cost);
-    bytes = malloc(answer->size);
-    if (bytes == NULL)
-        return;
+    }
     memcpy(bytes, answer->bytes, answer->size);
     r->all[(r->first + r->n) % r->max] =
         (struct zmqd_record){.id = answer->id, .size = answer->size, .bytes = bytes};

@@ -18,10 +18,11 @@ struct zmqd_records {
     struct zmqd_record *all; /* a ring */
     uint32_t max, n, first;
     size_t n_bytes;
+    uint64_t floor; /* greatest id whose answer was let go of */
 };
 
 /* Keeps a copy of an answer instead of the oldest, within @max answers and @max_bytes; without
- * memory it is not kept. */
+ * memory it is let go of at once. */
 void zmqd_record_keep(
     struct zmqd_records *r, uint32_t max, size_t max_bytes, const struct zmqd_record *answer);
 

@@ -2,8 +2,9 @@
  * request.c - see request.h
  *
  * What must not be done twice is decided here: an id that is not greater than all before it is that
- * of a request which came before. If that is still under way its answer will come; if it was a
- * change its answer was kept, or nobody knows any more; anything else is just done again.
+ * of a request which came before, or was lost with a connection. If it is still under way its
+ * answer will come; if it was a change its answer was kept, or was let go of, and then nobody knows
+ * any more; anything else is just done.
  */
 #include "request.h"
 
@@ -329,6 +330,8 @@ static bool was_done(
     if (!action->changes)
         return false;
     record = zmqd_record_find(&s->records, q->id);
+    if (record == NULL && q->id > s->records.floor)
+        return false; /* it never came */
     if (record == NULL) {
         answer = plain_failure(q->id, BROKER_UNKNOWN);
         answer_session(s, &answer, false);
@@ -384,9 +387,9 @@ static void serve(struct zmqd_session *s, const struct bri_wire_request *q, size
             refuse(s, q, d.action, BROKER_LIMIT, "too many requests are waiting");
         else
             carry_out(&d, &pending);
+        zmqd_pending_remove(s, &pending); /* the last one of a session that ends ends it */
         if (d.action->run == say_goodbye)
             zmqd_session_end(s, false);
-        zmqd_pending_remove(s, &pending);
     }
 }
 

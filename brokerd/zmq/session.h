@@ -49,6 +49,7 @@ struct zmqd_session {
 /* What a client wishes for, and who it is. */
 struct zmqd_wish {
     char arena[64];
+    char client[16]; /* by which people know it; may be empty */
     bool read_only;
     int64_t timeout_ns;
     struct zmqd_user user;

@@ -126,15 +126,15 @@ pid_t kit_endpoint_pid(void)
 
 /* ---- clients ---- */
 
-static void connect_client(struct client *c)
+static void connect_client(struct client *c, int queued)
 {
     static unsigned n_monitors;
-    int linger = 0, queued = 0;
+    int linger = 0, all = 0;
     char monitor[40];
 
     c->socket = zmq_socket(context, ZMQ_DEALER);
     (void)zmq_setsockopt(c->socket, ZMQ_LINGER, &linger, sizeof(linger));
-    (void)zmq_setsockopt(c->socket, ZMQ_SNDHWM, &queued, sizeof(queued));
+    (void)zmq_setsockopt(c->socket, ZMQ_SNDHWM, &all, sizeof(all));
     (void)zmq_setsockopt(c->socket, ZMQ_RCVHWM, &queued, sizeof(queued));
     (void)snprintf(monitor, sizeof(monitor), "inproc://monitor-%u", n_monitors++);
     cr_assert_eq(zmq_socket_monitor(c->socket, monitor, ZMQ_EVENT_DISCONNECTED), 0);
@@ -156,23 +156,36 @@ void client_await_loss(struct client *c)
     cr_assert_eq(zmq_poll(&item, 1, PATIENCE_MS), 1, "the connection stays");
 }
 
-struct client *client_open_silent(void)
+static struct client *open_client(int queued)
 {
     struct client *c = calloc(1, sizeof(*c));
 
     cr_assert_not_null(c);
     c->last = &c->first;
-    connect_client(c);
+    connect_client(c, queued);
     return c;
+}
+
+static struct client *say_hello(struct client *c)
+{
+    cr_assert_eq(client_hello(c, broker_nil()), 0, "%.*s", (int)c->answer.text.size,
+        (const char *)c->answer.text.data);
+    return c;
+}
+
+struct client *client_open_silent(void)
+{
+    return open_client(0);
+}
+
+struct client *client_open_narrow(void)
+{
+    return say_hello(open_client(1));
 }
 
 struct client *client_open(void)
 {
-    struct client *c = client_open_silent();
-
-    cr_assert_eq(client_hello(c, broker_nil()), 0, "%.*s", (int)c->answer.text.size,
-        (const char *)c->answer.text.data);
-    return c;
+    return say_hello(client_open_silent());
 }
 
 static void forget_messages(struct client *c)
@@ -198,7 +211,7 @@ void client_reconnect(struct client *c)
 {
     forget_messages(c);
     disconnect_client(c);
-    connect_client(c);
+    connect_client(c, 0);
 }
 
 broker_value client_key(const struct client *c)

@@ -32,6 +32,9 @@ struct client;
 /* A connection; on a silent one hello is yet to be said. */
 struct client *client_open(void);
 struct client *client_open_silent(void);
+
+/* The same with room for one answer that was not taken, and hello said. */
+struct client *client_open_narrow(void);
 void client_close(struct client *c);
 
 /* Waits until the broker has closed the connection. */

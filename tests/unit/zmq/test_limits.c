@@ -3,6 +3,8 @@
  */
 #include "kit.h"
 
+#include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,4 +106,42 @@ Test(zmq_limits, a_message_that_is_too_large)
     cr_expect_eq(CALL(c, "dict.len", broker_str("d"), NO_ARGS), 0);
     cr_expect_eq(client_int(c, 0), 0);
     client_close(c);
+}
+
+static unsigned n_descriptors(void)
+{
+    char path[64];
+    unsigned n = 0;
+    DIR *dir;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)kit_endpoint_pid());
+    dir = opendir(path);
+    cr_assert_not_null(dir);
+    while (readdir(dir) != NULL)
+        n++;
+    (void)closedir(dir);
+    return n;
+}
+
+/* Answers are not kept for ever for one who does not take them. */
+Test(zmq_limits, a_client_that_does_not_read)
+{
+    struct client *c = client_open_narrow(), *other = client_open();
+    static char big[60000];
+    unsigned before;
+
+    client_make(other, "dict", "d");
+    cr_assert_eq(
+        CALL(other, "dict.set", broker_str("d"), ARGS(broker_int(1), broker_bin(big, sizeof(big)))),
+        0);
+    before = n_descriptors();
+    for (unsigned i = 0; i < 200; i++)
+        ASK(c, "dict.get", broker_str("d"), ARGS(broker_int(1)));
+    while (n_descriptors() >= before) /* until its connection is closed; or the suite's timeout */
+        cr_assert_eq(CALL(other, "dict.len", broker_str("d"), NO_ARGS), 0, "others go on");
+    client_reconnect(c);
+    cr_expect_eq(client_resume(c, client_key(c)), 0, "the session is there until its timeout");
+    cr_expect_eq(CALL(c, "dict.len", broker_str("d"), NO_ARGS), 0);
+    client_close(c);
+    client_close(other);
 }

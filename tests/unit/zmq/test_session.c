@@ -106,13 +106,18 @@ Test(zmq_session, the_end_gives_all_back)
 {
     struct client *c = client_open(), *other = client_open();
     broker_value lock = client_make(c, "lock", "l");
+    uint64_t waiting, end;
 
     client_make(other, "lock", "l");
     cr_assert_eq(CALL(c, "lock.acquire", lock, NO_ARGS), 0);
     cr_expect_eq(
         CALL(other, "lock.acquire", broker_str("l"), ARGS(broker_int(0))), BROKER_TIMEDOUT);
-    cr_expect_eq(CALL(c, "session.end", broker_nil(), NO_ARGS), 0);
+    waiting = client_ask_as(c, 2, "lock.acquire", lock, NO_ARGS);
+    end = ASK(c, "session.end", broker_nil(), NO_ARGS);
+    cr_expect_eq(client_answer(c, end), 0);
+    cr_expect_eq(client_answer(c, waiting), BROKER_LOST);
     cr_expect_eq(CALL(c, "session.ping", broker_nil(), NO_ARGS), BROKER_LOST);
+    cr_expect_not(client_has_answer(c, end), "one answer is enough");
     cr_expect_eq(client_resume(c, client_key(c)), BROKER_LOST);
     cr_expect_geq(CALL(other, "lock.acquire", broker_str("l"), NO_ARGS), 0);
     client_close(c);
@@ -239,6 +244,28 @@ Test(zmq_session, a_repeated_request_is_not_done_twice)
     cr_expect_eq(CALL(c, "object.close", d, NO_ARGS), 0);
     cr_expect_eq(CALL(c, "object.close", d, NO_ARGS), 0);
     cr_expect_eq(CALL(c, "object.close", d, NO_ARGS), BROKER_INVALID);
+    client_close(c);
+}
+
+/* In any order. */
+Test(zmq_session, what_was_lost_on_the_way_is_done_when_it_comes)
+{
+    struct client *c = client_open();
+    broker_value d = client_make(c, "dict", "d");
+    uint64_t first = ASK(c, "dict.add", d, ARGS(broker_str("n"), broker_int(1)));
+
+    cr_assert_eq(client_answer(c, first), 0);
+    client_next_id(c, first + 2);
+    cr_assert_eq(CALL(c, "dict.add", d, ARGS(broker_str("n"), broker_int(1))), 0);
+    client_reconnect(c);
+    client_next_id(c, first + 3);
+    cr_assert_eq(client_resume(c, client_key(c)), 0);
+    client_next_id(c, first + 2);
+    cr_expect_eq(CALL(c, "dict.add", d, ARGS(broker_str("n"), broker_int(1))), 0);
+    cr_expect_eq(client_int(c, 0), 2);
+    client_next_id(c, first + 1);
+    cr_expect_eq(CALL(c, "dict.add", d, ARGS(broker_str("n"), broker_int(1))), 0);
+    cr_expect_eq(client_int(c, 0), 3);
     client_close(c);
 }
 
