@@ -17,12 +17,12 @@
 #include <broker/types.h>
 #include <broker/value.h>
 
+#include "client/address.h"
 #include "core/guard.h"
 #include "value/value.h"
 
 #define BRI_HANDLE_MAGIC 0x62726b68u
 #define BRI_BROKER_MAGIC 0x62726b62u
-#define BRI_ADDRESS_MAX 256
 
 struct bri_engine_ops;
 struct bri_watcher;
@@ -61,9 +61,9 @@ struct broker {
     bool read_only;
     bool on_behalf; /* objects are made for `behalf_uid`: only by who loads an arena, alone */
     uint32_t behalf_uid;
-    char path[BRI_ADDRESS_MAX]; /* of the attach socket */
-    char arena_name[64];
-    char address[BRI_ADDRESS_MAX + 80]; /* with which any process can open the same */
+    char path[BRI_SOCKET_PATH_MAX]; /* of the attach socket */
+    char arena_name[BRI_ARENA_NAME_MAX];
+    char address[BRI_ADDRESS_MAX]; /* with which any process can open the same */
 };
 
 /* Number of this process in its line of forks: changes in a child. */

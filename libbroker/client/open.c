@@ -166,7 +166,7 @@ int bri_open_session(
     b->read_only = address->read_only;
     memcpy(b->path, address->path, sizeof(address->path));
     memcpy(b->arena_name, address->arena, sizeof(b->arena_name));
-    bri_address_format(address, b->address, sizeof(b->address));
+    bri_address_format(address, b->address);
     *out_broker = b;
     return 0;
 }
@@ -199,6 +199,7 @@ static int open_private(struct bri_address *address, broker **out_broker)
 
     if (r < 0)
         return r;
+    address->road = BRI_ROAD_UNIX; /* with which others open it */
     r = attach_new(address, true, out_broker);
     (void)close(starter);
     return r;
@@ -231,7 +232,10 @@ int broker_open(const char *address, broker **out_broker)
     r = bri_address_parse(address, &parsed);
     if (r < 0)
         return r;
-    return parsed.is_private ? open_private(&parsed, out_broker) : open_shared(&parsed, out_broker);
+    if (parsed.road == BRI_ROAD_IPC || parsed.road == BRI_ROAD_TCP)
+        return bri_fail_text(BROKER_UNSUPPORTED, "this version of libbroker cannot go by ZeroMQ");
+    return parsed.road == BRI_ROAD_PRIVATE ? open_private(&parsed, out_broker)
+                                           : open_shared(&parsed, out_broker);
 }
 
 void broker_close(broker *b)

@@ -38,7 +38,8 @@ Test(address, nothing_said_means_the_systems_instance_when_the_user_has_none)
 
         cr_assert_str_eq(a.path, BRI_SYSTEM_DIR "/attach");
         cr_assert_str_eq(a.arena, "default");
-        cr_assert_not(a.read_only || a.is_private);
+        cr_assert_not(a.read_only);
+        cr_assert_eq(a.road, BRI_ROAD_UNIX);
     }
 }
 
@@ -69,9 +70,13 @@ Test(address, the_environment_stands_in_for_what_was_not_said)
     cr_assert_str_eq(good("unix:/else").path, "/else");
     cr_assert_str_eq(good("unix:/else").arena, "default");
     (void)setenv("BROKER_ADDRESS", "private:", 1);
-    cr_assert(good(NULL).is_private);
+    cr_assert_eq(good(NULL).road, BRI_ROAD_PRIVATE);
     (void)setenv("BROKER_ADDRESS", "unix:", 1);
     cr_assert_str_eq(good(NULL).path, BRI_SYSTEM_DIR "/attach");
+    (void)setenv("BROKER_ADDRESS", "ipc:///somewhere/zmq", 1);
+    cr_assert_eq(good("unix:?arena=jobs").road, BRI_ROAD_IPC);
+    cr_assert_str_eq(good("unix:?arena=jobs").arena, "jobs");
+    cr_assert_str_eq(good("ipc://").path, BRI_SYSTEM_DIR "/zmq", "it stands in for unix: alone");
 }
 
 Test(address, parameters_say_arena_and_access)
@@ -82,7 +87,23 @@ Test(address, parameters_say_arena_and_access)
     cr_assert_str_eq(a.arena, "jobs");
     cr_assert(a.read_only);
     cr_assert_not(good("unix:/x/y?access=rw").read_only);
-    cr_assert(good("private:").is_private);
+    cr_assert_eq(good("private:").road, BRI_ROAD_PRIVATE);
+}
+
+Test(address, other_roads)
+{
+    struct bri_address a = good("ipc:///x/zmq?access=ro");
+
+    cr_assert_eq(a.road, BRI_ROAD_IPC);
+    cr_assert_str_eq(a.path, "/x/zmq");
+    cr_assert(a.read_only);
+    cr_assert_eq(chdir("/usr"), 0);
+    a = good("tcp://far.example:5000?server=/k/far&key=mine&arena=jobs");
+    cr_assert_eq(a.road, BRI_ROAD_TCP);
+    cr_assert_str_eq(a.host, "far.example:5000");
+    cr_assert_str_eq(a.server_key, "/k/far");
+    cr_assert_str_eq(a.own_key, "/usr/mine");
+    cr_assert_str_eq(a.arena, "jobs");
 }
 
 Test(address, relative_paths_become_absolute)
@@ -95,13 +116,19 @@ Test(address, what_is_not_understood_is_refused_with_a_reason)
 {
     static const char *const bad[] = {"x", "tcp://localhost:1", "unix", "private:x", "unix:/a?",
         "unix:/a?arena=", "unix:/a?access=", "unix:/a?access=w", "unix:/a?access=rox",
-        "unix:/a?arena=b&", "unix:/a?b=c",
+        "unix:/a?arena=b&", "unix:/a?b=c", "ipc:/a", "ipc:///a?key=/k", "unix:/a?server=/k",
+        "tcp://", "tcp://h:1?server=/k", "tcp://h:1?key=/k",
+        "tcp://h:1?server=/k&key=", "tcp://h?server=/k&key=/k", "tcp://:1?server=/k&key=/k",
+        "tcp://h:?server=/k&key=/k", "tcp://h:0?server=/k&key=/k", "tcp://h:65536?server=/k&key=/k",
+        "tcp://h:1x?server=/k&key=/k", "tcp://a;h:1?server=/k&key=/k", "tcp://*:1?server=/k&key=/k",
         "unix:/a?arena=0123456789012345678901234567890123456789012345678901234567890123"};
-    char long_path[200] = "unix:/";
+    char long_path[200] = "unix:/", long_key[700] = "tcp://h:1?server=/k&key=/";
+    size_t n_bad = sizeof(bad) / sizeof(bad[0]);
 
     memset(long_path + 6, 'x', 150);
-    for (size_t i = 0; i <= sizeof(bad) / sizeof(bad[0]); i++) {
-        const char *text = i < sizeof(bad) / sizeof(bad[0]) ? bad[i] : long_path;
+    memset(long_key + strlen(long_key), 'x', 600);
+    for (size_t i = 0; i < n_bad + 2; i++) {
+        const char *text = i < n_bad ? bad[i] : i == n_bad ? long_path : long_key;
         struct bri_address a;
         broker *b = NULL;
 
@@ -115,13 +142,14 @@ Test(address, what_is_not_understood_is_refused_with_a_reason)
 Test(address, formatting_gives_the_same_address_again)
 {
     static const char *const texts[] = {"unix:/x/y", "unix:/x/y?arena=jobs", "unix:/x/y?access=ro",
-        "unix:/x/y?arena=jobs&access=ro"};
+        "unix:/x/y?arena=jobs&access=ro", "ipc:///x/y", "ipc:///x/y?arena=jobs&access=ro",
+        "tcp://h:1?server=/k&key=/l", "tcp://[::1]:65535?server=/k&key=/l&arena=jobs&access=ro"};
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         struct bri_address a = good(texts[i]);
-        char text[256];
+        char text[BRI_ADDRESS_MAX];
 
-        bri_address_format(&a, text, sizeof(text));
+        bri_address_format(&a, text);
         cr_assert_str_eq(text, texts[i]);
     }
 }
