@@ -11,11 +11,10 @@ find_path(BROKER_MSGPACK_TEMPLATE msgpack/unpack_template.h
 mark_as_advanced(BROKER_MSGPACK_TEMPLATE)
 
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+# To build libbroker its header is enough: the library is loaded when an address asks for it.
+pkg_check_modules(ZMQ REQUIRED IMPORTED_TARGET libzmq>=4.3.3)
 pkg_check_modules(SYSTEMD REQUIRED IMPORTED_TARGET libsystemd)
 pkg_check_modules(INIH REQUIRED IMPORTED_TARGET inih)
-if(BROKER_ZMQ)
-    pkg_check_modules(ZMQ REQUIRED IMPORTED_TARGET libzmq>=4.3.3)
-endif()
 if(BROKER_TOOLS)
     pkg_check_modules(JSONC REQUIRED IMPORTED_TARGET json-c)
     pkg_check_modules(LIBEDIT REQUIRED IMPORTED_TARGET libedit)

@@ -19,6 +19,7 @@
 #include "core/errno.h"
 #include "core/session.h"
 #include "core/spin.h"
+#include "engine_ops.h"
 
 #define PATIENCE_SECONDS 5
 #define SPIN_NS (300 * INT64_C(1000))
@@ -306,7 +307,7 @@ void bri_attach_forget(broker *b)
 
 /* ---- after fork ---- */
 
-static int attach_anew(broker *b)
+int bri_shm_reattach(broker *b)
 {
     struct bri_attached attached;
     int r = bri_attach_to(b->path, b->arena_name, b->read_only, NULL, &attached);
@@ -323,23 +324,11 @@ static int attach_anew(broker *b)
     b->session = attached.session;
     b->session_number = attached.number;
     b->sock = attached.sock;
-    atomic_store_explicit(&b->process, bri_process(), memory_order_release);
     return 0;
 }
 
-int bri_reattach(broker *b)
-{
-    int r = 0;
-
-    (void)pthread_mutex_lock(&b->mutex);
-    if (atomic_load(&b->process) != bri_process())
-        r = attach_anew(b);
-    (void)pthread_mutex_unlock(&b->mutex);
-    return r;
-}
-
 /* The object may have been destroyed, and its slot used again, before we came. */
-static int rebind(struct bri_handle *h)
+int bri_shm_reattach_handle(struct bri_handle *h)
 {
     broker *b = h->broker;
     struct bri_object o;
@@ -356,21 +345,7 @@ static int rebind(struct bri_handle *h)
     }
     h->object = o;
     atomic_store(&h->n_owed, 0); /* by the parent's session */
-    atomic_store_explicit(&h->process, bri_process(), memory_order_release);
     return 0;
-}
-
-int bri_reattach_handle(struct bri_handle *h)
-{
-    int r = bri_enter_broker(h->broker);
-
-    if (r < 0)
-        return r;
-    (void)pthread_mutex_lock(&h->broker->mutex);
-    if (atomic_load(&h->process) != bri_process())
-        r = rebind(h);
-    (void)pthread_mutex_unlock(&h->broker->mutex);
-    return r;
 }
 
 /* ---- requests ---- */

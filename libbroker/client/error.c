@@ -30,6 +30,8 @@ static __thread struct {
 static __thread struct {
     int code;
     const char *text;
+    size_t n_sentence; /* 0: there is none */
+    char sentence[400];
 } coming;
 
 static int note(enum bri_op op, const char *object, int r)
@@ -39,6 +41,11 @@ static int note(enum bri_op op, const char *object, int r)
     last.code = r;
     last.op = op;
     last.detail = coming.code == r ? coming.text : NULL;
+    if (coming.code == r && coming.n_sentence > 0) {
+        memcpy(last.text, coming.sentence, coming.n_sentence);
+        last.text[coming.n_sentence] = '\0';
+        last.op = OWN_TEXT;
+    }
     coming.code = 0;
     last.refusal = (struct bri_refusal){.limit = BRI_LIMIT_NONE};
     if (r == BROKER_QUOTA)
@@ -64,6 +71,19 @@ int bri_fail_detail(int r, const char *text)
 {
     coming.code = r;
     coming.text = text;
+    coming.n_sentence = 0;
+    return r;
+}
+
+/* What comes from elsewhere is to be printed: nothing in it may act on a terminal. */
+int bri_fail_sentence(int r, const char *text, size_t size)
+{
+    size_t n = size < sizeof(coming.sentence) ? size : sizeof(coming.sentence);
+
+    (void)bri_fail_detail(r, NULL);
+    for (size_t i = 0; i < n; i++)
+        coming.sentence[i] = (unsigned char)text[i] < ' ' || text[i] == 127 ? '?' : text[i];
+    coming.n_sentence = n;
     return r;
 }
 
@@ -73,10 +93,21 @@ int bri_fail_text(int r, const char *format, ...)
 
     last.code = r;
     last.op = OWN_TEXT;
+    coming.code = 0;
     va_start(args, format);
     (void)vsnprintf(last.text, sizeof(last.text), format, args);
     va_end(args);
     return r;
+}
+
+int bri_fail_function(const char *function, int r)
+{
+    const char *detail = coming.code == r ? coming.text : NULL;
+
+    if (coming.code == r && coming.n_sentence > 0)
+        return bri_fail_text(r, "%s: %.*s", function, (int)coming.n_sentence, coming.sentence);
+    return bri_fail_text(r, "%s: %s (%s)%s%s", function, broker_error_text(r), broker_error_name(r),
+        detail != NULL ? ": " : "", detail != NULL ? detail : "");
 }
 
 /* Who is over which limit. */

@@ -20,13 +20,22 @@
 #include "client/address.h"
 #include "core/guard.h"
 #include "value/value.h"
+#include "core/ref.h"
 
 #define BRI_HANDLE_MAGIC 0x62726b68u
 #define BRI_BROKER_MAGIC 0x62726b62u
 
 struct bri_engine_ops;
+struct bri_link;
 struct bri_watcher;
 enum bri_op;
+
+/* What the remote engine knows of an object. */
+struct bri_remote_handle {
+    uint32_t number;    /* of the session's handle */
+    uint32_t n_opens;   /* [mutex of the broker] how often the session has opened it for us */
+    struct bri_ref ref; /* [const] */
+};
 
 /* A handle to one object. One per object and process, counted; public types such as broker_dict are
  * this. */
@@ -39,9 +48,10 @@ struct bri_handle {
     unsigned refs;            /* [mutex of the broker] */
     _Atomic uint32_t process; /* bri_process() when `object` was bound */
     struct bri_object object; /* shm engine: where it is */
-    struct bri_handle *lock;  /* of a condition that shares its lock: that, closed with it */
-    _Atomic int32_t score;    /* shm engine: whether spinning has paid; see bri_spin() */
-    _Atomic uint32_t n_owed;  /* shm engine: what the next operation has to settle; see barrier.c */
+    struct bri_remote_handle remote;
+    struct bri_handle *lock; /* of a condition that shares its lock: that, closed with it */
+    _Atomic int32_t score;   /* shm engine: whether spinning has paid; see bri_spin() */
+    _Atomic uint32_t n_owed; /* shm engine: what the next operation has to settle; see barrier.c */
     char name[BRI_NAME_MAX + 1];
 };
 
@@ -52,7 +62,8 @@ struct broker {
     pthread_mutex_t mutex;
     struct bri_handle *handles; /* [mutex] */
     _Atomic uint32_t process;   /* bri_process() when it was attached */
-    struct bri_arena *arena;    /* [mutex to change] */
+    struct bri_link *link;      /* [mutex to change] remote engine: the session */
+    struct bri_arena *arena;    /* [mutex to change] shm engine, as are all up to is_private */
     struct bri_object session;  /* not bound when read-only */
     uint32_t session_number;    /* UINT32_MAX when read-only */
     int sock; /* [mutex] to the daemon; -1 after it went away, until there is need to ask again */
@@ -73,8 +84,7 @@ static inline uint32_t bri_process(void)
     return atomic_load_explicit(&bri_process_number, memory_order_relaxed);
 }
 
-/* Makes the broker and the handle usable in this process, which forked after they were made.
- * attach.c */
+/* Makes the broker and the handle usable in this process, which forked after they were made. */
 int bri_reattach(broker *b);
 int bri_reattach_handle(struct bri_handle *h);
 
@@ -114,6 +124,12 @@ int bri_fail_broker(broker *b, enum bri_op op, const char *name, int r);
  * gives
  * @r. */
 int bri_fail_detail(int r, const char *text);
+
+/* Says the whole in place of what would be said of it: the @size bytes at @text are copied. */
+int bri_fail_sentence(int r, const char *text, size_t size);
+
+/* Records the failure of a public function that is no operation of an engine. */
+int bri_fail_function(const char *function, int r);
 
 /* The same for failures before there is a broker, with a sentence of its own (printf). */
 int bri_fail_text(int r, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -15,7 +15,10 @@ static int enter(struct bri_handle *h)
 {
     int r = bri_enter(h, BRI_TYPE_QUEUE);
 
-    return r == 0 && h->engine != &bri_engine_shm ? BROKER_UNSUPPORTED : r;
+    if (r == 0 && h->engine != &bri_engine_shm)
+        r = bri_fail_detail(BROKER_UNSUPPORTED,
+            "items can be used in place only in shared memory, by unix: or private:");
+    return r;
 }
 
 static int told(struct bri_handle *h, enum bri_op op, int r)

@@ -64,19 +64,24 @@ static void watch_forks(void)
     (void)pthread_atfork(before_fork, after_fork, after_fork_in_child);
 }
 
-static void destroy(broker *b, bool died)
+void bri_shm_end(broker *b, bool died)
 {
     bri_watch_stop(b);
     if (atomic_load(&b->process) != bri_process()) {
         bri_attach_forget(b); /* the parent's: nothing of it is ours to end */
-    } else {
-        /* What is stuck stays for the daemon to finish: the session says that it is over. */
-        if (!b->read_only)
-            (void)bri_session_reap(b->arena, b->session_number, died, LEAVE_PATIENCE);
-        bri_arena_unmap(b->arena);
-        if (b->sock >= 0)
-            (void)close(b->sock);
+        return;
     }
+    /* What is stuck stays for the daemon to finish: the session says that it is over. */
+    if (!b->read_only)
+        (void)bri_session_reap(b->arena, b->session_number, died, LEAVE_PATIENCE);
+    bri_arena_unmap(b->arena);
+    if (b->sock >= 0)
+        (void)close(b->sock);
+}
+
+static void destroy(broker *b, bool died)
+{
+    b->engine->end(b, died);
     for (struct bri_handle *h = b->handles, *next; h != NULL; h = next) {
         next = h->next;
         h->magic = 0;
@@ -105,7 +110,7 @@ static void unref(broker *b)
 
 /* While the connection stands, the daemon is the one that gave us the arena, and the arena is the
  * one that it has. */
-static bool is_connected(broker *b)
+bool bri_shm_is_connected(broker *b)
 {
     struct pollfd p = {.events = POLLIN};
     bool connected;
@@ -122,47 +127,54 @@ static bool is_connected(broker *b)
  */
 static broker *find_opened(const struct bri_address *address)
 {
+    char text[BRI_ADDRESS_MAX];
     broker *found = NULL;
 
+    bri_address_format(address, text);
     (void)pthread_mutex_lock(&mutex);
-    for (struct opened *o = all; o != NULL && found == NULL; o = o->next) {
-        broker *b = &o->broker;
-
-        if (b->read_only == address->read_only && strcmp(b->path, address->path) == 0 &&
-            strcmp(b->arena_name, address->arena) == 0 && is_connected(b))
-            found = b;
-    }
+    for (struct opened *o = all; o != NULL && found == NULL; o = o->next)
+        if (strcmp(o->broker.address, text) == 0 && o->broker.engine->is_connected(&o->broker))
+            found = &o->broker;
     if (found != NULL)
         found->refs++;
     (void)pthread_mutex_unlock(&mutex);
     return found;
 }
 
+int bri_shm_begin(broker *b, const struct bri_address *address, struct bri_arena *mapped)
+{
+    struct bri_attached attached;
+    int r = bri_attach_to(address->path, address->arena, address->read_only, mapped, &attached);
+
+    if (r < 0)
+        return r;
+    b->arena = attached.arena;
+    b->session = attached.session;
+    b->session_number = attached.number;
+    b->sock = attached.sock;
+    return 0;
+}
+
 int bri_open_session(
     const struct bri_address *address, struct bri_arena *mapped, broker **out_broker)
 {
-    struct bri_attached attached;
     struct opened *o = calloc(1, sizeof(*o));
     broker *b;
     int r;
 
     if (o == NULL)
         return bri_fail_text(BROKER_NOMEM, "no memory for a broker");
-    r = bri_attach_to(address->path, address->arena, address->read_only, mapped, &attached);
+    b = &o->broker;
+    b->engine = address->road == BRI_ROAD_UNIX ? &bri_engine_shm : &bri_engine_remote;
+    r = b->engine->begin(b, address, mapped);
     if (r < 0) {
         free(o);
         return r;
     }
-    b = &o->broker;
     b->magic = BRI_BROKER_MAGIC;
     b->refs = 1;
-    b->engine = &bri_engine_shm;
     (void)pthread_mutex_init(&b->mutex, NULL);
     atomic_store(&b->process, bri_process());
-    b->arena = attached.arena;
-    b->session = attached.session;
-    b->session_number = attached.number;
-    b->sock = attached.sock;
     b->read_only = address->read_only;
     memcpy(b->path, address->path, sizeof(address->path));
     memcpy(b->arena_name, address->arena, sizeof(b->arena_name));
@@ -199,7 +211,7 @@ static int open_private(struct bri_address *address, broker **out_broker)
 
     if (r < 0)
         return r;
-    address->road = BRI_ROAD_UNIX; /* with which others open it */
+    address->road = BRI_ROAD_UNIX; /* by which others open it, too */
     r = attach_new(address, true, out_broker);
     (void)close(starter);
     return r;
@@ -232,8 +244,6 @@ int broker_open(const char *address, broker **out_broker)
     r = bri_address_parse(address, &parsed);
     if (r < 0)
         return r;
-    if (parsed.road == BRI_ROAD_IPC || parsed.road == BRI_ROAD_TCP)
-        return bri_fail_text(BROKER_UNSUPPORTED, "this version of libbroker cannot go by ZeroMQ");
     return parsed.road == BRI_ROAD_PRIVATE ? open_private(&parsed, out_broker)
                                            : open_shared(&parsed, out_broker);
 }
@@ -252,6 +262,38 @@ const char *broker_address(const broker *b)
 const char *broker_version(void)
 {
     return BRI_VERSION;
+}
+
+/* ---- after fork ---- */
+
+int bri_reattach(broker *b)
+{
+    int r = 0;
+
+    (void)pthread_mutex_lock(&b->mutex);
+    if (atomic_load(&b->process) != bri_process()) {
+        r = b->engine->reattach(b);
+        if (r == 0)
+            atomic_store_explicit(&b->process, bri_process(), memory_order_release);
+    }
+    (void)pthread_mutex_unlock(&b->mutex);
+    return r;
+}
+
+int bri_reattach_handle(struct bri_handle *h)
+{
+    int r = bri_enter_broker(h->broker);
+
+    if (r < 0)
+        return r;
+    (void)pthread_mutex_lock(&h->broker->mutex);
+    if (atomic_load(&h->process) != bri_process()) {
+        r = h->engine->reattach_handle(h);
+        if (r == 0)
+            atomic_store_explicit(&h->process, bri_process(), memory_order_release);
+    }
+    (void)pthread_mutex_unlock(&h->broker->mutex);
+    return r;
 }
 
 /* ---- handles ---- */
@@ -296,12 +338,10 @@ static struct bri_handle *find_handle(broker *b, const struct bri_object *o)
 static int make_handle(broker *b, const char *name, struct bri_object *o, struct bri_handle **out)
 {
     struct bri_handle *h = calloc(1, sizeof(*h));
-    struct bri_stand_in *stand_in = bri_stand_in_suspend();
     int r = h != NULL ? 0 : BROKER_NOMEM;
 
     if (r == 0 && !b->read_only)
         r = bri_attach(&b->session, o, &o->att);
-    bri_stand_in_resume(stand_in);
     if (r < 0) {
         free(h);
         return r;
@@ -387,13 +427,18 @@ int bri_shm_open_ref(
     return find_or_make_handle(b, name, &o, out_handle);
 }
 
+broker_value bri_shm_ref(const struct bri_handle *h)
+{
+    return bri_ref_value(bri_ref_of(&h->object));
+}
+
 broker_value broker_ref(const void *object)
 {
     const struct bri_handle *h = object;
 
     if (h == NULL || h->magic != BRI_HANDLE_MAGIC)
         return bri_ref_value((struct bri_ref){0});
-    return bri_ref_value(bri_ref_of(&h->object));
+    return h->engine->ref(h);
 }
 
 void bri_shm_close_handle(struct bri_handle *h)

@@ -20,6 +20,8 @@
 #include "core/errno.h"
 #include "core/lock.h"
 #include "core/wait_any.h"
+#include "engine/remote.h"
+#include "engine_ops.h"
 
 struct bri_watched {
     struct bri_handle *handle;
@@ -238,11 +240,16 @@ void bri_watch_stop(broker *b)
 
 /* ---- public ---- */
 
+static const char in_shm_only[] =
+    "objects behind ipc:// and tcp:// have no descriptor; wait in a thread, or open unix:";
+
 static int enter_any(void *object)
 {
     struct bri_handle *h = object;
     int r = h == NULL || h->magic != BRI_HANDLE_MAGIC ? BROKER_INVALID : bri_enter(h, h->type);
 
+    if (r == 0 && h->engine != &bri_engine_shm)
+        r = bri_fail_detail(BROKER_UNSUPPORTED, in_shm_only);
     return r < 0 ? r : bri_can_wait_any(&h->object);
 }
 
@@ -277,7 +284,7 @@ int broker_fd(void *object, int *out_fd)
 
     if (r == 0)
         r = fd_of(object, out_fd);
-    return r < 0 ? bri_fail_text(r, "broker_fd: %s", broker_error_text(r)) : 0;
+    return r < 0 ? bri_fail_function("broker_fd", r) : 0;
 }
 
 static int clear(struct bri_handle *h)
@@ -309,7 +316,14 @@ int broker_fd_clear(void *object)
 
     if (r == 0)
         r = clear(object);
-    return r < 0 ? bri_fail_text(r, "broker_fd_clear: %s", broker_error_text(r)) : 0;
+    return r < 0 ? bri_fail_function("broker_fd_clear", r) : 0;
+}
+
+static bool is_remote(const void *object)
+{
+    const struct bri_handle *h = object;
+
+    return h != NULL && h->magic == BRI_HANDLE_MAGIC && h->engine == &bri_engine_remote;
 }
 
 static int wait_any(void *const objects[], size_t n, int64_t timeout_ns, size_t *out_index)
@@ -319,6 +333,8 @@ static int wait_any(void *const objects[], size_t n, int64_t timeout_ns, size_t 
 
     if (objects == NULL || n == 0 || n > BRI_WAIT_ANY_MAX || timeout_ns < 0 || out_index == NULL)
         return BROKER_INVALID;
+    if (is_remote(objects[0]))
+        return bri_remote_wait_any(objects, n, timeout_ns, out_index);
     for (size_t i = 0; i < n && r == 0; i++) {
         r = enter_any(objects[i]);
         if (r == 0)
@@ -333,5 +349,5 @@ int broker_wait_any(void *const objects[], size_t n, int64_t timeout_ns, size_t 
 {
     int r = wait_any(objects, n, timeout_ns, out_index);
 
-    return r < 0 ? bri_fail_text(r, "broker_wait_any: %s", broker_error_text(r)) : 0;
+    return r < 0 ? bri_fail_function("broker_wait_any", r) : 0;
 }

@@ -550,11 +550,12 @@ int broker_array_data(broker_array *array, void **out_data, uint64_t *out_length
     if (r == 0 && (out_data == NULL || out_length == NULL))
         r = BROKER_INVALID;
     if (r == 0 && h->engine != &bri_engine_shm)
-        r = BROKER_UNSUPPORTED;
+        r = bri_fail_detail(
+            BROKER_UNSUPPORTED, "there are pointers only into shared memory, by unix: or private:");
     if (r == 0)
         r = change_sections(h, pin_try, &v);
     if (r < 0)
-        return bri_fail_text(r, "array.data: %s (%s)", broker_error_text(r), broker_error_name(r));
+        return bri_fail_function("array.data", r);
     *out_data = v.data;
     *out_length = v.length;
     return 0;

@@ -4,6 +4,7 @@
 #include "wire/wire.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "objects/pack.h"
 #include "value/head.h"
@@ -132,6 +133,19 @@ int bri_wire_read_answer(const void *data, size_t size, struct bri_wire_answer *
     return 0;
 }
 
+static void move_value(broker_value *v, const void *from, const void *to)
+{
+    if (v->type == BROKER_STR || v->type == BROKER_BIN || v->type == BROKER_PACKED)
+        v->data = (const uint8_t *)to + ((uintptr_t)v->data - (uintptr_t)from);
+}
+
+void bri_wire_move_answer(struct bri_wire_answer *answer, const void *from, const void *to)
+{
+    move_value(&answer->text, from, to);
+    for (uint32_t i = 0; i < answer->n_results; i++)
+        move_value(&answer->results[i], from, to);
+}
+
 /* ---- writing ---- */
 
 int bri_wire_write_request(broker_buffer *buffer, const struct bri_wire_request *request)
@@ -150,6 +164,18 @@ int bri_wire_write_request(broker_buffer *buffer, const struct bri_wire_request 
     for (uint32_t i = 0; i < request->n_args; i++)
         bri_pack_value(&p, request->args[i]);
     return p.failed;
+}
+
+/* Behind the header of the array, the version, and the head of the number itself. */
+void bri_wire_set_id(void *request, uint64_t id)
+{
+    uint8_t *bytes = request;
+    size_t header = (bytes[0] & 0xf0) == 0x90 ? 1 : 3;
+    uint64_t big_endian = __builtin_bswap64(id);
+
+    _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "numbers are turned around");
+    _Static_assert(BRI_WIRE_VERSION < 128, "it has one byte");
+    memcpy(bytes + header + 2, &big_endian, sizeof(big_endian));
 }
 
 int bri_wire_write_answer(broker_buffer *buffer, const struct bri_wire_answer *answer)

@@ -45,8 +45,18 @@ int bri_wire_read_request(const void *data, size_t size, struct bri_wire_request
 /* Appends a request to @buffer, in its shortest form. NOMEM, INVALID and TOODEEP by its values. */
 int bri_wire_write_request(broker_buffer *buffer, const struct bri_wire_request *request);
 
+/*
+ * Gives another id to a request that was written with an id of at least BRI_WIRE_FIXED_ID, to which
+ * the same holds. So a request can be written before its turn to get a number.
+ */
+#define BRI_WIRE_FIXED_ID (UINT64_C(1) << 32) /* from here on all have the same length */
+void bri_wire_set_id(void *request, uint64_t id);
+
 /* Reads an answer. PROTO when it is none. */
 int bri_wire_read_answer(const void *data, size_t size, struct bri_wire_answer *out);
+
+/* The bytes that @answer was read from lie at @to now, and no longer at @from. */
+void bri_wire_move_answer(struct bri_wire_answer *answer, const void *from, const void *to);
 
 /* Appends an answer to @buffer. As bri_wire_write_request(). */
 int bri_wire_write_answer(broker_buffer *buffer, const struct bri_wire_answer *answer);

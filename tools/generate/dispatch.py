@@ -1,15 +1,13 @@
 """dispatch.h and dispatch.c: operations called by number with values, for brokerctl and the wire."""
 
 from kinds import KINDS
-from model import FOREVER, MAX_RESULTS, OMITTED
+from model import FOREVER, OMITTED
 from text import banner, listed
 
 HEADER = """#ifndef BRI_DISPATCH_H
 #define BRI_DISPATCH_H
 
 #include "engine_ops.h"
-
-#define BRI_MAX_RESULTS %d
 
 struct bri_call {
     broker *broker;            /* for operations of the arena itself */
@@ -53,7 +51,7 @@ void bri_dispatch_close(struct bri_handle *h);
 const char *bri_dispatch_option_name(uint32_t type, uint32_t i);
 
 #endif
-""" % MAX_RESULTS
+"""
 
 INCLUDES = """#include "dispatch.h"
 

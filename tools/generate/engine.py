@@ -1,6 +1,7 @@
 """Inside the library: the engine interface, the shm engine's table, and the public functions."""
 
 import declare
+from model import MAX_RESULTS
 from text import COLUMNS, banner, listed
 from kinds import KINDS
 
@@ -22,9 +23,13 @@ def engine_ops_h(schema):
 #include <broker/types.h>
 #include <broker/value.h>
 
+struct bri_address;
+struct bri_arena;
 struct bri_handle;
 
-"""
+#define BRI_MAX_RESULTS %d /* of an operation */
+
+""" % MAX_RESULTS
     out += enumeration("bri_type", "Types of object, and the arena itself. The numbers are stable.",
                        ["%s = %d" % (kind.constant, kind.number) for kind in schema.types])
     out += enumeration("bri_arg", "Kinds of arguments, results and options.",
@@ -61,7 +66,20 @@ struct bri_engine_ops {
             out += listed("int (*%s)(" % operation.slot, declare.engine_parameters(operation), ");", "    ") + "\n"
     out += """    int (*open_ref)(broker *b, uint32_t type, broker_value ref, struct bri_handle **out);
     void (*close)(struct bri_handle *h);
+    broker_value (*ref)(const struct bri_handle *h);
+
+    /* Makes a session, of which nobody else knows yet; and ends it, as if it @died. */
+    int (*begin)(broker *b, const struct bri_address *address, struct bri_arena *mapped);
+    void (*end)(broker *b, bool died);
+    bool (*is_connected)(broker *b); /* false: another open makes another session */
+
+    /* In a child after fork, with the broker's mutex: a session of its own, and the object in it. */
+    int (*reattach)(broker *b);
+    int (*reattach_handle)(struct bri_handle *h);
 };
+
+/* Over ZeroMQ. */
+extern const struct bri_engine_ops bri_engine_remote;
 
 /* The shm engine, and what it is made of. */
 extern const struct bri_engine_ops bri_engine_shm;
@@ -74,7 +92,16 @@ extern const struct bri_engine_ops bri_engine_shm;
         for operation in kind.operations:
             out += listed("int bri_%s(" % operation.slot, declare.engine_parameters(operation), ");") + "\n"
     out += "int bri_open_ref(broker *b, uint32_t type, broker_value ref, struct bri_handle **out);\n"
-    return out + "void bri_shm_close_handle(struct bri_handle *h);\n\n#endif\n"
+    return out + """void bri_shm_close_handle(struct bri_handle *h);
+broker_value bri_shm_ref(const struct bri_handle *h);
+int bri_shm_begin(broker *b, const struct bri_address *address, struct bri_arena *mapped);
+void bri_shm_end(broker *b, bool died);
+bool bri_shm_is_connected(broker *b);
+int bri_shm_reattach(broker *b);
+int bri_shm_reattach_handle(struct bri_handle *h);
+
+#endif
+"""
 
 
 def engine_ops_c(schema):
@@ -122,7 +149,16 @@ def engine_shm_c(schema):
         slots = ["%s_open" % kind.name] if kind.is_object else []
         for slot in slots + [operation.slot for operation in kind.operations]:
             out += "    .%s = bri_%s,\n" % (slot, slot)
-    return out + "    .open_ref = bri_open_ref,\n    .close = bri_shm_close_handle,\n};\n"
+    return out + """    .open_ref = bri_open_ref,
+    .close = bri_shm_close_handle,
+    .ref = bri_shm_ref,
+    .begin = bri_shm_begin,
+    .end = bri_shm_end,
+    .is_connected = bri_shm_is_connected,
+    .reattach = bri_shm_reattach,
+    .reattach_handle = bri_shm_reattach_handle,
+};
+"""
 
 
 def api_c(kind):

@@ -17,6 +17,7 @@ import engine
 import examples
 import public
 import reference
+import remote
 from schema import SchemaError, load
 from text import write_if_changed
 
@@ -32,6 +33,7 @@ def outputs(schema):
         "engine_ops.h": engine.engine_ops_h(schema),
         "engine_ops.c": engine.engine_ops_c(schema),
         "engine_shm.c": engine.engine_shm_c(schema),
+        "engine_remote.c": remote.engine_remote_c(schema),
         "dispatch.h": dispatch.dispatch_h(),
         "dispatch.c": dispatch.dispatch_c(schema),
         "ctl_table.h": ctl.ctl_table_h(),
