@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <wchar.h>
 
 #include "ctl.h"
 #include "fail.h"
@@ -195,7 +196,7 @@ static unsigned char complete_text(EditLine *el, const char *typed, const char *
     return CC_REDISPLAY;
 }
 
-static unsigned char complete(EditLine *el, int key)
+static unsigned char complete(EditLine *el, wint_t key)
 {
     const LineInfo *info = el_line(el);
     char *line = strndup(info->buffer, (size_t)(info->cursor - info->buffer)), *text;
@@ -300,7 +301,8 @@ static int converse(struct shell *s)
     (void)el_set(s->el, EL_PROMPT, prompt);
     (void)el_set(s->el, EL_SIGNAL, 1);
     (void)el_set(s->el, EL_EDITOR, "emacs");
-    (void)el_set(s->el, EL_ADDFN, "ctl-complete", "what could stand here", complete);
+    /* Of the narrow names that el_set() takes it makes copies, and forgets them. */
+    (void)el_wset(s->el, EL_ADDFN, L"ctl-complete", L"what could stand here", complete);
     (void)el_set(s->el, EL_BIND, "^I", "ctl-complete", NULL);
     start_history(s);
     (void)el_source(s->el, NULL); /* the user's ~/.editrc decides */

@@ -8,10 +8,13 @@
 
 #include <curses.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "client/handle.h"
 #include "core/clock.h"
 #include "print.h"
+
+#include <term.h> /* last: it makes macros of many words */
 
 #define FIRST_ROW 4
 #define FASTEST_NS (BRI_SECOND / 10)
@@ -151,9 +154,20 @@ static int run(struct ctl_top *top)
     return r;
 }
 
+/* newterm() would lose memory of one that is not. */
+static bool is_known_terminal(void)
+{
+    int error;
+
+    if (setupterm(NULL, STDOUT_FILENO, &error) != OK)
+        return false;
+    (void)del_curterm(cur_term);
+    return true;
+}
+
 int ctl_top_screen(struct ctl_top *top)
 {
-    SCREEN *screen = newterm(NULL, stdout, stdin);
+    SCREEN *screen = is_known_terminal() ? newterm(NULL, stdout, stdin) : NULL;
     int r;
 
     if (screen == NULL)

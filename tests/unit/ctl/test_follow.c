@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,7 +54,7 @@ static struct running start_watch(const char *name, const char *change)
 
     cr_assert_geq(toucher, 0);
     if (toucher == 0)
-        for (;;) {
+        for ((void)prctl(PR_SET_PDEATHSIG, SIGKILL);;) {
             done = run(change);
             run_free(&done);
         }
@@ -116,6 +117,7 @@ static struct running start_events(void)
         for (char line[64];; run_free(&done)) {
             static unsigned n;
 
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
             (void)snprintf(line, sizeof(line), "lock create ready%u", n++);
             done = run(line);
         }
@@ -165,6 +167,7 @@ Test(ctl_follow, events_tells_of_the_dead)
 
     cr_assert_geq(child, 0);
     if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (broker_open(NULL, &b) == 0)
             (void)pause();
         _exit(1);

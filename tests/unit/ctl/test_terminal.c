@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -146,6 +147,7 @@ Test(ctl_terminal, colours_are_for_terminals_that_want_them)
 
     cr_assert_geq(sleeper, 0);
     if (sleeper == 0) { /* stopped, it stays in the list when it is dead */
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (broker_open(NULL, &b) == 0)
             (void)raise(SIGSTOP);
         _exit(1);
