@@ -19,8 +19,8 @@
 
 #include "client/address.h"
 #include "core/guard.h"
-#include "value/value.h"
 #include "core/ref.h"
+#include "value/value.h"
 
 #define BRI_HANDLE_MAGIC 0x62726b68u
 #define BRI_BROKER_MAGIC 0x62726b62u

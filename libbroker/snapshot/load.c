@@ -193,7 +193,8 @@ static int open_made(struct walk *w, const struct head *head, struct made *m)
     uint32_t n = 0;
     int r = 0;
 
-    for (; n < MAX_OPTIONS && (name = bri_dispatch_option_name(head->type, n)) != NULL && r == 0; n++) {
+    for (; n < MAX_OPTIONS && (name = bri_dispatch_option_name(head->type, n)) != NULL && r == 0;
+         n++) {
         options[n] = bri_load_get(head->options, name);
         if (options[n].type == BROKER_REF)
             r = resolve(w, options[n], lock_name, &options[n]);

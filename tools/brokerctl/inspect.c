@@ -1,5 +1,5 @@
 /*
- * inspect.c - what there is and who uses it: stat, clients, quota, locks; mv and collect
+ * inspect.c - what there is and who uses it: stat, quota, locks; mv and collect
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,7 +63,7 @@ int ctl_cmd_stat(struct ctl *ctl, int argc, char **argv)
     return code;
 }
 
-/* ---- clients, quota, locks ---- */
+/* ---- quota, locks ---- */
 
 static const char *color_of_dead(broker_value row)
 {
@@ -71,34 +71,6 @@ static const char *color_of_dead(broker_value row)
 
     return ctl_map_get(row, "alive", &alive) && alive.type == BROKER_BOOL && !alive.b ? "red"
                                                                                       : NULL;
-}
-
-int ctl_cmd_clients(struct ctl *ctl, int argc, char **argv)
-{
-    static const struct ctl_column columns[] = {
-        {"session", "SESSION", CTL_CELL_NUMBER},
-        {"pid", "PID", CTL_CELL_NUMBER},
-        {"uid", "UID", CTL_CELL_NUMBER},
-        {"command", "COMMAND", CTL_CELL_TEXT},
-        {"alive", "ALIVE", CTL_CELL_TEXT},
-        {"attached_ns", "SINCE", CTL_CELL_TIME},
-        {"objects", "OBJECTS", CTL_CELL_NUMBER},
-        {"locks", "LOCKS", CTL_CELL_NUMBER},
-        {"leases", "LEASES", CTL_CELL_NUMBER},
-        {"waiting", "WAITING", CTL_CELL_NUMBER},
-    };
-    static const struct ctl_table table = {.columns = columns,
-        .n_columns = COUNT(columns),
-        .none = "nobody is attached",
-        .color = color_of_dead};
-
-    if (!ctl_parse_none(ctl, "clients",
-            "The programs that are attached: what they have open, and the locks, leased items and "
-            "waiting "
-            "threads they have.",
-            argc, argv))
-        return 0;
-    return show_list(ctl, broker_clients, &table);
 }
 
 int ctl_cmd_quota(struct ctl *ctl, int argc, char **argv)

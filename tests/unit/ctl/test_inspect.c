@@ -104,6 +104,15 @@ Test(ctl_inspect, clients_shows_who_is_attached_and_what_it_holds)
     (void)snprintf(wanted, sizeof(wanted), "\t%d\t%d\t", (int)getpid(), (int)getuid());
     cr_assert_not_null(strstr(r.out, wanted), "%s", r.out);
     run_free(&r);
+    r = run("clients --long");
+    (void)snprintf(wanted, sizeof(wanted), "\t%d\t%d\t", (int)getpid(), (int)getuid());
+    cr_assert_not_null(strstr(r.out, wanted), "%s", r.out);
+    cr_assert_not_null(strstr(r.out, "\tsleeping\t"), "it waits for brokerctl: %s", r.out);
+    cr_assert_not_null(strstr(r.out, "\trunning\t"), "brokerctl itself: %s", r.out);
+    run_free(&r);
+    r = run("clients -l --json");
+    cr_assert_not_null(strstr(r.out, "\"state\":\"sleeping\",\"unit\":"), "%s", r.out);
+    run_free(&r);
     r = run("locks");
     (void)snprintf(wanted, sizeof(wanted), "\t%d\t", (int)getpid());
     cr_assert_not_null(strstr(r.out, wanted), "%s", r.out);
