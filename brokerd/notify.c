@@ -22,14 +22,18 @@ static void compose(const struct brokerd *d, char *text, size_t size)
 {
     const struct brokerd_notify *n = &d->notify;
     struct brokerd_counts counts = brokerd_clients_count(d);
+    static const char cut[] = "...";
     unsigned n_arenas = 0;
+    int length;
 
     for (const struct brokerd_arena *a = d->arenas; a != NULL; a = a->next)
         n_arenas++;
-    (void)snprintf(text, size, "%s%s%s%s%u session%s, %u reader%s, %u arena%s; attach at %s",
+    length = snprintf(text, size, "%s%s%s%s%u session%s, %u reader%s, %u arena%s; attach at %s",
         n->selftest_trouble, n->selftest_trouble[0] != '\0' ? "; " : "", n->config_trouble,
         n->config_trouble[0] != '\0' ? "; " : "", counts.n_sessions, plural(counts.n_sessions),
         counts.n_readers, plural(counts.n_readers), n_arenas, plural(n_arenas), d->place.socket);
+    if (length < 0 || (size_t)length >= size)
+        memcpy(text + size - sizeof(cut), cut, sizeof(cut));
 }
 
 void brokerd_notify_ready(struct brokerd *d)
