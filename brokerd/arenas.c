@@ -91,6 +91,7 @@ static bool adopt(struct brokerd_arena *arena, int fd)
 {
     if (!map_there(arena, fd))
         return false;
+    arena->was_there = true;
     brokerd_log(LOG_INFO, &(struct brokerd_about){.arena = arena->name}, "adopted the arena %s",
         arena->name);
     return true;
@@ -309,6 +310,11 @@ static int say_stopped(struct bri_arena *a, void *arg)
     (void)arg;
     atomic_store(&a->shm->daemon_pid, 0);
     return 0;
+}
+
+void brokerd_arena_spare(struct brokerd_arena *arena)
+{
+    arena->persist |= arena->was_there;
 }
 
 void brokerd_arena_close(struct brokerd_arena *arena)

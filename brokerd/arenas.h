@@ -24,6 +24,7 @@ struct brokerd_arena {
                           0 is none */
     int read_fd;       /* opened for reading only: what readers are given */
     bool persist;
+    bool was_there; /* made by an earlier daemon */
     bool unlinked;  /* it has no name: a private one, or one that only the service manager kept */
     bool has_ended; /* found cut short; the clients are to be dropped */
     uint64_t keep_free_bytes;
@@ -57,6 +58,10 @@ void brokerd_arenas_check_room(const struct brokerd_arena *arenas);
  * restart. */
 void brokerd_arena_configure(
     struct brokerd_arena *arena, const struct brokerd_arena_config *config);
+
+/* From here on what an earlier daemon made is not removed: we could not start, and nobody asked for
+ * a stop. */
+void brokerd_arena_spare(struct brokerd_arena *arena);
 
 /* Lets go of it, in good order; its memory stays if it is persistent. */
 void brokerd_arena_close(struct brokerd_arena *arena);

@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include <broker.h>
@@ -335,18 +336,24 @@ static const char *runtime_dir(const struct brokerd *d, const struct options *o)
     return o->runtime_dir;
 }
 
-static bool start(struct brokerd *d, const struct options *o)
+/* 0, or the exit status: EX_CONFIG if trying again is of no use before somebody has done something
+ * about the configuration or what is in an arena's place. */
+static int start(struct brokerd *d, const struct options *o)
 {
     brokerd_kernel_check();
     raise_limits();
     brokerd_sigbus_install();
     (void)umask(077);
-    if (!brokerd_place_take(&d->place, runtime_dir(d, o)) || !add_events(d) || !use_config(d))
-        return false;
+    if (!brokerd_place_take(&d->place, runtime_dir(d, o)) || !add_events(d))
+        return EXIT_FAILURE;
+    if (!use_config(d))
+        return EX_CONFIG;
     d->listen_fd = brokerd_place_listen(
         &d->place, brokerd_inherited_take(&d->inherited, BRI_ATTACH_NAME), BROKERD_BACKLOG);
     brokerd_inherited_close(&d->inherited);
-    return d->listen_fd >= 0 && brokerd_attach_start(d) && brokerd_selftest_start(d);
+    if (d->listen_fd >= 0 && brokerd_attach_start(d) && brokerd_selftest_start(d))
+        return 0;
+    return EXIT_FAILURE;
 }
 
 static void stop(struct brokerd *d)
@@ -381,11 +388,13 @@ static void tell_starter(const struct brokerd *d, char kind, const char *text)
 
 static int run(struct brokerd *d, const struct options *o)
 {
-    int r;
+    int r = start(d, o);
 
-    if (!start(d, o)) {
+    if (r != 0) {
+        for (struct brokerd_arena *a = d->arenas; a != NULL; a = a->next)
+            brokerd_arena_spare(a);
         tell_starter(d, BRI_PRIVATE_FAILED, brokerd_log_last_error());
-        return EXIT_FAILURE;
+        return r;
     }
     if (d->place.kind == BROKERD_PRIVATE)
         tell_starter(d, BRI_PRIVATE_READY, d->place.socket);
@@ -463,7 +472,7 @@ int main(int argc, char **argv)
     brokerd_inherit(&d.inherited);
     if (!prepare(&d, &options, own_user)) {
         tell_starter(&d, BRI_PRIVATE_FAILED, brokerd_log_last_error());
-        return EXIT_FAILURE;
+        return options.check_config ? EXIT_FAILURE : EX_CONFIG;
     }
     if (options.check_config)
         r = EXIT_SUCCESS;

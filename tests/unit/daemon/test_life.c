@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -436,6 +437,42 @@ Test(life, an_instance_has_one_daemon)
     broker_close(open_broker());
 }
 
+/* A daemon that cannot have one arena takes none: what is there stays, for the one that can. */
+Test(life, an_arena_of_another_layout_is_refused_and_nothing_is_lost)
+{
+    static const char config[] = CONFIG "persist = no\n[arena other]\nsize = 2M\npersist = no\n";
+    char text[2000], name[64], file[80], other[96];
+    const char *arguments[] = {"brokerd", "--instance", name, "--runtime-dir",
+        instance_dir(instance), "--config", file, NULL};
+    uint32_t layout = BRI_LAYOUT_VERSION + 7, found = 0;
+    char expected[64];
+    const off_t at = offsetof(struct bri_arena_shm, layout_version);
+    broker *b = open_broker();
+    int fd;
+
+    instance_reload(instance, config);
+    instance_kill(instance);
+    cr_assert_eq(sscanf(instance_arena_path(instance), "/dev/shm/brokerd.%63[^.]", name), 1);
+    (void)snprintf(file, sizeof(file), "%s/brokerd.conf", instance_dir(instance));
+    (void)snprintf(other, sizeof(other), "/dev/shm/brokerd.%s.other", name);
+    fd = open(other, O_RDWR);
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(pwrite(fd, &layout, sizeof(layout), at), sizeof(layout));
+    (void)snprintf(expected, sizeof(expected), "the arena other was made with layout %u.", layout);
+    cr_assert_eq(instance_run(arguments, text, sizeof(text)), 78, "%s", text);
+    cr_assert_not_null(strstr(text, expected), "%s", text);
+    cr_assert_eq(access(instance_arena_path(instance), F_OK), 0, "it was removed");
+    cr_assert_eq(access(other, F_OK), 0, "it was removed");
+    cr_assert_eq(pread(fd, &found, sizeof(found), at), sizeof(found));
+    cr_assert_eq(found, layout);
+    layout = BRI_LAYOUT_VERSION;
+    cr_assert_eq(pwrite(fd, &layout, sizeof(layout), at), sizeof(layout));
+    (void)close(fd);
+    instance_restart(instance);
+    cr_assert_eq(raw_status(instance).n_sessions, 1, "the session was not adopted");
+    broker_close(b);
+}
+
 Test(life, clients_do_not_notice_that_the_daemon_was_killed)
 {
     broker *b = open_broker();
@@ -713,7 +750,7 @@ static void refuses_to_start(const char *why)
     cr_assert_eq(sscanf(instance_arena_path(instance), "/dev/shm/brokerd.%63[^.]", name), 1);
     arguments[2] = name;
     cr_assert_eq(stat(instance_arena_path(instance), &before), 0);
-    cr_assert_eq(instance_run(arguments, text, sizeof(text)), 1);
+    cr_assert_eq(instance_run(arguments, text, sizeof(text)), 78);
     cr_assert_not_null(strstr(text, why), "%s", text);
     cr_assert_not_null(strstr(text, instance_arena_path(instance)), "%s", text);
     cr_assert_eq(stat(instance_arena_path(instance), &after), 0);
