@@ -38,8 +38,8 @@ Test(ctl_dump, lines_of_json)
 {
     static const char *const lines[] = {
         "{\"brokerdump\":1}\n",
-        "{\"id\":1,\"name\":\"jobs\",\"type\":\"queue\",\"options\":{\"joinable\":true,"
-        "\"max_deliveries\":3},\"state\":{\"unfinished\":1},\"contents\":[[\"x\"]]}\n",
+        ("{\"id\":1,\"name\":\"jobs\",\"type\":\"queue\",\"options\":{\"joinable\":true,"
+         "\"max_deliveries\":3},\"state\":{\"unfinished\":1},\"contents\":[[\"x\"]]}\n"),
         "{\"id\":4,\"name\":\"till\",\"type\":\"lock\"}\n",
         "\n{\"end\":4}\n",
     };
