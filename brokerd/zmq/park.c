@@ -252,64 +252,58 @@ static int make_some_ready(struct zmqd_park *park, struct zmqd_word *w, int n, u
     return n;
 }
 
-/* The kernel decides whom to wake. If it finds the thread that stands for those here, that is to
- * say so. */
-static void leave_to_kernel(struct zmqd_word *w, int n, uint32_t bits)
-{
-    struct zmqd_sleeper *s = w->sleeper;
-
-    w->left_n = n;
-    w->left_bits = bits;
-    w->left_seen = w->seen;
-    if (s == NULL)
-        return;
-    (void)pthread_mutex_lock(&s->mutex);
-    s->slots[w->slot].must_tell = true;
-    (void)pthread_mutex_unlock(&s->mutex);
-}
-
 int zmqd_park_wake(struct zmqd_park *park, _Atomic uint32_t *word, int n, uint32_t bits)
 {
     struct zmqd_word *w = find_word(park, word);
+    bool is_kernels;
     uint32_t now;
+    int more;
 
     if (w == NULL || w->first == NULL)
         return n;
+    is_kernels = n < INT_MAX && ++park->n_wakes % KERNEL_EVERY == 0;
     if (w->is_lock) {
-        try_next(park, w);
-        return n < INT_MAX ? n - 1 : n;
+        if (!is_kernels)
+            try_next(park, w);
+        return is_kernels || n == INT_MAX ? n : n - 1;
     }
     now = atomic_load(word);
-    if (now != w->seen + 1) { /* somebody else moved it, too */
+    if (now != w->seen + 1 + (w->left_n > 0)) { /* somebody else moved it, too */
+        w->left_n = 0;
         make_all_ready(park, w);
         return n;
     }
-    w->seen = now;
-    make_dirty(park, w);
-    if (n < INT_MAX && ++park->n_wakes % KERNEL_EVERY == 0) {
-        leave_to_kernel(w, n, bits);
+    if (is_kernels && w->left_n == 0) {
+        w->left_n = n;
         return n;
     }
+    more = w->left_n; /* the kernel's choice may have been nobody, while the thread was called */
+    w->left_n = 0;
+    w->seen = now;
+    make_dirty(park, w);
+    if (more > 0)
+        (void)make_some_ready(park, w, more, FUTEX_BITSET_MATCH_ANY);
     return make_some_ready(park, w, n, bits);
 }
 
 static void word_moved(struct zmqd_park *park, struct zmqd_word *w, bool was_woken)
 {
-    w->owes_wake |= was_woken;
-    w->seen = atomic_load(w->word);
+    uint32_t now = atomic_load(w->word);
+    bool is_ours = w->left_n > 0 && now == w->seen + 1;
+    int n = w->left_n;
+
+    w->left_n = 0;
+    w->seen = now;
     make_dirty(park, w);
+    if (is_ours && !w->is_lock) {
+        (void)make_some_ready(park, w, n, FUTEX_BITSET_MATCH_ANY);
+        return;
+    }
+    w->owes_wake |= was_woken;
     if (w->is_lock && w->first != NULL) {
         try_next(park, w);
         return;
     }
-    if (w->left_n > 0 && w->seen == w->left_seen) { /* it was our own wake-up */
-        if (was_woken)
-            (void)make_some_ready(park, w, w->left_n, w->left_bits);
-        w->left_n = 0;
-        w->owes_wake = false;
-        return;
-    }
-    w->left_n = 0;
     pass_on(w);
     make_all_ready(park, w);
 }
@@ -376,6 +370,16 @@ static void add_place(struct zmqd_park *park, struct zmqd_parked *p, struct zmqd
     make_dirty(park, w);
 }
 
+/* Then there is nothing to wait for. */
+static bool has_moved(const struct bri_sleep *sleep)
+{
+    for (unsigned i = 0; i < sleep->n; i++)
+        if (atomic_load((_Atomic uint32_t *)(uintptr_t)sleep->words[i].uaddr) !=
+            (uint32_t)sleep->words[i].val)
+            return true;
+    return false;
+}
+
 void zmqd_park_add(struct zmqd_park *park, struct zmqd_parked *p, const struct bri_sleep *sleep)
 {
     p->places = &p->one;
@@ -389,7 +393,7 @@ void zmqd_park_add(struct zmqd_park *park, struct zmqd_parked *p, const struct b
     p->was_time = false;
     for (unsigned i = 0; i < p->n_places; i++)
         add_place(park, p, &p->places[i], &sleep->words[i], sleep);
-    if (!add_timer(park, p))
+    if (!add_timer(park, p) || has_moved(sleep))
         make_ready(park, p);
 }
 
@@ -443,10 +447,10 @@ static void watch_word(struct zmqd_park *park, struct zmqd_word *w)
         s->slots[w->slot] = (struct zmqd_slot){.owner = w, .word = w->word};
     }
     slot = &s->slots[w->slot];
-    if (!slot->has_moved && (!slot->is_armed || slot->seen != w->seen)) {
+    if (!slot->has_moved) {
+        s->is_changed |= !slot->is_armed; /* else it sleeps already, or is about to look */
         slot->is_armed = true;
         slot->seen = w->seen;
-        s->is_changed = true;
     }
     slot->is_lock = w->is_lock;
     (void)pthread_mutex_unlock(&s->mutex);

@@ -55,13 +55,12 @@ static bool look_at(struct zmqd_sleeper *s, const struct set *set, unsigned i, l
     if (!was_woken && now == set->words[i].val)
         return false;
     if (slot->word != word_of(set, i) || !slot->is_armed ||
-        (slot->seen == now && !((slot->is_lock || slot->must_tell) && was_woken))) {
+        (slot->seen == now && !(slot->is_lock && was_woken))) {
         if (was_woken) /* what the other thread knows of already, or does not wait for any more */
             bri_futex_wake(word_of(set, i), INT_MAX);
         return false;
     }
     slot->is_armed = false;
-    slot->must_tell = false;
     slot->has_moved = true;
     slot->was_woken = was_woken;
     return true;

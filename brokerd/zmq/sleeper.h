@@ -15,8 +15,7 @@ struct zmqd_slot {
     void *owner; /* NULL: free */
     _Atomic uint32_t *word;
     uint32_t seen;
-    bool is_lock;   /* it may be again what it was when it is looked at */
-    bool must_tell; /* a wake-up is wanted, although the value is known */
+    bool is_lock; /* it may be again what it was when it is looked at */
     bool is_armed;
     bool has_moved;
     bool was_woken; /* the kernel woke this thread, maybe in another's place */
