@@ -22,6 +22,7 @@
 
 #define PATIENCE_MS 30000
 #define MAX_ARGUMENTS 32
+#define MAX_KEPT 100
 
 struct message {
     struct message *next;
@@ -44,6 +45,8 @@ struct instance *instance;
 static void *context;
 static pid_t endpoint;
 static char ipc[128];
+static broker_buffer kept[MAX_KEPT];
+static unsigned n_kept;
 
 /* ---- the endpoint ---- */
 
@@ -117,6 +120,8 @@ void kit_stop(void)
             (unsigned)status);
     }
     instance_stop(instance);
+    while (n_kept > 0)
+        broker_buffer_free(&kept[--n_kept]);
 }
 
 pid_t kit_endpoint_pid(void)
@@ -367,32 +372,39 @@ int64_t client_int(const struct client *c, unsigned i)
 
 /* ---- values ---- */
 
+/* Until the test ends. */
+static broker_value keep(struct bri_pack *p)
+{
+    broker_value v;
+
+    cr_assert_eq(bri_pack_end(p, &v), 0);
+    cr_assert_lt(n_kept, MAX_KEPT);
+    kept[n_kept++] = *p->buffer;
+    return v;
+}
+
 broker_value packed_map(const char *const names[], const broker_value *values, uint32_t n)
 {
-    broker_buffer buffer = BROKER_BUFFER_INIT; /* as long as the test's process */
-    broker_value v;
+    broker_buffer buffer = BROKER_BUFFER_INIT;
     struct bri_pack p;
 
     bri_pack_start(&p, &buffer);
     bri_pack_map(&p, n);
     for (uint32_t i = 0; i < n; i++)
         bri_pack_entry(&p, names[i], values[i]);
-    cr_assert_eq(bri_pack_end(&p, &v), 0);
-    return v;
+    return keep(&p);
 }
 
 broker_value packed_array(const broker_value *values, uint32_t n)
 {
     broker_buffer buffer = BROKER_BUFFER_INIT;
-    broker_value v;
     struct bri_pack p;
 
     bri_pack_start(&p, &buffer);
     bri_pack_array(&p, n);
     for (uint32_t i = 0; i < n; i++)
         bri_pack_value(&p, values[i]);
-    cr_assert_eq(bri_pack_end(&p, &v), 0);
-    return v;
+    return keep(&p);
 }
 
 broker_value client_make(struct client *c, const char *type, const char *name)
