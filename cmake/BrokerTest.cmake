@@ -3,6 +3,8 @@
 #
 #   broker_test(name sources... [LIBS lib...] [TIMEOUT seconds] [ENVIRONMENT VAR=value...])
 #       a Criterion binary
+#   broker_test_again(name ENTRY entry [TIMEOUT seconds] [ENVIRONMENT VAR=value...])
+#       the binary of a broker_test() in the same folder, once more under another name
 #   broker_program_test(name sources... [LIBS lib...] [ARGS arg...] [TIMEOUT seconds] [ENVIRONMENT VAR=value...])
 #       a program that fails by its exit code (77: it can't run here), for what Criterion can't hold: races, ptrace
 #   broker_command_test(name COMMAND command... [TIMEOUT seconds] [ENVIRONMENT VAR=value...])
@@ -20,6 +22,7 @@ set(BROKER_TEST_ENVIRONMENT
     "UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1"
     "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1"
     "BROKERD=$<TARGET_FILE:brokerd>"
+    "BROKERD_ZMQ=$<$<TARGET_EXISTS:brokerd-zmq>:$<TARGET_FILE:brokerd-zmq>>"
     "BROKERCTL=$<$<TARGET_EXISTS:brokerctl>:$<TARGET_FILE:brokerctl>>")
 set(BROKER_TEST_TIMEOUT 120)
 
@@ -67,6 +70,15 @@ function(broker_test name)
     broker_test_binary(${label}_${name} SOURCES ${arg_UNPARSED_ARGUMENTS} LIBS PkgConfig::CRITERION ${arg_LIBS})
     add_test(NAME ${label}.${name} COMMAND ${label}_${name} --jobs 2)
     broker_test_properties(${label}.${name} ${label} "${arg_TIMEOUT}" "${arg_ENVIRONMENT}")
+endfunction()
+
+function(broker_test_again name)
+    cmake_parse_arguments(PARSE_ARGV 1 arg "" "ENTRY;TIMEOUT" "ENVIRONMENT")
+    broker_test_kind(label)
+    if(TARGET ${label}_${name})
+        add_test(NAME ${label}.${arg_ENTRY} COMMAND ${label}_${name} --jobs 2)
+        broker_test_properties(${label}.${arg_ENTRY} ${label} "${arg_TIMEOUT}" "${arg_ENVIRONMENT}")
+    endif()
 endfunction()
 
 function(broker_program_test name)

@@ -63,17 +63,12 @@ static bool take_bool(const broker_value *v, void *out)
     return true;
 }
 
-static bool take_number(const broker_value *v, void *out)
+static bool take_positive(const broker_value *v, void *out)
 {
-    if (v->type != BROKER_INT || v->i < 0)
+    if (v->type != BROKER_INT || v->i <= 0)
         return false;
     memcpy(out, &v->i, sizeof(v->i));
     return true;
-}
-
-static bool take_positive(const broker_value *v, void *out)
-{
-    return take_number(v, out) && v->i > 0;
 }
 
 static bool take_version(const broker_value *v, void *out)
@@ -94,7 +89,6 @@ static const struct field {
     {"version", take_version, 0},
     FIELD("session", take_key, session),
     FIELD("arena", take_key, arena),
-    FIELD("number", take_number, number),
     FIELD("resumed", take_bool, resumed),
     FIELD("timeout", take_positive, timeout_ns),
     FIELD("max_message", take_positive, max_message),
@@ -126,7 +120,7 @@ static bool take_field(
 
 int bri_hello_read(const struct bri_wire_answer *answer, struct bri_agreed *out_agreed)
 {
-    struct bri_agreed agreed = {.number = 0};
+    struct bri_agreed agreed = {.resumed = false};
     const broker_value *map = &answer->results[0];
     broker_value key, value;
     struct bri_iter it;

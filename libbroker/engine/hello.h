@@ -21,7 +21,6 @@ struct bri_hello {
 struct bri_agreed {
     uint8_t session[BRI_SESSION_KEY];
     uint8_t arena[BRI_SESSION_KEY];
-    uint64_t number;
     bool resumed;
     int64_t timeout_ns;
     uint64_t max_message; /* bytes */

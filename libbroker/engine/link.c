@@ -78,7 +78,6 @@ struct bri_link {
     struct bri_link *next_forgotten;
 };
 
-/* Set while this thread is in here: a signal handler that comes back would wait for itself. */
 static __thread bool inside;
 
 static int64_t third(const struct bri_link *l)
@@ -305,9 +304,9 @@ static void connect_again(struct bri_link *l)
     if (r == 0)
         r = greet(l);
     if (r < 0)
-        disconnect(l);
-    else
-        look_at_connection(l);
+        return disconnect(l);
+    receive_all(l); /* until that was tried once, the descriptor is silent */
+    look_at_connection(l);
 }
 
 static void give_up(struct bri_link *l)
@@ -491,10 +490,25 @@ static int submit(struct bri_link *l, struct bri_exchange *x)
     return 0;
 }
 
-static int ask(struct bri_link *l, struct bri_exchange *x)
+int bri_link_enter(void)
+{
+    if (inside)
+        return BROKER_BUSY;
+    inside = true;
+    return 0;
+}
+
+void bri_link_leave(void)
+{
+    inside = false;
+}
+
+int bri_link_ask(struct bri_link *l, struct bri_exchange *x)
 {
     int r;
 
+    atomic_store(&x->word, WAITING);
+    x->was_sent = x->is_waiting = x->is_detached = false;
     (void)pthread_mutex_lock(&l->mutex);
     r = submit(l, x);
     if (r == 0) {
@@ -504,21 +518,6 @@ static int ask(struct bri_link *l, struct bri_exchange *x)
             (void)bri_fail_detail(r, l->end_text);
     }
     (void)pthread_mutex_unlock(&l->mutex);
-    return r;
-}
-
-int bri_link_ask(struct bri_link *l, struct bri_exchange *x)
-{
-    int r;
-
-    atomic_store(&x->word, WAITING);
-    x->was_sent = x->is_waiting = x->is_detached = false;
-    x->failure = BROKER_INTERNAL;
-    if (inside)
-        return BROKER_BUSY;
-    inside = true;
-    r = ask(l, x);
-    inside = false;
     return r;
 }
 

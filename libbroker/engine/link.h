@@ -49,10 +49,17 @@ struct bri_exchange {
 int bri_link_open(const struct bri_address *address, struct bri_link **out_link);
 
 /*
+ * Around everything that a thread does for an operation: BUSY when it is in one already, as in a
+ * signal handler that came in the middle of it, which would wait for itself.
+ */
+int bri_link_enter(void);
+void bri_link_leave(void);
+
+/*
  * Sends a request and waits for its answer: 0 with one, which bri_link_done() ends. LOST and
  * UNKNOWN, see above; PROTO when the broker sent what is no message; TIMEDOUT if it was time before
- * it could be sent; TOOBIG, LIMIT, BUSY. An answer that is overdue is asked for by
- * cancelling the request, and waited for still.
+ * it could be sent; TOOBIG, LIMIT. An answer that is overdue is asked for by cancelling the
+ * request, and waited for still.
  */
 int bri_link_ask(struct bri_link *l, struct bri_exchange *x);
 void bri_link_done(struct bri_link *l, struct bri_exchange *x);

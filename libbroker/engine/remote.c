@@ -112,16 +112,28 @@ static bool is_of_kind(const broker_value *v, enum bri_arg kind)
     return false; /* no results */
 }
 
-/* The message goes with the exchange: what points into it is copied to the caller's buffer. */
+static bool points_somewhere(const broker_value *v)
+{
+    return v->type == BROKER_STR || v->type == BROKER_BIN || v->type == BROKER_PACKED;
+}
+
+/* The message goes with the exchange: from the first byte that a result points to on, it is copied
+ * to the caller's buffer. */
 static int copy_to(broker_buffer *buffer, broker *b, struct bri_exchange *x)
 {
-    const void *from;
-    size_t size = bri_link_message(b->link, x, &from);
-    int r = bri_buffer_reserve(buffer, size);
+    const void *message, *from = NULL;
+    size_t size = bri_link_message(b->link, x, &message);
+    int r;
 
+    for (uint32_t i = x->answer.n_results; i-- > 0;)
+        if (points_somewhere(&x->answer.results[i]))
+            from = x->answer.results[i].data;
+    size = from != NULL ? size - (size_t)((const char *)from - (const char *)message) : 0;
+    r = bri_buffer_reserve(buffer, size + 1); /* never NULL */
     if (r < 0)
         return r;
-    memcpy(buffer->data, from, size);
+    if (size > 0)
+        memcpy(buffer->data, from, size);
     buffer->size = size;
     bri_wire_move_answer(&x->answer, from, buffer->data);
     return 0;
@@ -171,14 +183,12 @@ static int pack_call(const struct bri_remote_call *call, struct bri_exchange *x)
     return write_request(x, &request);
 }
 
-int bri_remote_call(struct bri_remote_call *call)
+static int carry_out(struct bri_remote_call *call)
 {
     struct bri_exchange x = {
         .changes = bri_op_info[call->shape->op].changes, .overdue_ns = overdue_ns(call)};
     int r = pack_call(call, &x), taken;
 
-    if (call->handle != NULL)
-        call->broker = call->handle->broker;
     if (r == 0) {
         r = ask(call->broker, &x);
         if (r >= 0) {
@@ -188,6 +198,19 @@ int bri_remote_call(struct bri_remote_call *call)
         }
     }
     broker_buffer_free(&x.request);
+    return r;
+}
+
+int bri_remote_call(struct bri_remote_call *call)
+{
+    int r = bri_link_enter();
+
+    if (call->handle != NULL)
+        call->broker = call->handle->broker;
+    if (r == 0) {
+        r = carry_out(call);
+        bri_link_leave();
+    }
     return r;
 }
 
@@ -322,7 +345,8 @@ static void close_number(broker *b, uint32_t number)
     (void)ask_plainly(b, &request); /* a session that has ended has closed everything */
 }
 
-int bri_remote_open(broker *b, const struct bri_remote_open *open, struct bri_handle **out_handle)
+static int open_handle(
+    broker *b, const struct bri_remote_open *open, struct bri_handle **out_handle)
 {
     struct opened opened;
     int r = ask_to_open(b, open, &opened);
@@ -332,6 +356,17 @@ int bri_remote_open(broker *b, const struct bri_remote_open *open, struct bri_ha
     r = find_or_make_handle(b, open, &opened, out_handle);
     if (r < 0)
         close_number(b, opened.number);
+    return r;
+}
+
+int bri_remote_open(broker *b, const struct bri_remote_open *open, struct bri_handle **out_handle)
+{
+    int r = bri_link_enter();
+
+    if (r == 0) {
+        r = open_handle(b, open, out_handle);
+        bri_link_leave();
+    }
     return r;
 }
 
@@ -399,7 +434,7 @@ static int take_index(const struct bri_wire_answer *answer, size_t n, size_t *ou
     return 0;
 }
 
-int bri_remote_wait_any(void *const objects[], size_t n, int64_t timeout_ns, size_t *out_index)
+static int wait_any(void *const objects[], size_t n, int64_t timeout_ns, size_t *out_index)
 {
     static const char op[] = "object.wait_any";
     broker *b = ((const struct bri_handle *)objects[0])->broker;
@@ -426,6 +461,17 @@ int bri_remote_wait_any(void *const objects[], size_t n, int64_t timeout_ns, siz
     }
     broker_buffer_free(&handles);
     broker_buffer_free(&x.request);
+    return r;
+}
+
+int bri_remote_wait_any(void *const objects[], size_t n, int64_t timeout_ns, size_t *out_index)
+{
+    int r = bri_link_enter();
+
+    if (r == 0) {
+        r = wait_any(objects, n, timeout_ns, out_index);
+        bri_link_leave();
+    }
     return r;
 }
 

@@ -16,6 +16,8 @@
 
 #include <msgpack.h>
 
+#include "conformance/roads.h"
+
 #define MAX_NAMES 160
 
 broker *kit_broker;
@@ -37,9 +39,7 @@ int64_t kit_now(void)
 
 void kit_open(void)
 {
-    const char *address = getenv("BROKER_TEST_ADDRESS");
-
-    OK(broker_open(address != NULL ? address : "private:", &kit_broker));
+    OK(broker_open(road_begin(), &kit_broker));
 }
 
 void kit_close(void)
@@ -49,6 +49,7 @@ void kit_close(void)
     broker_close(kit_broker);
     broker_buffer_free(&kit_buffer);
     words_free();
+    road_end();
 }
 
 const char *kit_address(void)

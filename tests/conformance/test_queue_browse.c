@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "conformance/kit.h"
+#include "conformance/roads.h"
 
 TestSuite(browse, .init = kit_open, .fini = kit_close, .timeout = KIT_TIMEOUT);
 
@@ -182,7 +183,7 @@ Test(browse, browse_tells_who_has_an_item_and_how_long)
     cr_assert_eq(next, 0);
     item = kit_element(items, 0);
     cr_assert_eq(kit_field(item, "number").u, 0);
-    cr_assert_eq(kit_field(item, "pid").u, (uint64_t)getpid());
+    cr_assert_eq(kit_field(item, "pid").u, (uint64_t)road_pid(getpid()));
     cr_assert_neq(kit_field(item, "session").type, BROKER_NIL);
     cr_assert_leq(kit_field(item, "left_ns").i, HOUR);
     cr_assert_gt(kit_field(item, "left_ns").i, HOUR / 2);

@@ -5,6 +5,7 @@
  * in common with the lock is shown in test_lock.c, for both are one mechanism.
  */
 #include "conformance/kit.h"
+#include "conformance/roads.h"
 
 #include <sched.h>
 #include <sys/mman.h>
@@ -205,7 +206,7 @@ Test(rlock, the_lock_of_a_killed_owner_goes_to_the_next_with_notice)
     GIVES(broker_rlock_acquire(l, 0, NULL), BROKER_TIMEDOUT);
     GIVES(broker_rlock_release(l), BROKER_NOTOWNER);
     OK(broker_rlock_owner(l, &kit_buffer, &v));
-    cr_assert_eq(kit_field(v, "pid").u, (uint64_t)owner.pid);
+    cr_assert_eq(kit_field(v, "pid").u, (uint64_t)road_pid(owner.pid));
     cr_assert_eq(kit_field(v, "count").u, 2);
     kit_kill(&owner);
     GIVES(broker_rlock_acquire(l, KIT_SOON, &token), BROKER_OWNER_DIED);
@@ -327,7 +328,7 @@ Test(rlock, owner_and_locks_tell_who_holds_it)
     OK(broker_rlock_acquire(l, 0, NULL));
     OK(broker_rlock_acquire(l, 0, NULL));
     OK(broker_rlock_owner(l, &kit_buffer, &v));
-    cr_assert_eq(kit_field(v, "pid").u, (uint64_t)getpid());
+    cr_assert_eq(kit_field(v, "pid").u, (uint64_t)road_pid(getpid()));
     cr_assert_eq(kit_field(v, "thread").u, (uint64_t)gettid());
     SAYS(kit_field(v, "alive"), "true");
     cr_assert_eq(kit_field(v, "count").u, 2);

@@ -31,10 +31,11 @@ struct kept {
 
 struct instance {
     pid_t pid;  /* 0: does not run */
+    pid_t zmq;  /* the same for its brokerd-zmq */
     int notify; /* where the daemon says that it is ready */
     char name[40];
     char dir[32];
-    char address[64];
+    char address[64], zmq_address[64];
     char config[PATH_SIZE];
     char notify_path[64];
     char arena_path[PATH_SIZE];
@@ -187,7 +188,7 @@ bool instance_hear(
     struct pollfd p[2] = {{.fd = i->notify, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
 
     if (i->pid != 0)
-        p[1].fd = (int)syscall(SYS_pidfd_open, i->pid, 0);
+        p[1].fd = (int)syscall(SYS_pidfd_open, i->zmq != 0 ? i->zmq : i->pid, 0);
     do {
         if (poll(p, 2, PATIENCE_MS) <= 0 || (p[0].revents & POLLIN) == 0)
             die(i, "brokerd did not say what it should (see above why)");
@@ -248,6 +249,7 @@ struct instance *instance_start(const char *config)
      * the next one with that number would adopt. */
     (void)snprintf(i->name, sizeof(i->name), "test-%d-%s", (int)getpid(), strrchr(i->dir, '-') + 1);
     (void)snprintf(i->address, sizeof(i->address), "unix:%s/attach", i->dir);
+    (void)snprintf(i->zmq_address, sizeof(i->zmq_address), "ipc://%s/zmq", i->dir);
     (void)snprintf(i->config, sizeof(i->config), "%s/brokerd.conf", i->dir);
     (void)snprintf(i->notify_path, sizeof(i->notify_path), "%s/notify", i->dir);
     (void)snprintf(i->arena_path, sizeof(i->arena_path), "/dev/shm/brokerd.%s.default", i->name);
@@ -277,29 +279,29 @@ pid_t instance_pid(const struct instance *i)
     return i->pid;
 }
 
-static int end_by(struct instance *i, int number)
+static int end_by(struct instance *i, pid_t *pid, int number)
 {
     int status = 0;
 
-    if (i->pid == 0)
+    if (*pid == 0)
         return 0;
-    (void)kill(i->pid, number);
-    while (waitpid(i->pid, &status, 0) < 0)
+    (void)kill(*pid, number);
+    while (waitpid(*pid, &status, 0) < 0)
         if (errno != EINTR)
-            die(i, "brokerd is no child any more");
-    i->pid = 0;
+            die(i, "what was started is no child any more");
+    *pid = 0;
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 void instance_kill(struct instance *i)
 {
-    (void)end_by(i, SIGKILL);
+    (void)end_by(i, &i->pid, SIGKILL);
     i->was_killed = true;
 }
 
 int instance_end(struct instance *i)
 {
-    return end_by(i, SIGTERM);
+    return end_by(i, &i->pid, SIGTERM);
 }
 
 void instance_drain(struct instance *i)
@@ -335,10 +337,52 @@ void instance_reload(struct instance *i, const char *config)
     await_readiness(i);
 }
 
+static _Noreturn void run_zmq(
+    const struct instance *i, pid_t parent, const char *const arguments[])
+{
+    const char *program = getenv("BROKERD_ZMQ");
+    const char *all[16] = {"brokerd-zmq", "--attach", i->address + strlen("unix:"), "--ipc",
+        i->zmq_address + strlen("ipc://")};
+
+    for (size_t n = 5; *arguments != NULL && n < 15; n++)
+        all[n] = *arguments++;
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(99);
+    (void)setenv("NOTIFY_SOCKET", i->notify_path, 1);
+    (void)execv(program != NULL ? program : "brokerd-zmq", (char *const *)(uintptr_t)all);
+    (void)fprintf(stderr, "instance: cannot run brokerd-zmq; is BROKERD_ZMQ set to its path?\n");
+    _exit(99);
+}
+
+void instance_start_zmq(struct instance *i, const char *const arguments[])
+{
+    pid_t parent = getpid();
+
+    instance_drain(i);
+    i->zmq = fork();
+    if (i->zmq < 0)
+        die(i, "cannot fork");
+    if (i->zmq == 0)
+        run_zmq(i, parent, arguments);
+    await_readiness(i);
+}
+
+const char *instance_zmq_address(const struct instance *i)
+{
+    return i->zmq_address;
+}
+
+pid_t instance_zmq_pid(const struct instance *i)
+{
+    return i->zmq;
+}
+
 void instance_stop(struct instance *i)
 {
     if (i == NULL)
         return;
+    (void)end_by(i, &i->zmq, SIGKILL);
     (void)instance_end(i);
     forget(i, NULL);
     (void)close(i->notify);

@@ -20,6 +20,15 @@ static broker_value text(const char *text)
     return text == NULL ? broker_nil() : broker_str(text);
 }
 
+/* What is no number is to be refused where it arrives, and nil is not to be taken for a default. */
+static broker_value number(broker_value v)
+{
+    bool is_number = v.type == BROKER_BOOL || v.type == BROKER_INT || v.type == BROKER_UINT ||
+                     v.type == BROKER_DOUBLE;
+
+    return is_number ? v : broker_str("");
+}
+
 /* Options that are zero are not given. */
 static broker_value unless_0(int64_t i)
 {
@@ -49,6 +58,8 @@ STANDINS = {FOREVER: "BROKER_FOREVER", OMITTED: "BROKER_OMITTED"}
 def argument(arg):
     if arg.has_default and arg.kind.c_type == "int64_t" and arg.default in STANDINS:
         return "without(%s, %s)" % (arg.c_name, STANDINS[arg.default])
+    if arg.kind.name == "number":
+        return "number(%s)" % arg.c_name
     return MAKERS[arg.kind.c_type] % arg.c_name
 
 

@@ -249,8 +249,8 @@ Test(answers, what_is_no_answer_ends_the_session)
 
 Test(answers, hello_must_be_agreed_in_full)
 {
-    static const char *const fields[] = {"version", "session", "arena", "number", "resumed",
-        "timeout", "max_message", "max_pending"};
+    static const char *const fields[] = {
+        "version", "session", "arena", "resumed", "timeout", "max_message", "max_pending"};
     broker *b;
 
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {
