@@ -337,8 +337,7 @@ void instance_reload(struct instance *i, const char *config)
     await_readiness(i);
 }
 
-static _Noreturn void run_zmq(
-    const struct instance *i, pid_t parent, const char *const arguments[])
+static _Noreturn void run_zmq(const struct instance *i, pid_t parent, const char *const arguments[])
 {
     const char *program = getenv("BROKERD_ZMQ");
     const char *all[16] = {"brokerd-zmq", "--attach", i->address + strlen("unix:"), "--ipc",

@@ -151,7 +151,7 @@ static void add_lease(struct ctl *ctl, const char *name, broker_value item, stru
         "number", "session", "pid", "deliveries", "age_ns", "left_ns", "size_bytes"};
     broker_value session = entry_of(item, "session");
     struct bri_session_info info = {0};
-    bool known = session.type == BROKER_INT &&
+    bool known = session.type == BROKER_INT && ctl->broker->arena != NULL &&
                  bri_session_info(ctl->broker->arena, (uint32_t)session.u, &info) == 0;
 
     ctl_rows_map(rows, 9);

@@ -126,7 +126,7 @@ int ctl_cmd_check(struct ctl *ctl, int argc, char **argv)
         ctl->image_path = words.words[0];
     free(words.words);
     if (code == 0)
-        code = ctl_connect(ctl);
+        code = ctl_connect_to_memory(ctl);
     if (code != 0)
         return code;
     if (ctl->image == NULL && ctl->broker->read_only)

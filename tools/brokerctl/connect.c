@@ -122,6 +122,18 @@ int ctl_connect(struct ctl *ctl)
     return r < 0 ? fail_connect(ctl, r) : 0;
 }
 
+int ctl_connect_to_memory(struct ctl *ctl)
+{
+    int code = ctl_connect(ctl);
+
+    if (code != 0 || ctl->broker->arena != NULL)
+        return code;
+    return ctl_fail(BROKER_UNSUPPORTED,
+        "this command looks at the memory itself, which %s does not give: use a unix: address, on "
+        "the machine of the broker",
+        broker_address(ctl->broker));
+}
+
 void ctl_disconnect(struct ctl *ctl)
 {
     if (ctl->image != NULL) {

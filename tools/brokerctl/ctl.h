@@ -60,6 +60,9 @@ struct ctl_command {
  * told. */
 int ctl_connect(struct ctl *ctl);
 
+/* The same for commands that look at the memory itself. */
+int ctl_connect_to_memory(struct ctl *ctl);
+
 /* Lets go of the broker. */
 void ctl_disconnect(struct ctl *ctl);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/handle.h"
 #include "ctl.h"
 #include "diagnose.h"
 #include "each.h"
@@ -74,7 +75,7 @@ int ctl_cmd_doctor(struct ctl *ctl, int argc, char **argv)
             "1 if there is a warning or worse. `brokerctl check` looks deeper, for damage only.",
             argc, argv))
         return 0;
-    code = ctl_connect(ctl);
+    code = ctl_connect_to_memory(ctl);
     if (code != 0)
         return code;
     r = ctl_diagnose(&d);
@@ -260,6 +261,8 @@ static int examine(struct ctl *ctl, struct health *h)
         (void)putchar('\n');
         return r == BROKER_NODAEMON ? HEALTH_CRITICAL : HEALTH_UNKNOWN;
     }
+    if (ctl->broker->arena == NULL)
+        return say(HEALTH_UNKNOWN, "only a unix: address gives the memory to be looked at\n");
     r = ctl_diagnose(&h->d);
     if (r < 0)
         return say(HEALTH_UNKNOWN, "the arena cannot be looked at\n");

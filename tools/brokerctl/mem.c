@@ -193,7 +193,7 @@ int ctl_cmd_mem(struct ctl *ctl, int argc, char **argv)
     if (!ctl_parse(ctl, &syntax, argc, argv, &words))
         return 0;
     free(words.words);
-    code = ctl_connect(ctl);
+    code = ctl_connect_to_memory(ctl);
     if (code != 0)
         return code;
     m.largest = calloc(m.n_wanted + 1, sizeof(*m.largest));

@@ -120,7 +120,7 @@ int ctl_cmd_show(struct ctl *ctl, int argc, char **argv)
         return 0;
     name = words.words[0];
     free(words.words);
-    code = ctl_connect(ctl);
+    code = ctl_connect_to_memory(ctl);
     if (code != 0)
         return code;
     ctl_rows_start(&x.users);

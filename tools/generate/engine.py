@@ -73,7 +73,7 @@ struct bri_engine_ops {
     void (*end)(broker *b, bool died);
     bool (*is_connected)(broker *b); /* false: another open makes another session */
 
-    /* In a child after fork, with the broker's mutex: a session of its own, and the object in it. */
+    /* In a child after fork, with the broker's mutex: a session of its own; the object in it. */
     int (*reattach)(broker *b);
     int (*reattach_handle)(struct bri_handle *h);
 };
