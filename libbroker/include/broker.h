@@ -52,15 +52,25 @@ extern "C" {
  *
  * Addresses: `unix:` or NULL is $BROKER_ADDRESS, else this user's instance, else the system's;
  * `unix:PATH` the instance whose attach socket is PATH; `private:` starts an instance for this
- * program and its children, which ends with its last handle. `unix:` addresses take `?arena=NAME`
- * (default: `default`) and `access=ro` for reading only.
+ * program and its children, which ends with its last handle. `ipc://PATH` goes to the instance
+ * whose ZeroMQ socket is PATH (without PATH the user's, else the system's), and
+ * `tcp://HOST:PORT?server=FILE&key=FILE` to one of another machine, by the files of its public key
+ * and of this client's keys. All but `private:` take `arena=NAME` (default: `default`) and
+ * `access=ro` for reading only, behind a `?` and with `&` between them.
+ *
+ * By `ipc://` and `tcp://` all operations are there and mean the same; the memory itself is not, so
+ * that broker_array_data(), broker_fd(), and what writes and reads items in place answer
+ * BROKER_UNSUPPORTED. A connection that is lost is made again by itself, and the session goes on;
+ * if that takes longer than the session lives without a word (10 s), or the broker was restarted,
+ * everything gives BROKER_LOST from then on, and a change that was under way BROKER_UNKNOWN.
  *
  * @param[in]  address     one of the above, or NULL
  * @param[out] out_broker  the handle; give it back with broker_close()
  * @retval 0                 attached
  * @retval BROKER_INVALID    @p out_broker is NULL
- * @retval BROKER_ADDRESS    the address is malformed
- * @retval BROKER_NODAEMON   no daemon answers there, or none could be started
+ * @retval BROKER_ADDRESS    the address is malformed, or a key file of it is
+ * @retval BROKER_NODAEMON   no daemon answers there (by ZeroMQ: within 5 s), or none could be
+ * started
  * @retval BROKER_ACCESS     the arena's rules do not let this user in
  * @retval BROKER_NOTFOUND   there is no such arena
  * @retval BROKER_VERSION    the daemon or its memory is of a version that this library does not
@@ -68,7 +78,7 @@ extern "C" {
  * @retval BROKER_LIMIT      too many sessions or descriptors
  * @retval BROKER_NOMEM      no memory
  * @retval BROKER_PROTO      what answers there is no broker
- * @retval BROKER_SYSTEM     a system call failed
+ * @retval BROKER_SYSTEM     a system call failed, or libzmq is needed and not installed
  *
  * Blocks: up to some seconds, for the daemon's answer.  Threads: any.
  * Crash: killed inside, the session ends as with any death.  Owns: the caller owns *out_broker.
@@ -133,7 +143,8 @@ BROKER_API broker_value broker_ref(const void *object);
  * @retval 0                    it is
  * @retval BROKER_TIMEDOUT      none was in all that time; at once if @p timeout_ns is 0
  * @retval BROKER_INVALID       a handle is not open, a pointer is NULL, or a number is out of range
- * @retval BROKER_UNSUPPORTED   an object is of a type that is never waited for
+ * @retval BROKER_UNSUPPORTED   an object is of a type that is never waited for; or one is behind
+ * ipc:// or tcp:// and another is not of the same broker
  * @retval BROKER_ACCESS        this client may only read
  *
  * Blocks: as long as @p timeout_ns says.  Threads: any.
@@ -155,7 +166,8 @@ BROKER_API int broker_wait_any(
  *
  * @retval 0                    it can be polled
  * @retval BROKER_INVALID       the handle is not open, or a pointer is NULL
- * @retval BROKER_UNSUPPORTED   the object is of a type that is never waited for
+ * @retval BROKER_UNSUPPORTED   the object is of a type that is never waited for, or behind ipc://
+ * or tcp://
  * @retval BROKER_ACCESS        this client may only read
  * @retval BROKER_LIMIT         too many watched objects or descriptors
  * @retval BROKER_NOMEM         no memory
