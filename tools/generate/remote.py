@@ -23,10 +23,18 @@ static broker_value text(const char *text)
 /* What is no number is to be refused where it arrives, and nil is not to be taken for a default. */
 static broker_value number(broker_value v)
 {
-    bool is_number = v.type == BROKER_BOOL || v.type == BROKER_INT || v.type == BROKER_UINT ||
-                     v.type == BROKER_DOUBLE;
-
-    return is_number ? v : broker_str("");
+    switch (v.type) {
+    case BROKER_BOOL:
+    case BROKER_INT:
+    case BROKER_UINT:
+    case BROKER_DOUBLE:
+        return v;
+    case BROKER_PACKED:
+        if (v.data != NULL && v.size > 0 && *(const uint8_t *)v.data != 0xc0)
+            return v;
+        break;
+    }
+    return broker_str("");
 }
 
 /* Options that are zero are not given. */
