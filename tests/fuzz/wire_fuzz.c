@@ -1,0 +1,365 @@
+/*
+ * Fuzzing of libbroker/wire: what comes over the ZeroMQ road is read by it first. msgpack-c and a
+ * second reading of schemas/protocol.md, on msgpack-c's objects, are the oracle; and what was read
+ * is written and read again.
+ *
+ * An input is one message, tried as a request and as an answer. Built with -fsanitize=fuzzer and
+ * WIRE_FUZZ_LIBFUZZER this is a libFuzzer target, for the corpus in tests/fuzz/corpus/wire; else a
+ * program that tries the corpus, and then inputs that it makes itself, out of the corpus and anew:
+ *
+ *     wire_fuzz [--runs N] [--seed S] CORPUS
+ *
+ * Each input depends on the seed, its number and the corpus only. A failure prints the first two,
+ * and the input.
+ */
+#include "unit/value/random.h"
+#include "value/value.h"
+#include "wire/wire.h"
+
+#include <broker.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <msgpack.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static struct {
+    const uint8_t *data;
+    size_t size;
+    uint64_t seed;
+    uint64_t number;
+    uint64_t n_requests; /* that were read */
+    uint64_t n_answers;
+} input;
+
+static void require(bool holds, const char *what)
+{
+    if (holds)
+        return;
+    (void)fprintf(stderr, "wire_fuzz: failed: %s\n  seed %llu, input %llu:", what,
+        (unsigned long long)input.seed, (unsigned long long)input.number);
+    for (size_t i = 0; i < input.size; i++)
+        (void)fprintf(stderr, " %02x", input.data[i]);
+    (void)fputc('\n', stderr);
+    abort();
+}
+
+/* ---- the protocol, read once more ---- */
+
+static bool is_unsigned(const msgpack_object *o)
+{
+    return o->type == MSGPACK_OBJECT_POSITIVE_INTEGER;
+}
+
+static bool is_reference(const msgpack_object *o)
+{
+    static const uint8_t nothing[8];
+    const uint8_t *body = (const uint8_t *)o->via.ext.ptr;
+
+    return o->type == MSGPACK_OBJECT_EXT && o->via.ext.type == 1 && o->via.ext.size == 16 &&
+           memcmp(body, nothing, 4) == 0 && memcmp(body + 8, nothing, 8) != 0;
+}
+
+static bool names_object(const msgpack_object *o)
+{
+    return o->type == MSGPACK_OBJECT_NIL || o->type == MSGPACK_OBJECT_STR || is_unsigned(o) ||
+           is_reference(o);
+}
+
+static bool is_object(const msgpack_object *o)
+{
+    const msgpack_object *pair = o->via.array.ptr;
+
+    if (o->type != MSGPACK_OBJECT_ARRAY)
+        return names_object(o);
+    return o->via.array.size == 2 && names_object(&pair[0]) && is_unsigned(&pair[1]) &&
+           pair[1].via.u64 >= 1 && pair[1].via.u64 <= BRI_WIRE_MAX_THREAD;
+}
+
+static int judge_request(const msgpack_object *o, uint64_t *out_id)
+{
+    const msgpack_object *e = o->via.array.ptr;
+    uint32_t n = o->type == MSGPACK_OBJECT_ARRAY ? o->via.array.size : 0;
+
+    *out_id = 0;
+    if (n < 1 || !is_unsigned(&e[0]))
+        return BROKER_PROTO;
+    if (e[0].via.u64 != BRI_WIRE_VERSION)
+        return BROKER_VERSION;
+    if (n < 2 || !is_unsigned(&e[1]))
+        return BROKER_PROTO;
+    *out_id = e[1].via.u64;
+    return n >= 4 && n <= 4 + BRI_WIRE_MAX_VALUES && *out_id != 0 &&
+                   e[2].type == MSGPACK_OBJECT_STR && is_object(&e[3])
+               ? 0
+               : BROKER_PROTO;
+}
+
+static bool is_status(const msgpack_object *o)
+{
+    return (is_unsigned(o) && o->via.u64 <= INT32_MAX) ||
+           (o->type == MSGPACK_OBJECT_NEGATIVE_INTEGER && o->via.i64 >= INT32_MIN);
+}
+
+static int judge_answer(const msgpack_object *o)
+{
+    const msgpack_object *e = o->via.array.ptr;
+
+    if (o->type != MSGPACK_OBJECT_ARRAY || o->via.array.size != 3 || !is_unsigned(&e[0]) ||
+        !is_status(&e[1]))
+        return BROKER_PROTO;
+    if (e[1].type == MSGPACK_OBJECT_NEGATIVE_INTEGER)
+        return e[2].type == MSGPACK_OBJECT_STR ? 0 : BROKER_PROTO;
+    return e[2].type == MSGPACK_OBJECT_ARRAY && e[2].via.array.size <= BRI_WIRE_MAX_VALUES
+               ? 0
+               : BROKER_PROTO;
+}
+
+/* ---- what is tried ---- */
+
+static void compare_values(const broker_value *a, const broker_value *b, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        require(a[i].type == b[i].type && a[i].size == b[i].size, "a value stays what it is");
+        if (a[i].type >= BROKER_STR && a[i].type <= BROKER_PACKED)
+            require(memcmp(a[i].data, b[i].data, a[i].size) == 0, "bytes stay what they are");
+        else
+            require(memcmp(&a[i].u, &b[i].u, sizeof(a[i].u)) == 0, "a number stays what it is");
+    }
+}
+
+/* A value that came out of a message can be used, whatever it is. */
+static void use_values(const broker_value *values, uint32_t n)
+{
+    size_t size;
+
+    for (uint32_t i = 0; i < n; i++)
+        require(bri_value_measure(values[i], &size) == 0, "what was read is a value");
+}
+
+static int try_request(const uint8_t *data, size_t size, uint64_t *out_id)
+{
+    struct bri_wire_request request, again;
+    broker_buffer written = BROKER_BUFFER_INIT;
+    int r = bri_wire_read_request(data, size, &request);
+
+    *out_id = request.id;
+    require(r == 0 || r == BROKER_PROTO || r == BROKER_VERSION, "a request gives one of its codes");
+    if (r < 0)
+        return r;
+    input.n_requests++;
+    use_values(&request.object, 1);
+    use_values(request.args, request.n_args);
+    require(bri_wire_write_request(&written, &request) == 0, "what was read can be written");
+    require(bri_wire_read_request(written.data, written.size, &again) == 0, "and read");
+    require(again.id == request.id && again.thread == request.thread &&
+                again.n_args == request.n_args && again.op_size == request.op_size &&
+                memcmp(again.op, request.op, request.op_size) == 0,
+        "a request stays what it is");
+    compare_values(&request.object, &again.object, 1);
+    compare_values(request.args, again.args, request.n_args);
+    broker_buffer_free(&written);
+    return 0;
+}
+
+static int try_answer(const uint8_t *data, size_t size)
+{
+    struct bri_wire_answer answer, again;
+    broker_buffer written = BROKER_BUFFER_INIT;
+    int r = bri_wire_read_answer(data, size, &answer);
+
+    require(r == 0 || r == BROKER_PROTO, "an answer gives one of its codes");
+    if (r < 0)
+        return r;
+    input.n_answers++;
+    use_values(&answer.text, 1);
+    use_values(answer.results, answer.n_results);
+    require(bri_wire_write_answer(&written, &answer) == 0, "what was read can be written");
+    require(bri_wire_read_answer(written.data, written.size, &again) == 0, "and read");
+    require(again.id == answer.id && again.status == answer.status &&
+                again.n_results == answer.n_results,
+        "an answer stays what it is");
+    compare_values(&answer.text, &again.text, 1);
+    compare_values(answer.results, again.results, answer.n_results);
+    broker_buffer_free(&written);
+    return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    uint8_t *copy = malloc(size > 0 ? size : 1); /* of exactly its size, for the sanitizer */
+    msgpack_unpacked unpacked;
+    uint64_t id, judged_id;
+    int request, answer, whole;
+
+    if (copy == NULL)
+        abort();
+    input.data = data;
+    input.size = size;
+    if (size > 0)
+        memcpy(copy, data, size);
+    request = try_request(copy, size, &id);
+    answer = try_answer(copy, size);
+    whole = bri_value_check(copy, size);
+    if (whole == 0) { /* else msgpack-c allocates whatever the counts announce */
+        msgpack_unpacked_init(&unpacked);
+        require(msgpack_unpack_next(&unpacked, (const char *)copy, size, NULL) ==
+                    MSGPACK_UNPACK_SUCCESS,
+            "msgpack-c reads what is a value");
+        require(judge_request(&unpacked.data, &judged_id) == request && id == judged_id,
+            "the protocol is read in one way");
+        require(judge_answer(&unpacked.data) == answer, "the protocol is read in one way");
+        msgpack_unpacked_destroy(&unpacked);
+    } else {
+        require(whole == BROKER_TOODEEP || (request != 0 && answer != 0), "a message is a value");
+    }
+    free(copy);
+    return 0;
+}
+
+#ifndef WIRE_FUZZ_LIBFUZZER
+
+#define MESSAGE_ROOM 400
+#define MAX_CORPUS 4096
+
+struct corpus {
+    uint8_t (*messages)[MESSAGE_ROOM];
+    size_t sizes[MAX_CORPUS];
+    size_t n;
+};
+
+static _Noreturn void die(const char *what, const char *name)
+{
+    (void)fprintf(stderr, "wire_fuzz: %s %s\n", what, name);
+    exit(2);
+}
+
+static void read_file(struct corpus *corpus, int folder, const char *name)
+{
+    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, corpus->messages[corpus->n], MESSAGE_ROOM) : -1;
+
+    if (n < 0)
+        die("cannot read", name);
+    (void)close(fd);
+    corpus->sizes[corpus->n++] = (size_t)n;
+}
+
+/* In the order of their names, so that a number always is the same input. */
+static void read_corpus(struct corpus *corpus, const char *folder)
+{
+    struct dirent **names;
+    int n = scandir(folder, &names, NULL, alphasort);
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    corpus->messages = calloc(MAX_CORPUS, sizeof(*corpus->messages));
+    if (n < 0 || fd < 0 || corpus->messages == NULL)
+        die("cannot read", folder);
+    for (int i = 0; i < n; i++) {
+        if (names[i]->d_name[0] != '.' && corpus->n < MAX_CORPUS)
+            read_file(corpus, fd, names[i]->d_name);
+        free(names[i]);
+    }
+    free(names);
+    (void)close(fd);
+    if (corpus->n == 0)
+        die("there is nothing in", folder);
+}
+
+/* What mostly is good for an id, a handle and a thread. */
+static size_t make_number(struct random *r, uint8_t *out)
+{
+    if (random_below(r, 8) == 0)
+        return random_value(r, out, 20, 2);
+    out[0] = (uint8_t)random_below(r, 128);
+    return 1;
+}
+
+/* A request with anything in its places, and often with one more or one less of them. */
+static size_t make_request(struct random *r, uint8_t *out)
+{
+    static const char *const operations[] = {"dict.get", "session.hello", "queue.put", "x"};
+    const char *op = operations[random_below(r, 4)];
+    size_t n_values = random_below(r, 6);
+    size_t size = 0;
+
+    out[size++] = (uint8_t)(0x94 + n_values - (random_below(r, 8) == 0));
+    out[size++] = (uint8_t)(random_below(r, 16) != 0);
+    size += make_number(r, out + size);
+    out[size++] = (uint8_t)(0xa0 + strlen(op));
+    memcpy(out + size, op, strlen(op));
+    size += strlen(op);
+    if (random_below(r, 4) == 0) {
+        out[size++] = 0x92;
+        size += make_number(r, out + size);
+    }
+    size += make_number(r, out + size);
+    for (size_t i = 0; i < n_values; i++)
+        size += random_value(r, out + size, 30, 1 + (unsigned)random_below(r, 34));
+    return size;
+}
+
+static size_t make_input(struct random *r, const struct corpus *corpus, uint8_t *out)
+{
+    size_t which = random_below(r, corpus->n);
+    size_t size = corpus->sizes[which];
+
+    switch (random_below(r, 4)) {
+    case 0:
+        return make_request(r, out);
+    case 1:
+        size = make_request(r, out);
+        break;
+    default:
+        memcpy(out, corpus->messages[which], size);
+    }
+    return random_damage(r, out, size, MESSAGE_ROOM);
+}
+
+static uint64_t parse_number(const char *text)
+{
+    char *end;
+    uint64_t number = strtoull(text, &end, 0);
+
+    if (*text == '\0' || *end != '\0')
+        die("not a number:", text);
+    return number;
+}
+
+int main(int argc, char **argv)
+{
+    static struct corpus corpus;
+    uint64_t n_runs = 1000000;
+
+    input.seed = random_seed();
+    for (int i = 1; i + 1 < argc; i += 2) {
+        uint64_t *option = strcmp(argv[i], "--runs") == 0   ? &n_runs
+                           : strcmp(argv[i], "--seed") == 0 ? &input.seed
+                                                            : NULL;
+
+        if (option == NULL)
+            die("there is no option", argv[i]);
+        *option = parse_number(argv[i + 1]);
+    }
+    if (argc % 2 != 0)
+        die("usage:", "wire_fuzz [--runs N] [--seed S] CORPUS");
+    read_corpus(&corpus, argv[argc - 1]);
+    for (size_t i = 0; i < corpus.n; i++)
+        (void)LLVMFuzzerTestOneInput(corpus.messages[i], corpus.sizes[i]);
+    for (input.number = 0; input.number < n_runs; input.number++) {
+        struct random r = {input.seed + input.number};
+        uint8_t data[MESSAGE_ROOM];
+
+        (void)LLVMFuzzerTestOneInput(data, make_input(&r, &corpus, data));
+    }
+    (void)printf("wire_fuzz: %llu inputs from seed %llu, %llu were requests and %llu answers\n",
+        (unsigned long long)n_runs, (unsigned long long)input.seed,
+        (unsigned long long)input.n_requests, (unsigned long long)input.n_answers);
+    free(corpus.messages);
+    return 0;
+}
+
+#endif
