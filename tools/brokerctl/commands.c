@@ -37,6 +37,7 @@ const struct ctl_command ctl_commands[] = {
     {"save", "Save the arena to a snapshot.", ctl_cmd_save},
     {"dump", "Print all there is to know of objects.", ctl_cmd_dump},
     {"restore", "Make the objects of a dump again.", ctl_cmd_restore},
+    {"keygen", "Make a pair of keys for addresses with tcp://.", ctl_cmd_keygen},
     {"version", "The versions of this program.", ctl_cmd_version},
     {"help", "How a command is used.", ctl_cmd_help},
 };

@@ -124,6 +124,7 @@ int ctl_cmd_shell(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_save(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_dump(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_restore(struct ctl *ctl, int argc, char **argv);
+int ctl_cmd_keygen(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_version(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_help(struct ctl *ctl, int argc, char **argv);
 
