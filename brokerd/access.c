@@ -120,14 +120,39 @@ static bool has_peer_group(const struct brokerd_rule *rule, int sock)
     return found;
 }
 
+/* By the databases, which are asked only where nothing else decides. */
+static bool has_user_group(const struct brokerd_rule *rule, uid_t uid, gid_t gid)
+{
+    const struct passwd *user = getpwuid(uid);
+    int n = MAX_GROUPS;
+    gid_t *groups = user != NULL ? malloc((size_t)n * sizeof(gid_t)) : NULL;
+    bool found = false;
+
+    if (groups != NULL && getgrouplist(user->pw_name, gid, groups, &n) >= 0)
+        for (int i = 0; i < n && !found; i++)
+            found = has_group(rule, groups[i]);
+    free(groups);
+    return found;
+}
+
+static bool names_user(const struct brokerd_rule *rule, uid_t uid)
+{
+    for (uint32_t i = 0; i < rule->n_users; i++)
+        if (rule->users[i] == uid)
+            return true;
+    return rule->everybody;
+}
+
 bool brokerd_rule_allows(const struct brokerd_rule *rule, int sock, const struct brokerd_peer *peer)
 {
-    if (rule->everybody)
-        return true;
-    for (uint32_t i = 0; i < rule->n_users; i++)
-        if (rule->users[i] == peer->uid)
-            return true;
-    return rule->n_groups > 0 && (has_group(rule, peer->gid) || has_peer_group(rule, sock));
+    return names_user(rule, peer->uid) ||
+           (rule->n_groups > 0 && (has_group(rule, peer->gid) || has_peer_group(rule, sock)));
+}
+
+bool brokerd_rule_allows_user(const struct brokerd_rule *rule, uid_t uid, gid_t gid)
+{
+    return names_user(rule, uid) ||
+           (rule->n_groups > 0 && (has_group(rule, gid) || has_user_group(rule, uid, gid)));
 }
 
 bool brokerd_pidfd_ended(int pidfd)

@@ -36,6 +36,10 @@ bool brokerd_peer_get(int sock, struct brokerd_peer *out_peer);
 bool brokerd_rule_allows(
     const struct brokerd_rule *rule, int sock, const struct brokerd_peer *peer);
 
+/* The same for a user who is at the other end of no socket of ours: his groups are those that the
+ * system's databases say. */
+bool brokerd_rule_allows_user(const struct brokerd_rule *rule, uid_t uid, gid_t gid);
+
 /*
  * A pidfd of the peer, which must live and be in our PID namespace: lock words hold thread ids,
  * which mean nothing elsewhere. -1, with a reason, if it is not so.

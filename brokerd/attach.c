@@ -21,6 +21,7 @@
 #include "clients.h"
 #include "core/quota.h"
 #include "core/session.h"
+#include "endpoint.h"
 #include "snapshot.h"
 
 #define ACCEPT_AT_ONCE 16
@@ -127,6 +128,25 @@ static struct brokerd_arena *find_arena(struct brokerd *d, const char *name)
     return arena;
 }
 
+/* Takes over on whose behalf the hello is. False if the peer may not do that. */
+static bool take_user(struct brokerd_client *c, const struct bri_attach_hello *hello)
+{
+    if (hello->on_behalf == 0)
+        return true;
+    if (!brokerd_endpoint_is(c->daemon, c->peer.pid))
+        return false;
+    c->peer.uid = hello->uid;
+    c->peer.gid = hello->gid;
+    c->on_behalf = true;
+    return true;
+}
+
+static bool allows(const struct brokerd_rule *rule, const struct brokerd_client *c)
+{
+    return c->on_behalf ? brokerd_rule_allows_user(rule, c->peer.uid, c->peer.gid)
+                        : brokerd_rule_allows(rule, c->sock, &c->peer);
+}
+
 /* What is wrong with a hello that is one: status 0 if nothing is. */
 static struct bri_attach_reply check_hello(
     struct brokerd_client *c, struct bri_attach_hello *hello, struct brokerd_arena **out_arena)
@@ -146,8 +166,11 @@ static struct bri_attach_reply check_hello(
     if (arena == NULL)
         return failure(BRI_ATTACH_HELLO, BROKER_NOTFOUND,
             "the broker has no arena %s: its configuration names those that it has", hello->arena);
-    may_write = brokerd_rule_allows(&arena->write, c->sock, &c->peer);
-    may_read = may_write || brokerd_rule_allows(&arena->read, c->sock, &c->peer);
+    if (!take_user(c, hello))
+        return failure(BRI_ATTACH_HELLO, BROKER_ACCESS,
+            "only the broker's own endpoint may attach on behalf of others");
+    may_write = allows(&arena->write, c);
+    may_read = may_write || allows(&arena->read, c);
     if (!may_read)
         return failure(BRI_ATTACH_HELLO, BROKER_ACCESS, "user %u may not use the arena %s",
             (unsigned)c->peer.uid, arena->name);
@@ -202,13 +225,15 @@ static struct bri_attach_reply session_failure(const struct brokerd_arena *arena
 
 /* For one who writes: a session, watched. Owns @pidfd. */
 static struct bri_attach_reply give_session(
-    struct brokerd_client *c, struct brokerd_arena *arena, int pidfd)
+    struct brokerd_client *c, struct brokerd_arena *arena, const char *name, int pidfd)
 {
     struct creation x = {
         .peer = {.pid = c->peer.pid, .uid = c->peer.uid, .gid = c->peer.gid, .may_write = true}};
     struct bri_attach_reply reply = success(BRI_ATTACH_HELLO);
-    int r = brokerd_arena_run(arena, create_session, &x);
+    int r;
 
+    memcpy(x.peer.name, name, sizeof(x.peer.name));
+    r = brokerd_arena_run(arena, create_session, &x);
     if (r < 0) {
         (void)close(pidfd);
         return session_failure(arena, r);
@@ -235,7 +260,7 @@ static struct bri_attach_reply admit(struct brokerd_client *c, struct bri_attach
         return failure(BRI_ATTACH_HELLO, BROKER_ACCESS,
             "the process cannot share memory with the broker: %s", reason);
     if (hello->access == BRI_ATTACH_WRITE)
-        reply = give_session(c, arena, pidfd);
+        reply = give_session(c, arena, hello->name, pidfd);
     else
         (void)close(pidfd); /* readers hold nothing that their death would leave behind */
     if (reply.status == 0) {
@@ -302,6 +327,16 @@ static void on_request(struct brokerd_client *c, const struct bri_attach_request
     }
 }
 
+static bool is_plain_or_on_behalf(const struct bri_attach_hello *hello)
+{
+    static const char no_name[sizeof(hello->name)];
+
+    if (hello->on_behalf == 1)
+        return memchr(hello->name, '\0', sizeof(hello->name)) != NULL;
+    return hello->on_behalf == 0 && hello->uid == 0 && hello->gid == 0 &&
+           memcmp(hello->name, no_name, sizeof(no_name)) == 0;
+}
+
 /* What is wrong with the form of a message: NULL if nothing is. */
 static const char *bad_form(const struct brokerd_client *c, const union request *m, size_t n)
 {
@@ -309,7 +344,7 @@ static const char *bad_form(const struct brokerd_client *c, const union request 
         return "this is no message of the protocol";
     switch (m->head.kind) {
     case BRI_ATTACH_HELLO:
-        if (n != sizeof(m->hello) || m->hello.zero != 0 ||
+        if (n != sizeof(m->hello) || !is_plain_or_on_behalf(&m->hello) ||
             (m->hello.access != BRI_ATTACH_READ && m->hello.access != BRI_ATTACH_WRITE))
             return "this is no hello";
         return c->arena != NULL ? "a connection says hello once" : NULL;
@@ -394,7 +429,7 @@ static uint64_t count_of_user(const struct brokerd *d, uid_t uid)
     uint64_t n = 0;
 
     for (const struct brokerd_client *c = d->clients; c != NULL; c = c->next)
-        n += c->sock >= 0 && c->peer.uid == uid;
+        n += c->sock >= 0 && !c->is_endpoint && c->peer.uid == uid;
     return n;
 }
 
@@ -410,8 +445,11 @@ static void begin_connection(struct brokerd *d, int sock)
         return;
     }
     c->sock = sock;
-    d->n_connections++;
-    if (c->peer.pid != getpid() && /* the self-test must not depend on how many there are */
+    c->is_endpoint = brokerd_endpoint_is(d, c->peer.pid);
+    d->n_connections += !c->is_endpoint;
+    /* The self-test must not depend on how many there are; the endpoint counts its clients itself.
+     */
+    if (c->peer.pid != getpid() && !c->is_endpoint &&
         (d->n_connections > d->config->max_clients ||
             count_of_user(d, c->peer.uid) > d->config->max_clients_per_user)) {
         reply = failure(BRI_ATTACH_HELLO, BROKER_LIMIT,

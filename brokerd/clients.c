@@ -48,7 +48,7 @@ void brokerd_client_disconnect(struct brokerd_client *c)
     c->deadline = sd_event_source_disable_unref(c->deadline);
     (void)close(c->sock);
     c->sock = -1;
-    c->daemon->n_connections--;
+    c->daemon->n_connections -= !c->is_endpoint;
     c->daemon->must_sweep = true;
 }
 

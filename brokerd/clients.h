@@ -23,6 +23,8 @@ struct brokerd_client {
     uint64_t generation;         /* of the session's slot */
     int sock;                    /* -1: no connection */
     int pidfd;                   /* -1: no session */
+    bool is_endpoint;            /* the connection is brokerd-zmq's */
+    bool on_behalf;              /* `peer` says of whom, but for the pid */
     bool is_over; /* the session is to be taken back: its process died, or wants it */
     bool died;
     bool is_own;                /* a process of the daemon's own */

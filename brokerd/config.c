@@ -30,6 +30,11 @@
 #define MAX_LIMIT 1000000u
 #define MAX_INTERVAL (UINT64_C(366) * 24 * 3600) /* seconds */
 #define MAX_KEEP 1000u
+#define MAX_MESSAGE (UINT64_C(1) << 30)
+#define MIN_MESSAGE 1024u
+#define MIN_ENDPOINT_MEMORY (UINT64_C(64) << 20)
+#define MAX_ENDPOINT_SESSIONS 65536u
+#define MAX_TIMEOUT_S 86400u
 
 struct reading {
     const char *path; /* one of the configuration's own list */
@@ -42,8 +47,12 @@ struct reading {
     struct brokerd_arena_config *arena; /* of the section that is being read; NULL in [broker] */
 };
 
+enum section { IN_BROKER, IN_ZMQ, IN_ARENA };
+
+static const char *const section_names[] = {"broker", "zmq", "arena NAME"};
+
 struct key {
-    bool of_arena;
+    enum section section;
     const char *name;
     const char *standard; /* as in the file; NULL: see `help` */
     const char *help;
@@ -200,15 +209,78 @@ static const char *read_rule(const char *value, void *field)
     return NULL;
 }
 
-#define KEY(of_arena_, name_, standard_, help_, where, read_)                                      \
+static const char *read_message(const char *value, void *field)
+{
+    const char *why = read_size(value, field);
+    uint64_t n = why == NULL ? *(uint64_t *)field : 0;
+
+    if (why == NULL && (n < MIN_MESSAGE || n > MAX_MESSAGE))
+        why = "a message has 1K to 1G";
+    return why;
+}
+
+static const char *read_session_memory(const char *value, void *field)
+{
+    const char *why = read_size(value, field);
+
+    if (why == NULL && *(uint64_t *)field < 4096)
+        why = "a session has 4K or more";
+    return why;
+}
+
+static const char *read_memory(const char *value, void *field)
+{
+    const char *why = read_size(value, field);
+
+    if (why == NULL && *(uint64_t *)field < MIN_ENDPOINT_MEMORY)
+        why = "it needs 64M or more";
+    return why;
+}
+
+static const char *read_count(const char *value, void *field)
+{
+    return read_number(value, MAX_ENDPOINT_SESSIONS, field) != NULL
+               ? "it is a number from 1 to 65536"
+               : NULL;
+}
+
+static const char *read_seconds(const char *value, void *field)
+{
+    return read_number(value, MAX_TIMEOUT_S, field) != NULL
+               ? "it is a number of seconds from 1 to 86400"
+               : NULL;
+}
+
+/* Whether it can be bound is found out by who binds it. */
+static const char *read_tcp(const char *value, void *field)
+{
+    char words[BROKERD_PATH_MAX], *save = NULL;
+
+    if (strlen(value) >= sizeof(words))
+        return "it is too long";
+    memcpy(words, value, strlen(value) + 1);
+    for (char *w = strtok_r(words, " \t,", &save); w != NULL; w = strtok_r(NULL, " \t,", &save)) {
+        const char *port = strrchr(w, ':');
+
+        if (port == NULL || port == w || port[1] == '\0' ||
+            port[1 + strspn(port + 1, "0123456789")] != '\0')
+            return "it is HOST:PORT, or several of these separated by blanks";
+    }
+    memcpy(field, value, strlen(value) + 1);
+    return NULL;
+}
+
+#define KEY(section_, name_, standard_, help_, where, read_)                                       \
     {                                                                                              \
-        .of_arena = of_arena_, .name = name_, .standard = standard_, .help = help_,                \
-        .offset = where, .read = read_                                                             \
+        .section = section_, .name = name_, .standard = standard_, .help = help_, .offset = where, \
+        .read = read_                                                                              \
     }
 #define BROKER_KEY(name, standard, help, field, read)                                              \
-    KEY(false, name, standard, help, offsetof(struct brokerd_config, field), read)
+    KEY(IN_BROKER, name, standard, help, offsetof(struct brokerd_config, field), read)
 #define ARENA_KEY(name, standard, help, field, read)                                               \
-    KEY(true, name, standard, help, offsetof(struct brokerd_arena_config, field), read)
+    KEY(IN_ARENA, name, standard, help, offsetof(struct brokerd_arena_config, field), read)
+#define ZMQ_KEY(name, standard, help, field, read)                                                 \
+    KEY(IN_ZMQ, name, standard, help, offsetof(struct brokerd_config, zmq.field), read)
 
 static const struct key keys[] = {
     BROKER_KEY("runtime_dir", NULL,
@@ -221,6 +293,29 @@ static const struct key keys[] = {
     BROKER_KEY("log_level", NULL,
         "error, warning, info or debug; warning by default for private instances, else info",
         log_level, read_level),
+    ZMQ_KEY("ipc", NULL,
+        "yes: clients of this machine may come by ZeroMQ, at ipc://RUNTIME_DIR/zmq; no by default "
+        "for private instances, else yes",
+        ipc, read_switch),
+    ZMQ_KEY("tcp", "",
+        "HOST:PORT, several separated by blanks: clients with a key may come there by ZeroMQ", tcp,
+        read_tcp),
+    ZMQ_KEY("server_key", NULL, "file with the broker's keys, made by brokerctl keygen; for tcp",
+        server_key, read_dir),
+    ZMQ_KEY("clients", NULL, "file with the keys that may come over tcp, and what each may use",
+        clients, read_dir),
+    ZMQ_KEY("max_message", "1M", "largest request", max_message, read_message),
+    ZMQ_KEY("max_sessions", "4096", "sessions at a time", max_sessions, read_count),
+    ZMQ_KEY("max_pending", "256", "unanswered requests of a session", max_pending, read_count),
+    ZMQ_KEY("session_memory", "16M", "memory for the requests and kept answers of a session",
+        session_memory, read_session_memory),
+    ZMQ_KEY(
+        "memory", "2G", "most that brokerd-zmq may use, without the arenas", memory, read_memory),
+    ZMQ_KEY("timeout", "10",
+        "seconds after which a session ends that is not heard of, if the client does not say",
+        timeout_s, read_seconds),
+    ZMQ_KEY("max_timeout", "300", "most seconds that a client may ask for", max_timeout_s,
+        read_seconds),
     ARENA_KEY("size", "1G", "the most that it can grow to", size_bytes, read_arena_size),
     ARENA_KEY("sessions", "256", "processes attached at a time", n_sessions, read_sessions),
     ARENA_KEY("persist", NULL,
@@ -291,10 +386,10 @@ static void complain(struct reading *in, const char *format, ...)
 
 /* ---- defaults ---- */
 
-static const struct key *find_key(bool of_arena, const char *name)
+static const struct key *find_key(enum section section, const char *name)
 {
     for (size_t i = 0; i < N_KEYS; i++)
-        if (keys[i].of_arena == of_arena && strcmp(keys[i].name, name) == 0)
+        if (keys[i].section == section && strcmp(keys[i].name, name) == 0)
             return &keys[i];
     return NULL;
 }
@@ -323,10 +418,10 @@ static bool set_default(
                &(struct brokerd_setting){.value = (char *)(uintptr_t)value}) == NULL;
 }
 
-static bool set_defaults(bool of_arena, struct brokerd_setting *settings, void *target)
+static bool set_defaults(enum section section, struct brokerd_setting *settings, void *target)
 {
     for (size_t i = 0; i < N_KEYS; i++)
-        if (keys[i].of_arena == of_arena && keys[i].standard != NULL &&
+        if (keys[i].section == section && keys[i].standard != NULL &&
             !set_default(settings, &keys[i], target, keys[i].standard))
             return false;
     return true;
@@ -336,7 +431,7 @@ static bool set_defaults(bool of_arena, struct brokerd_setting *settings, void *
 static bool set_write_default(
     struct brokerd_arena_config *arena, const struct brokerd_config_base *base)
 {
-    const struct key *key = find_key(true, "write");
+    const struct key *key = find_key(IN_ARENA, "write");
     struct brokerd_rule rule = {0};
     const char *reason;
     char words[64];
@@ -353,7 +448,7 @@ static bool set_folder_default(
     struct brokerd_arena_config *arena, const struct brokerd_config_base *base)
 {
     return base->state_dir[0] == '\0' ||
-           set_default(arena->settings, find_key(true, "snapshot_dir"), arena, base->state_dir);
+           set_default(arena->settings, find_key(IN_ARENA, "snapshot_dir"), arena, base->state_dir);
 }
 
 static void free_settings(struct brokerd_setting *settings)
@@ -376,9 +471,9 @@ static struct brokerd_arena_config *add_arena(
     struct brokerd_arena_config **link = &config->arenas;
     struct brokerd_arena_config *arena = calloc(1, sizeof(*arena));
 
-    if (arena == NULL || !set_defaults(true, arena->settings, arena) ||
+    if (arena == NULL || !set_defaults(IN_ARENA, arena->settings, arena) ||
         !set_default(
-            arena->settings, find_key(true, "persist"), arena, base->persist ? "yes" : "no") ||
+            arena->settings, find_key(IN_ARENA, "persist"), arena, base->persist ? "yes" : "no") ||
         !set_folder_default(arena, base) || !set_write_default(arena, base)) {
         free_arena(arena);
         return NULL;
@@ -439,8 +534,9 @@ static void begin_section(struct reading *in, const char *line)
     in->arena = NULL;
     if (strncmp(section, ARENA_PREFIX, strlen(ARENA_PREFIX)) == 0)
         begin_arena(in, section + strlen(ARENA_PREFIX));
-    else if (strcmp(section, "broker") != 0)
-        complain(in, "there is no section [%s]: there are [broker] and [arena NAME]", section);
+    else if (strcmp(section, "broker") != 0 && strcmp(section, "zmq") != 0)
+        complain(
+            in, "there is no section [%s]: there are [broker], [zmq] and [arena NAME]", section);
 }
 
 static char *next_line(char *line, int size, void *arg)
@@ -472,11 +568,12 @@ static char *next_line(char *line, int size, void *arg)
 }
 
 /* NULL, or why the value cannot be taken. */
-static const char *set_value(const struct reading *in, const char *name, const char *value)
+static const char *set_value(
+    const struct reading *in, enum section section, const char *name, const char *value)
 {
-    struct brokerd_arena_config *arena = in->arena;
+    struct brokerd_arena_config *arena = section == IN_ARENA ? in->arena : NULL;
     struct brokerd_setting *settings = arena != NULL ? arena->settings : in->config->settings;
-    const struct key *key = find_key(arena != NULL, name);
+    const struct key *key = find_key(section, name);
 
     if (key == NULL)
         return "there is no such key in this section";
@@ -490,13 +587,16 @@ static const char *set_value(const struct reading *in, const char *name, const c
 static int take_value(void *arg, const char *section, const char *name, const char *value)
 {
     struct reading *in = arg;
-    bool of_arena = strncmp(section, ARENA_PREFIX, strlen(ARENA_PREFIX)) == 0;
+    enum section which = strncmp(section, ARENA_PREFIX, strlen(ARENA_PREFIX)) == 0 ? IN_ARENA
+                         : strcmp(section, "zmq") == 0                             ? IN_ZMQ
+                                                                                   : IN_BROKER;
     const char *why;
 
-    if ((of_arena && in->arena == NULL) ||
-        (!of_arena && section[0] != '\0' && strcmp(section, "broker") != 0))
+    if ((which == IN_ARENA && in->arena == NULL) ||
+        (which == IN_BROKER && section[0] != '\0' && strcmp(section, "broker") != 0))
         return 1; /* the section itself was refused */
-    why = section[0] == '\0' ? "it stands before the first section" : set_value(in, name, value);
+    why = section[0] == '\0' ? "it stands before the first section"
+                             : set_value(in, which, name, value);
     if (why == NULL)
         return 1;
     complain(in, "%s = %s: %s", name, value, why);
@@ -555,6 +655,21 @@ static bool read_path(
     return ok;
 }
 
+/* What tcp needs may come from another file. */
+static bool check_tcp(const struct brokerd_config_base *base, const struct brokerd_config *config)
+{
+    const struct brokerd_setting *tcp = &config->settings[find_key(IN_ZMQ, "tcp") - keys];
+    char text[BROKERD_PATH_MAX + 100];
+
+    if (config->zmq.tcp[0] == '\0' ||
+        (config->zmq.server_key[0] != '\0' && config->zmq.clients[0] != '\0'))
+        return true;
+    (void)snprintf(
+        text, sizeof(text), "%s:%u: tcp needs server_key and clients", tcp->file, tcp->line);
+    base->complain(text);
+    return false;
+}
+
 /* All files, also behind one with mistakes, so that all mistakes are told. */
 static bool read_all(const struct brokerd_config_source *source,
     const struct brokerd_config_base *base, struct brokerd_config *config)
@@ -569,7 +684,7 @@ static bool read_all(const struct brokerd_config_source *source,
     }
     for (unsigned i = 0; i < config->files.n; i++)
         ok &= read_path(base, config, config->files.paths[i]);
-    return ok;
+    return check_tcp(base, config) && ok;
 }
 
 bool brokerd_config_read(const struct brokerd_config_source *source,
@@ -577,8 +692,10 @@ bool brokerd_config_read(const struct brokerd_config_source *source,
 {
     struct brokerd_config *config = calloc(1, sizeof(*config));
 
-    if (config == NULL || !set_defaults(false, config->settings, config) ||
-        !set_default(config->settings, find_key(false, "log_level"), config, base->log_level)) {
+    if (config == NULL || !set_defaults(IN_BROKER, config->settings, config) ||
+        !set_defaults(IN_ZMQ, config->settings, config) ||
+        !set_default(config->settings, find_key(IN_ZMQ, "ipc"), config, base->zmq ? "yes" : "no") ||
+        !set_default(config->settings, find_key(IN_BROKER, "log_level"), config, base->log_level)) {
         base->complain("no memory");
         brokerd_config_free(config);
         return false;
@@ -613,10 +730,12 @@ static bool visit_section(const struct brokerd_setting *settings, const char *ar
     bool (*visit)(void *arg, const struct brokerd_config_line *line), void *arg)
 {
     for (size_t i = 0; i < N_KEYS; i++) {
-        const struct brokerd_config_line line = {
-            .arena = arena, .key = keys[i].name, .setting = settings[i]};
+        const struct brokerd_config_line line = {.section = section_names[keys[i].section],
+            .arena = arena,
+            .key = keys[i].name,
+            .setting = settings[i]};
 
-        if (keys[i].of_arena == (arena != NULL) && !visit(arg, &line))
+        if ((keys[i].section == IN_ARENA) == (arena != NULL) && !visit(arg, &line))
             return false;
     }
     return true;
@@ -640,8 +759,8 @@ char *brokerd_config_help(void)
     if (out == NULL)
         return NULL;
     for (size_t i = 0; i < N_KEYS; i++) {
-        if (i == 0 || keys[i].of_arena != keys[i - 1].of_arena)
-            (void)fprintf(out, "\n[%s]\n", keys[i].of_arena ? "arena NAME" : "broker");
+        if (i == 0 || keys[i].section != keys[i - 1].section)
+            (void)fprintf(out, "\n[%s]\n", section_names[keys[i].section]);
         (void)fprintf(out, "  %s = %s\n      %s\n", keys[i].name,
             keys[i].standard != NULL ? keys[i].standard : "...", keys[i].help);
     }

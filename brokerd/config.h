@@ -1,9 +1,9 @@
 /*
  * config.h - the configuration: its keys, their defaults, and reading it
  *
- * INI files (config_files.h) of [broker] and any number of [arena NAME]. One table in config.c has
- * every key with its default and a line of help. Anything that is not understood is an error that
- * names file and line; nothing is guessed.
+ * INI files (config_files.h) of [broker], [zmq] and any number of [arena NAME]. One table in
+ * config.c has every key with its default and a line of help. Anything that is not understood is an
+ * error that names file and line; nothing is guessed.
  */
 #ifndef BROKERD_CONFIG_H
 #define BROKERD_CONFIG_H
@@ -44,13 +44,25 @@ struct brokerd_arena_config {
     struct brokerd_rule read, write;
 };
 
+/* The ZeroMQ endpoint. */
+struct brokerd_zmq_config {
+    bool ipc;
+    char tcp[BROKERD_PATH_MAX]; /* HOST:PORT..., separated by blanks; empty: none */
+    char server_key[BROKERD_PATH_MAX];
+    char clients[BROKERD_PATH_MAX];
+    uint64_t max_message, session_memory, memory; /* bytes */
+    uint64_t max_sessions, max_pending;
+    uint64_t timeout_s, max_timeout_s;
+};
+
 struct brokerd_config {
     struct brokerd_config_files files;
     struct brokerd_setting settings[BROKERD_KEYS_MAX];
     char runtime_dir[BROKERD_PATH_MAX]; /* empty: the instance's own */
     uint64_t max_clients;
     uint64_t max_clients_per_user;
-    int log_level;                       /* LOG_ERR to LOG_DEBUG */
+    int log_level; /* LOG_ERR to LOG_DEBUG */
+    struct brokerd_zmq_config zmq;
     struct brokerd_arena_config *arenas; /* one of them is `default` */
 };
 
@@ -62,6 +74,7 @@ struct brokerd_config_base {
     const char *state_dir; /* default of `snapshot_dir`; empty: there is none */
     bool persist;
     void (*complain)(const char *text); /* is told every problem */
+    bool zmq;                           /* default of [zmq] ipc */
 };
 
 bool brokerd_name_ok(const char *name);
@@ -73,7 +86,8 @@ bool brokerd_config_read(const struct brokerd_config_source *source,
 
 /* One key as it is in force. */
 struct brokerd_config_line {
-    const char *arena; /* NULL: [broker] */
+    const char *section; /* "broker" or "zmq", where `arena` is NULL */
+    const char *arena;   /* NULL: [broker] */
     const char *key;
     struct brokerd_setting setting;
 };

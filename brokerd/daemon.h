@@ -18,6 +18,7 @@
 #include "selftest.h"
 
 struct brokerd_client;
+struct brokerd_endpoint;
 
 struct brokerd {
     sd_event *event;
@@ -40,6 +41,8 @@ struct brokerd {
     struct brokerd_inherited inherited;
     struct brokerd_notify notify;
     struct brokerd_selftest selftest;
+    struct brokerd_endpoint *endpoint; /* NULL: never wanted */
+    const char *endpoint_program;      /* NULL: the usual one */
 };
 
 /* Has what is due looked at again at @when_ns at the latest: BRI_NEVER is not at all. */

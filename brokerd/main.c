@@ -29,6 +29,7 @@
 #include "core/clock.h"
 #include "daemon.h"
 #include "discard.h"
+#include "endpoint.h"
 #include "kernel.h"
 #include "sigbus.h"
 #include "snapshot.h"
@@ -40,6 +41,7 @@ struct options {
     const char *config;
     const char *instance;
     const char *runtime_dir;
+    const char *zmq_program;
     bool check_config, discard;
     int starter; /* -1: not private */
 };
@@ -51,6 +53,7 @@ enum {
     KEY_DISCARD,
     KEY_PRIVATE,
     KEY_RUNTIME_DIR,
+    KEY_ZMQ_PROGRAM,
 };
 
 static const struct argp_option option_list[] = {
@@ -70,6 +73,10 @@ static const struct argp_option option_list[] = {
         "one called NAME",
         0},
     {"runtime-dir", KEY_RUNTIME_DIR, "DIR", 0, "Put the attach socket into DIR", 0},
+    {"zmq-program", KEY_ZMQ_PROGRAM, "FILE", 0,
+        "Run FILE for ZeroMQ (standard: brokerd-zmq, beside this program or in " BROKERD_LIBEXECDIR
+        ")",
+        0},
     {"private", KEY_PRIVATE, "FD", 0,
         "Run an instance for the program at the other end of the socket FD, and end with its last "
         "session",
@@ -114,6 +121,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_RUNTIME_DIR:
         o->runtime_dir = arg;
+        return 0;
+    case KEY_ZMQ_PROGRAM:
+        o->zmq_program = arg;
         return 0;
     case KEY_PRIVATE:
         o->starter = parse_fd(arg, state);
@@ -275,6 +285,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
     if (read_config(d, &d->config)) {
         if (!use_config(d))
             brokerd_log(LOG_WARNING, NULL, "not all of the configuration could be used");
+        brokerd_endpoint_configure(d);
         say_what_needs_restart(d, old);
         brokerd_config_free(old);
         d->notify.config_trouble[0] = '\0';
@@ -351,13 +362,15 @@ static int start(struct brokerd *d, const struct options *o)
     d->listen_fd = brokerd_place_listen(
         &d->place, brokerd_inherited_take(&d->inherited, BRI_ATTACH_NAME), BROKERD_BACKLOG);
     brokerd_inherited_close(&d->inherited);
-    if (d->listen_fd >= 0 && brokerd_attach_start(d) && brokerd_selftest_start(d))
-        return 0;
-    return EXIT_FAILURE;
+    if (d->listen_fd < 0 || !brokerd_attach_start(d) || !brokerd_selftest_start(d))
+        return EXIT_FAILURE;
+    brokerd_endpoint_configure(d);
+    return 0;
 }
 
 static void stop(struct brokerd *d)
 {
+    brokerd_endpoint_stop(d);
     brokerd_selftest_stop(d);
     brokerd_clients_free(d);
     for (struct brokerd_arena *a = d->arenas, *next; a != NULL; a = next) {
@@ -438,6 +451,7 @@ static bool prepare(struct brokerd *d, const struct options *o, char own_user[16
     d->base = (struct brokerd_config_base){.arena_write = own_user,
         .persist = !is_private,
         .complain = complain,
+        .zmq = !is_private,
         .log_level = is_private ? "warning" : "info",
         .state_dir = state_dir};
     if (d->place.of_system) {
@@ -466,6 +480,7 @@ int main(int argc, char **argv)
     brokerd_log_open();
     (void)argp_parse(&parser, argc, argv, 0, NULL, &options);
     d.starter = options.starter;
+    d.endpoint_program = options.zmq_program;
     d.started_ns = bri_now();
     if (d.starter >= 0)
         leave_program(d.starter);

@@ -61,7 +61,8 @@ static bool take_timeout(struct options *o, broker_value v)
 
 static bool take_client(struct options *o, broker_value v)
 {
-    if (v.type != BROKER_STR || v.size >= sizeof(o->wish.client))
+    if (v.type != BROKER_STR || v.size >= sizeof(o->wish.client) ||
+        memchr(v.data, '\0', v.size) != NULL)
         return false;
     memset(o->wish.client, 0, sizeof(o->wish.client));
     memcpy(o->wish.client, v.data, v.size);
@@ -182,7 +183,7 @@ void zmqd_hello(struct zmqd_incoming *from, const struct bri_wire_request *reque
     struct zmqd_session *s;
     int r = take_options(&o, request);
 
-    if (r == 0 && !zmqd_sender_user(from->name, &o.wish.user))
+    if (r == 0 && !zmqd_sender_user(from->z, from->name, &o.wish.user))
         r = bri_fail_text(BROKER_ACCESS, "this user may not use the broker");
     if (r == 0)
         r = begin_session(from, &o, &s);

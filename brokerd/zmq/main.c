@@ -27,6 +27,17 @@ static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info,
     return sd_event_exit(sd_event_source_get_event(source), EXIT_SUCCESS);
 }
 
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *arg)
+{
+    struct zmqd *z = arg;
+
+    (void)source;
+    (void)info;
+    zmqd_router_reload(z);
+    zmqd_work(z, 0);
+    return 0;
+}
+
 static bool start_events(struct zmqd *z)
 {
     sigset_t signals;
@@ -34,10 +45,12 @@ static bool start_events(struct zmqd *z)
     (void)sigemptyset(&signals);
     (void)sigaddset(&signals, SIGTERM);
     (void)sigaddset(&signals, SIGINT);
+    (void)sigaddset(&signals, SIGHUP);
     (void)sigprocmask(SIG_BLOCK, &signals, NULL);
     if (sd_event_new(&z->event) >= 0 &&
         sd_event_add_signal(z->event, NULL, SIGTERM, on_stop, z) >= 0 &&
-        sd_event_add_signal(z->event, NULL, SIGINT, on_stop, z) >= 0)
+        sd_event_add_signal(z->event, NULL, SIGINT, on_stop, z) >= 0 &&
+        sd_event_add_signal(z->event, NULL, SIGHUP, on_reload, z) >= 0)
         return true;
     brokerd_log(LOG_ERR, NULL, "cannot make an event loop");
     return false;
@@ -92,8 +105,8 @@ int main(int argc, char **argv)
     z.last_job = &z.first_job;
     raise_limits();
     if (start(&z)) {
-        brokerd_log(
-            LOG_INFO, NULL, "brokerd-zmq %s is ready at %s", broker_version(), z.settings.ipc);
+        brokerd_log(LOG_INFO, NULL, "brokerd-zmq %s is ready at %s", broker_version(),
+            z.settings.ipc != NULL ? z.settings.ipc : z.settings.tcp);
         (void)sd_notify(0, "READY=1");
         r = sd_event_loop(z.event);
     }

@@ -17,37 +17,34 @@
 
 #include "log.h"
 #include "session.h"
-
-#define LOCAL "localhost:" /* then UID:GID:PID */
+#include "zap.h"
 
 const char *zmqd_sender(zmq_msg_t *message)
 {
-    const char *sender = zmq_msg_gets(message, "User-Id");
+    const char *sender = zmqd_zap_name(message);
 
-    if (sender == NULL || *sender == '\0')
-        sender = zmq_msg_gets(message, "Peer-Address");
     return sender != NULL && strlen(sender) < ZMQD_SENDER_MAX ? sender : NULL;
 }
 
-/* Rights are those that this process has itself: so far only its own user may come in. */
-bool zmqd_sender_user(const char *sender, struct zmqd_user *out_user)
+/* Who comes with a key is the broker's own user, with the rights of the key. */
+bool zmqd_sender_user(const struct zmqd *z, const char *sender, struct zmqd_user *out_user)
 {
-    unsigned long uid;
-    char *end;
+    struct zmqd_caller caller;
 
-    if (strncmp(sender, LOCAL, strlen(LOCAL)) != 0)
+    if (!zmqd_zap_caller(z->zap, sender, &caller))
         return false;
-    errno = 0;
-    uid = strtoul(sender + strlen(LOCAL), &end, 10);
-    if (errno != 0 || *end != ':' || uid != geteuid())
-        return false;
-    out_user->uid = (uid_t)uid;
+    *out_user = (struct zmqd_user){.uid = caller.uid, .gid = caller.gid};
+    if (caller.client != NULL) {
+        out_user->uid = geteuid();
+        out_user->gid = getegid();
+        memcpy(out_user->name, caller.client->name, sizeof(out_user->name));
+    }
     return true;
 }
 
 bool zmqd_same_user(const struct zmqd_user *a, const struct zmqd_user *b)
 {
-    return a->uid == b->uid;
+    return a->uid == b->uid && strcmp(a->name, b->name) == 0;
 }
 
 /* ---- those without a session ---- */

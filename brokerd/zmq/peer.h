@@ -13,6 +13,7 @@
 
 #include <zmq.h>
 
+#include "keys.h"
 #include "server.h"
 
 #define ZMQD_ROUTING_MAX 255 /* bytes of a routing id */
@@ -21,6 +22,8 @@
 /* Who is behind a connection. Two connections of the same user have the same. */
 struct zmqd_user {
     uid_t uid;
+    gid_t gid;
+    char name[ZMQD_CLIENT_NAME]; /* of its key; empty for a user of this machine */
 };
 
 struct zmqd_peer {
@@ -34,11 +37,12 @@ struct zmqd_peer {
     uint8_t routing[];
 };
 
-/* What libzmq says of who sent @message; NULL if it says nothing: then it is to be thrown away. */
+/* What was found out about who sent @message (zap.h); NULL if nothing: then it is to be thrown
+ * away. */
 const char *zmqd_sender(zmq_msg_t *message);
 
 /* The user whom @sender names; false if he is none that may come in. */
-bool zmqd_sender_user(const char *sender, struct zmqd_user *out_user);
+bool zmqd_sender_user(const struct zmqd *z, const char *sender, struct zmqd_user *out_user);
 bool zmqd_same_user(const struct zmqd_user *a, const struct zmqd_user *b);
 
 /* The one that has this routing id and is this sender; NULL if there is none. */

@@ -16,8 +16,11 @@
 
 #include <zmq.h>
 
+#include "engine/keys.h"
 #include "log.h"
+#include "session.h"
 #include "worker.h"
+#include "zap.h"
 
 #define PORTION 256 /* messages */
 #define HANDSHAKE_MS 3000
@@ -25,6 +28,7 @@
 #define SILENT_MS 15000
 #define BACKLOG 1024
 #define IPC "ipc://"
+#define TCP "tcp://"
 
 static bool has_input(const struct zmqd *z)
 {
@@ -78,24 +82,73 @@ static bool set_options(struct zmqd *z)
            set(s, ZMQ_BACKLOG, BACKLOG);
 }
 
-/* Who may come in is for the folder to say, and for the credentials of each. */
+/* Every user may connect; what each may do is decided by the arenas' rules. */
 static bool bind_ipc(struct zmqd *z)
 {
     char endpoint[sizeof(IPC) + 108];
     mode_t before;
-    int r;
+    bool ok;
 
     if (snprintf(endpoint, sizeof(endpoint), IPC "%s", z->settings.ipc) >= (int)sizeof(endpoint)) {
         brokerd_log(LOG_ERR, NULL, "the path %s is too long for a socket", z->settings.ipc);
         return false;
     }
-    before = umask(077);
-    r = zmq_bind(z->router, endpoint);
+    before = umask(0);
+    ok = zmqd_zap_bind_ipc(z->router, endpoint);
     (void)umask(before);
-    if (r == 0)
-        return true;
-    brokerd_log(LOG_ERR, NULL, "cannot listen at %s: %s", endpoint, zmq_strerror(errno));
-    return false;
+    return ok;
+}
+
+static bool bind_tcp(struct zmqd *z, const char *secret)
+{
+    char words[512], endpoint[sizeof(TCP) + sizeof(words)], *save = NULL;
+    bool ok = snprintf(words, sizeof(words), "%s", z->settings.tcp) < (int)sizeof(words);
+
+    for (char *w = strtok_r(words, " \t,", &save); ok && w != NULL;
+         w = strtok_r(NULL, " \t,", &save)) {
+        (void)snprintf(endpoint, sizeof(endpoint), TCP "%s", w);
+        ok = zmqd_zap_bind_tcp(z->router, endpoint, secret);
+    }
+    return ok;
+}
+
+/* ipc first: what is set for tcp stays set. */
+static bool bind_all(struct zmqd *z)
+{
+    struct bri_keys keys;
+    bool ok = z->settings.ipc == NULL || bind_ipc(z);
+
+    if (!ok || z->settings.tcp == NULL)
+        return ok;
+    if (bri_keys_read(z->settings.server_key, &keys) < 0 || keys.secret[0] == '\0') {
+        brokerd_log(LOG_ERR, NULL, "there is no secret key to be had from %s: %s",
+            z->settings.server_key, broker_last_error());
+        return false;
+    }
+    ok = zmqd_clients_read(z->settings.clients, &z->clients);
+    if (ok) {
+        zmqd_zap_use(z->zap, z->clients);
+        ok = set(z->router, ZMQ_IPV6, 1) && bind_tcp(z, keys.secret);
+    }
+    explicit_bzero(&keys, sizeof(keys));
+    return ok;
+}
+
+void zmqd_router_reload(struct zmqd *z)
+{
+    struct zmqd_clients *clients, *old = z->clients;
+
+    if (z->settings.tcp == NULL)
+        return;
+    if (!zmqd_clients_read(z->settings.clients, &clients)) {
+        brokerd_log(LOG_WARNING, NULL, "the list of clients stays as it was");
+        return;
+    }
+    z->clients = clients;
+    zmqd_zap_use(z->zap, clients);
+    zmqd_clients_free(old);
+    zmqd_sessions_check(z);
+    brokerd_log(LOG_INFO, NULL, "the list of clients was read anew");
 }
 
 static bool watch(struct zmqd *z)
@@ -117,11 +170,12 @@ bool zmqd_router_start(struct zmqd *z)
         (void)zmq_ctx_set(z->context, ZMQ_MAX_SOCKETS, 16);
         z->router = zmq_socket(z->context, ZMQ_ROUTER);
     }
-    if (z->router == NULL || !set_options(z) || !watch(z)) {
+    if (z->router == NULL || !zmqd_zap_start(z->event, z->context, &z->zap) || !set_options(z) ||
+        !watch(z)) {
         brokerd_log(LOG_ERR, NULL, "cannot make a socket: %s", zmq_strerror(errno));
         return false;
     }
-    return bind_ipc(z);
+    return bind_all(z);
 }
 
 void zmqd_router_stop(struct zmqd *z)
@@ -130,6 +184,8 @@ void zmqd_router_stop(struct zmqd *z)
     z->on_more = sd_event_source_disable_unref(z->on_more);
     if (z->router != NULL)
         (void)zmq_close(z->router);
+    zmqd_zap_stop(z->zap);
+    zmqd_clients_free(z->clients);
     if (z->context != NULL)
         (void)zmq_ctx_term(z->context);
 }

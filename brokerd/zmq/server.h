@@ -26,12 +26,16 @@ struct zmqd_job;
 struct zmqd_session;
 struct zmqd_peer;
 struct zmqd_arena;
+struct zmqd_zap;
+struct zmqd_clients;
 
 struct zmqd {
     struct zmqd_settings settings;
     sd_event *event;
     void *context, *router; /* of libzmq */
     sd_event_source *on_router, *on_more;
+    struct zmqd_zap *zap;
+    struct zmqd_clients *clients; /* NULL: nobody may come over tcp */
 
     struct zmqd_park *park;
     struct zmqd_worker *idle; /* of workers */

@@ -11,10 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include <broker/errors.h>
 
+#include "client/attach.h"
 #include "client/open.h"
+#include "keys.h"
 #include "log.h"
 #include "request.h"
 
@@ -59,15 +62,42 @@ static bool keep_mapping(struct zmqd *z, const struct zmqd_wish *wish, struct br
     return true;
 }
 
+/* What a key may do is known here alone; what a user of this machine may, the broker knows. */
+static int check_key(const struct zmqd *z, const struct zmqd_wish *wish)
+{
+    const struct zmqd_client *client =
+        wish->user.name[0] != '\0' ? zmqd_clients_by_name(z->clients, wish->user.name) : NULL;
+    enum zmqd_access access;
+
+    if (wish->user.name[0] == '\0')
+        return 0;
+    access = client != NULL ? zmqd_client_access(client, wish->arena) : ZMQD_ACCESS_NONE;
+    if (access == ZMQD_ACCESS_NONE)
+        return bri_fail_text(
+            BROKER_ACCESS, "the key of %s may not use the arena %s", wish->user.name, wish->arena);
+    if (access == ZMQD_ACCESS_READ && !wish->read_only)
+        return bri_fail_text(BROKER_ACCESS,
+            "the key of %s may only read the arena %s: open it with \"access=ro\"", wish->user.name,
+            wish->arena);
+    return 0;
+}
+
 static int attach(struct zmqd *z, const struct zmqd_wish *wish, broker **out_broker)
 {
     struct bri_address address = {.read_only = wish->read_only};
-    int r;
+    const struct bri_behalf behalf = {.uid = wish->user.uid,
+        .gid = wish->user.gid,
+        .name = wish->user.name[0] != '\0' ? wish->user.name : wish->client};
+    bool is_self = wish->user.uid == geteuid() && behalf.name[0] == '\0';
+    int r = check_key(z, wish);
 
+    if (r < 0)
+        return r;
     if (strlen(z->settings.attach) >= sizeof(address.path))
         return bri_fail_text(BROKER_ADDRESS, "the broker's path is too long");
     memcpy(address.path, z->settings.attach, strlen(z->settings.attach) + 1);
     memcpy(address.arena, wish->arena, sizeof(address.arena));
+    address.behalf = is_self ? NULL : &behalf;
     r = bri_open_session(&address, find_mapping(z, wish), out_broker);
     if (r < 0)
         return r;
@@ -273,6 +303,18 @@ void zmqd_session_end(struct zmqd_session *s, bool died)
     if (s->peer != NULL)
         zmqd_peer_leave(z, s->peer, true);
     finish(s);
+}
+
+void zmqd_sessions_check(struct zmqd *z)
+{
+    for (struct zmqd_session *s = z->first_session, *next; s != NULL; s = next) {
+        struct zmqd_wish wish = {.read_only = s->broker->read_only, .user = s->user};
+
+        next = s->next;
+        (void)snprintf(wish.arena, sizeof(wish.arena), "%s", s->broker->arena_name);
+        if (check_key(z, &wish) < 0)
+            zmqd_session_end(s, true);
+    }
 }
 
 void zmqd_sessions_free(struct zmqd *z)

@@ -81,6 +81,9 @@ void zmqd_session_end(struct zmqd_session *s, bool died);
 /* Watches for sessions of which nothing is heard. False, logged, if that cannot be. */
 bool zmqd_sessions_start(struct zmqd *z);
 
+/* Ends those whose keys may not do any more what they do. */
+void zmqd_sessions_check(struct zmqd *z);
+
 /* All sessions have ended. */
 void zmqd_sessions_free(struct zmqd *z);
 

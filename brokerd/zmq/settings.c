@@ -18,6 +18,9 @@
 enum key {
     KEY_ATTACH = 256,
     KEY_IPC,
+    KEY_TCP,
+    KEY_SERVER_KEY,
+    KEY_CLIENTS,
     KEY_LOG_LEVEL,
     KEY_FIRST_NUMBER,
 };
@@ -41,6 +44,9 @@ static const struct number {
         UINT64_C(1) << 40},
     {"max-queued", "N", "answers that a client may leave unread (1024)",
         offsetof(struct zmqd_settings, max_queued), 1024, 1, 1000000},
+    {"memory", "BYTES", "most memory of this process, without arenas (2 GiB)",
+        offsetof(struct zmqd_settings, memory), UINT64_C(2) << 30, UINT64_C(64) << 20,
+        UINT64_C(1) << 40},
     {"timeout", "NS", "a session's timeout if the client asks for none (10 s)",
         offsetof(struct zmqd_settings, timeout_ns), 10 * BRI_SECOND, BRI_MILLISECOND,
         86400 * BRI_SECOND},
@@ -56,6 +62,9 @@ enum { N_NUMBERS = sizeof(numbers) / sizeof(numbers[0]) };
 static const struct argp_option fixed_options[] = {
     {"attach", KEY_ATTACH, "PATH", 0, "the broker's attach socket", 0},
     {"ipc", KEY_IPC, "PATH", 0, "where to listen for clients of this machine", 0},
+    {"tcp", KEY_TCP, "HOST:PORT...", 0, "where to listen for clients with a key", 0},
+    {"server-key", KEY_SERVER_KEY, "FILE", 0, "the broker's keys", 0},
+    {"clients", KEY_CLIENTS, "FILE", 0, "the keys that may come, and what each may use", 0},
     {"log-level", KEY_LOG_LEVEL, "LEVEL", 0, "error, warning, info (default) or debug", 0},
 };
 enum { N_FIXED = sizeof(fixed_options) / sizeof(fixed_options[0]) };
@@ -106,12 +115,23 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
     case KEY_IPC:
         s->ipc = arg;
         return 0;
+    case KEY_TCP:
+        s->tcp = arg;
+        return 0;
+    case KEY_SERVER_KEY:
+        s->server_key = arg;
+        return 0;
+    case KEY_CLIENTS:
+        s->clients = arg;
+        return 0;
     case KEY_LOG_LEVEL:
         parse_level(arg, state, s);
         return 0;
     case ARGP_KEY_END:
-        if (s->attach == NULL || s->ipc == NULL)
-            argp_error(state, "--attach and --ipc are needed");
+        if (s->attach == NULL || (s->ipc == NULL && s->tcp == NULL))
+            argp_error(state, "--attach and --ipc or --tcp are needed");
+        if (s->tcp != NULL && (s->server_key == NULL || s->clients == NULL))
+            argp_error(state, "--tcp needs --server-key and --clients");
         if (s->min_timeout_ns > s->max_timeout_ns)
             argp_error(state, "--min-timeout is more than --max-timeout");
         if (s->max_queued < 2 * s->max_pending) /* who asks for much at a time gets it at a time */

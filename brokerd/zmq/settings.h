@@ -7,8 +7,12 @@
 #include <stdint.h>
 
 struct zmqd_settings {
-    const char *attach;   /* path of brokerd's attach socket */
-    const char *ipc;      /* path to listen at */
+    const char *attach;     /* path of brokerd's attach socket */
+    const char *ipc;        /* path to listen at; NULL: none */
+    const char *tcp;        /* HOST:PORT..., separated by blanks; NULL: none */
+    const char *server_key; /* files, for tcp */
+    const char *clients;
+    uint64_t memory;      /* bytes, without arenas */
     uint64_t max_message; /* bytes */
     uint64_t max_sessions;
     uint64_t max_pending;                               /* requests of a session */

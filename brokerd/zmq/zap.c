@@ -16,6 +16,7 @@
 #define LOCAL "local"
 #define REMOTE "remote"
 #define KEY_BYTES 32u
+#define NAME_ROOM 96 /* for a name of ours */
 #define MAX_FRAMES 16u
 #define FRAME_MAX 255u
 /* In the stable library, though its header has it among the drafts. */
@@ -58,18 +59,19 @@ static bool parse_address(const char *text, struct zmqd_caller *out)
 }
 
 /* What the answer calls the peer: its messages bear that. False: it is refused. */
-static bool name_peer(const struct zmqd_zap *zap, const struct question *q, char user[64])
+static bool name_peer(const struct zmqd_zap *zap, const struct question *q, char user[NAME_ROOM])
 {
     const struct zmqd_client *client;
-    struct zmqd_caller peer;
+    struct zmqd_caller caller;
     char key[ZMQD_KEY_TEXT];
 
     if (q->is_odd || strcmp(q->frames[VERSION], "1.0") != 0)
         return false;
     if (strcmp(q->frames[DOMAIN], LOCAL) == 0) {
-        if (strcmp(q->frames[MECHANISM], "NULL") != 0 || !parse_address(q->frames[ADDRESS], &peer))
+        if (strcmp(q->frames[MECHANISM], "NULL") != 0 ||
+            !parse_address(q->frames[ADDRESS], &caller))
             return false;
-        (void)snprintf(user, 64, LOCAL);
+        (void)snprintf(user, NAME_ROOM, LOCAL ":%.63s", q->frames[ADDRESS]);
         return true;
     }
     if (strcmp(q->frames[DOMAIN], REMOTE) != 0 || strcmp(q->frames[MECHANISM], "CURVE") != 0 ||
@@ -79,29 +81,35 @@ static bool name_peer(const struct zmqd_zap *zap, const struct question *q, char
     client = zmqd_clients_by_key(zap->clients, key);
     if (client == NULL)
         return false;
-    (void)snprintf(user, 64, REMOTE ":%s", client->name);
+    (void)snprintf(user, NAME_ROOM, REMOTE ":%s", client->name);
     return true;
 }
 
-bool zmqd_zap_caller(const struct zmqd_zap *zap, zmq_msg_t *message, struct zmqd_caller *out_caller)
+const char *zmqd_zap_name(zmq_msg_t *message)
 {
     const char *user = zmq_msg_gets(message, "User-Id");
-    const char *address = zmq_msg_gets(message, "Peer-Address");
-    struct zmqd_caller peer = {.client = NULL};
 
-    if (user == NULL)
-        return false;
-    if (strcmp(user, LOCAL) == 0) {
-        if (address == NULL || !parse_address(address, &peer))
+    return user != NULL && (strncmp(user, LOCAL ":", strlen(LOCAL ":")) == 0 ||
+                               strncmp(user, REMOTE ":", strlen(REMOTE ":")) == 0)
+               ? user
+               : NULL;
+}
+
+bool zmqd_zap_caller(const struct zmqd_zap *zap, const char *name, struct zmqd_caller *out_caller)
+{
+    struct zmqd_caller caller = {.client = NULL};
+
+    if (strncmp(name, LOCAL ":", strlen(LOCAL ":")) == 0) {
+        if (!parse_address(name + strlen(LOCAL ":"), &caller))
             return false;
     } else {
-        if (strncmp(user, REMOTE ":", strlen(REMOTE ":")) != 0)
+        if (strncmp(name, REMOTE ":", strlen(REMOTE ":")) != 0)
             return false;
-        peer.client = zmqd_clients_by_name(zap->clients, user + strlen(REMOTE ":"));
-        if (peer.client == NULL)
+        caller.client = zmqd_clients_by_name(zap->clients, name + strlen(REMOTE ":"));
+        if (caller.client == NULL)
             return false;
     }
-    *out_caller = peer;
+    *out_caller = caller;
     return true;
 }
 
@@ -163,7 +171,7 @@ static bool take(void *arg)
 {
     struct zmqd_zap *zap = arg;
     struct question q = {.n_frames = 0};
-    char user[64];
+    char user[NAME_ROOM];
     bool ok;
 
     if (!receive(zap, &q))

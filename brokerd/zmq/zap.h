@@ -47,8 +47,11 @@ struct zmqd_caller {
     pid_t pid; /* when it connected: it may be another one's by now */
 };
 
-/* False: nobody who was let in, or who still may be here. */
-bool zmqd_zap_caller(
-    const struct zmqd_zap *zap, zmq_msg_t *message, struct zmqd_caller *out_caller);
+/* What the handler called the sender of @message when it let him in; NULL if it never did: then
+ * the message is to be thrown away. */
+const char *zmqd_zap_name(zmq_msg_t *message);
+
+/* Who has this name. False: nobody who was let in, or who still may be here. */
+bool zmqd_zap_caller(const struct zmqd_zap *zap, const char *name, struct zmqd_caller *out_caller);
 
 #endif

@@ -32,6 +32,8 @@ enum bri_road {
     BRI_ROAD_TCP,
 };
 
+struct bri_behalf;
+
 struct bri_address {
     enum bri_road road;
     bool read_only;
@@ -39,6 +41,8 @@ struct bri_address {
     char host[BRI_HOST_MAX];                                      /* of TCP: HOST:PORT */
     char server_key[BRI_KEY_PATH_MAX], own_key[BRI_KEY_PATH_MAX]; /* of TCP: absolute */
     char arena[BRI_ARENA_NAME_MAX];
+    const struct bri_behalf *behalf; /* of UNIX: for whom (attach.h); NULL: for oneself. No part of
+                                        the text */
 };
 
 /*

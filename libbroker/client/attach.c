@@ -157,9 +157,8 @@ static bool is_reply(const struct bri_attach_reply *reply, size_t n, enum bri_at
            (reply->head.kind == kind || reply->status < 0) && reply->status <= 0;
 }
 
-/* GONE: the daemon ended before it answered. */
-static int say_hello(const char *path, int sock, const char *arena, bool read_only,
-    struct bri_attach_reply *out_reply, int *out_fd)
+static int make_hello(const char *arena, bool read_only, const struct bri_behalf *behalf,
+    struct bri_attach_hello *out_hello)
 {
     struct bri_attach_hello hello = {
         .head = bri_attach_head(BRI_ATTACH_HELLO),
@@ -168,14 +167,31 @@ static int say_hello(const char *path, int sock, const char *arena, bool read_on
         .access = read_only ? BRI_ATTACH_READ : BRI_ATTACH_WRITE,
     };
     size_t n = strlen(arena);
-    int r;
 
     if (n >= sizeof(hello.arena))
         return bri_fail_text(BROKER_ADDRESS, "the arena's name %s is too long", arena);
     memcpy(hello.arena, arena, n);
+    if (behalf != NULL) {
+        hello.on_behalf = 1;
+        hello.uid = behalf->uid;
+        hello.gid = behalf->gid;
+        if (behalf->name != NULL)
+            memcpy(hello.name, behalf->name, strnlen(behalf->name, sizeof(hello.name) - 1));
+    }
+    *out_hello = hello;
+    return 0;
+}
+
+/* GONE: the daemon ended before it answered. */
+static int say_hello(const char *path, int sock, const struct bri_attach_hello *hello,
+    struct bri_attach_reply *out_reply, int *out_fd)
+{
+    size_t n;
+    int r;
+
     /* A daemon that turns us away may have closed already: its answer counts, not that we could not
      * send. */
-    (void)transmit(sock, &hello, sizeof(hello));
+    (void)transmit(sock, hello, sizeof(*hello));
     r = receive(sock, out_reply, sizeof(*out_reply), &n, out_fd);
     if (r < 0) {
         (void)bri_fail_text(
@@ -246,16 +262,17 @@ static void leave(int sock)
     (void)transmit(sock, &request, sizeof(request));
 }
 
-static int try_to_attach(const char *path, const char *arena, bool read_only,
+static int try_to_attach(const char *path, const struct bri_attach_hello *hello,
     struct bri_arena *mapped, struct bri_attached *out_attached)
 {
     struct bri_attached attached = {.number = UINT32_MAX};
+    bool read_only = hello->access == BRI_ATTACH_READ;
     struct bri_attach_reply reply;
     int fd = -1, r = connect_to(path, &attached.sock);
 
     if (r < 0)
         return r;
-    r = say_hello(path, attached.sock, arena, read_only, &reply, &fd);
+    r = say_hello(path, attached.sock, hello, &reply, &fd);
     if (r == 0) {
         r = map_arena(fd, read_only, mapped, &attached.arena);
         if (r == 0)
@@ -273,14 +290,24 @@ static int try_to_attach(const char *path, const char *arena, bool read_only,
 
 /* A daemon that is killed takes with it the connections that it has not answered; where systemd has
  * the socket, the next ones wait for the next daemon. */
+int bri_attach_for(const char *path, const char *arena, bool read_only,
+    const struct bri_behalf *behalf, struct bri_arena *mapped, struct bri_attached *out_attached)
+{
+    struct bri_attach_hello hello;
+    int r = make_hello(arena, read_only, behalf, &hello);
+
+    if (r < 0)
+        return r;
+    r = BROKER_GONE;
+    for (unsigned i = 0; i < HELLO_TRIES && r == BROKER_GONE; i++)
+        r = try_to_attach(path, &hello, mapped, out_attached);
+    return r == BROKER_GONE ? BROKER_NODAEMON : r;
+}
+
 int bri_attach_to(const char *path, const char *arena, bool read_only, struct bri_arena *mapped,
     struct bri_attached *out_attached)
 {
-    int r = BROKER_GONE;
-
-    for (unsigned i = 0; i < HELLO_TRIES && r == BROKER_GONE; i++)
-        r = try_to_attach(path, arena, read_only, mapped, out_attached);
-    return r == BROKER_GONE ? BROKER_NODAEMON : r;
+    return bri_attach_for(path, arena, read_only, NULL, mapped, out_attached);
 }
 
 void bri_attach_undo(struct bri_attached *attached)

@@ -19,6 +19,9 @@
  * - SAVE: struct bri_attach_request -> reply, when the arena of this connection was saved: its text
  *   says where. ACCESS for readers, UNSUPPORTED if the arena is not to be saved; and why it failed.
  *
+ * brokerd-zmq acts for others: brokerd's own child alone may say hello on behalf of a user. The
+ * session then is that user's, with his rights and quotas, and lives as long as the child.
+ *
  * The daemon learns from the kernel who asks. The session lives as long as its process runs the
  * program that attached, or until the process itself gives it back in the arena. That a connection
  * ends means nothing by itself; but a client notes in its session that it has mapped the arena: a
@@ -30,6 +33,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <broker/types.h>
 
@@ -70,8 +74,10 @@ struct bri_attach_hello {
     uint32_t layout_version;     /* 8: BRI_LAYOUT_VERSION of the sender */
     uint32_t abi;                /* 12: BRI_ABI of the sender */
     uint32_t access;             /* 16: enum bri_attach_access */
-    uint32_t zero;               /* 20: 0 */
+    uint32_t on_behalf;          /* 20: 1: of the user below; 0: what is below is 0 */
     char arena[64];              /* 24 */
+    uint32_t uid, gid;           /* 88 */
+    char name[16];               /* 96: by which people recognise him; empty: the process's */
 };
 
 struct bri_attach_request {
@@ -102,7 +108,7 @@ struct bri_attach_status {
 };
 
 _Static_assert(sizeof(struct bri_attach_head) == 8, "head");
-_Static_assert(sizeof(struct bri_attach_hello) == 88, "hello");
+_Static_assert(sizeof(struct bri_attach_hello) == 112, "hello");
 _Static_assert(sizeof(struct bri_attach_request) == 16, "request");
 _Static_assert(sizeof(struct bri_attach_reply) == 232, "reply");
 _Static_assert(sizeof(struct bri_attach_status) == 72, "status");
@@ -130,6 +136,17 @@ struct bri_attached {
  */
 int bri_attach_to(const char *path, const char *arena, bool read_only, struct bri_arena *mapped,
     struct bri_attached *out_attached);
+
+/* Somebody else for whom a process attaches. */
+struct bri_behalf {
+    uid_t uid;
+    gid_t gid;
+    const char *name; /* what does not fit is cut off; NULL or empty: none */
+};
+
+/* The same on behalf of somebody. */
+int bri_attach_for(const char *path, const char *arena, bool read_only,
+    const struct bri_behalf *behalf, struct bri_arena *mapped, struct bri_attached *out_attached);
 
 /* Gives a session back that was never used, and all that bri_attach_to() gave. */
 void bri_attach_undo(struct bri_attached *attached);

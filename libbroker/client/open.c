@@ -144,7 +144,8 @@ static broker *find_opened(const struct bri_address *address)
 int bri_shm_begin(broker *b, const struct bri_address *address, struct bri_arena *mapped)
 {
     struct bri_attached attached;
-    int r = bri_attach_to(address->path, address->arena, address->read_only, mapped, &attached);
+    int r = bri_attach_for(
+        address->path, address->arena, address->read_only, address->behalf, mapped, &attached);
 
     if (r < 0)
         return r;

@@ -102,7 +102,7 @@ static int fill_session(struct bri_txn *t, const struct create *c)
     o->slot->scan = 0;
     s->attached_ns = (uint64_t)bri_clock(CLOCK_REALTIME);
     atomic_store(&s->mapped, 0);
-    memcpy(s->comm, c->process.comm, sizeof(s->comm));
+    memcpy(s->comm, c->peer->name[0] != '\0' ? c->peer->name : c->process.comm, sizeof(s->comm));
     bri_set32(t, &s->pid, (uint32_t)c->peer->pid);
     bri_set_atomic32(t, &o->slot->root_page, page);
     bri_set_atomic64(t, &o->slot->generation, o->generation + 1);

@@ -20,6 +20,7 @@ struct bri_peer {
     uid_t uid;
     gid_t gid;
     bool may_write;
+    char name[16]; /* that people see; empty: the name of its program */
 };
 
 /* What is to be known of a session; a copy. */

@@ -3,7 +3,7 @@
  *
  * Runs the brokerd of the build ($BROKERD, which CTest sets) under a name and in a folder of its
  * own, as a child of the test. It ends with the test, however that ends. What fails in here ends
- * the test program with a message.
+ * the test program with a message. The ZeroMQ endpoint runs only if the configuration has [zmq].
  *
  *     struct instance *i = instance_start(NULL);
  *     r = broker_open(instance_address(i), &b);

@@ -111,6 +111,7 @@ static void set_base(bool of_system, char words[32], struct brokerd_config_base 
         .log_level = "info",
         .state_dir = state_dir,
         .persist = true,
+        .zmq = true,
         .complain = complain};
 }
 
@@ -132,10 +133,12 @@ static bool pack_line(void *arg, const struct brokerd_config_line *line)
 {
     const struct brokerd_setting *setting = &line->setting;
     struct listing *l = arg;
-    char section[BROKERD_NAME_MAX + 16] = "broker";
+    char section[BROKERD_NAME_MAX + 16];
 
     if (line->arena != NULL)
         (void)snprintf(section, sizeof(section), "arena %s", line->arena);
+    else
+        (void)snprintf(section, sizeof(section), "%s", line->section);
     bri_pack_map(l->pack, l->origin ? 5 : 3);
     bri_pack_entry(l->pack, "section", broker_str(section));
     bri_pack_entry(l->pack, "key", broker_str(line->key));

@@ -82,7 +82,7 @@ Test(attach, garbage_gets_an_error_and_is_dropped)
     cr_assert_eq(raw_ask_and_end(raw_connect(instance), &hello, sizeof(hello) - 1), BROKER_PROTO);
     memcpy(bytes, &hello, sizeof(hello));
     cr_assert_eq(raw_ask_and_end(raw_connect(instance), bytes, sizeof(hello) + 1), BROKER_PROTO);
-    hello.zero = 1;
+    hello.on_behalf = 2;
     cr_assert_eq(raw_ask_and_end(raw_connect(instance), &hello, sizeof(hello)), BROKER_PROTO);
     hello = raw_hello(3);
     cr_assert_eq(raw_ask_and_end(raw_connect(instance), &hello, sizeof(hello)), BROKER_PROTO);

@@ -64,6 +64,9 @@ Test(config, what_is_right_is_accepted_silently)
         "[arena x]\nsnapshots = yes\nsnapshot_interval = 0\nsnapshot_keep = 1000\nsnapshot_dir = "
         "/x\n",
         "[arena x]\nsnapshot_interval = 366d\n[arena y]\nsnapshot_interval = 1s\n",
+        "[zmq]\nipc = no\ntcp = 127.0.0.1:5555 [::1]:5555\nserver_key = /k\nclients = /c\n",
+        "[zmq]\nmax_message = 1G\nmax_sessions = 65536\nmax_pending = 1\nsession_memory = 4K\n"
+        "memory = 64M\ntimeout = 1\nmax_timeout = 86400\n",
     };
     char text[2000];
 
@@ -80,6 +83,18 @@ Test(config, what_is_wrong_is_named_with_its_line)
     } bad[] = {
         {"\n[broker]\nmax_clents = 5\n", ":3: ", "no such key"},
         {"[broker]\nmax_clients = 0\n", ":2: ", "from 1 to 100000"},
+        {"[zmq]\nipc = maybe\n", ":2: ", "yes or no"},
+        {"[zmq]\nsize = 1G\n", ":2: ", "no such key"},
+        {"[broker]\nipc = yes\n", ":2: ", "no such key"},
+        {"[zmq]\ntcp = 127.0.0.1\n", ":2: ", "HOST:PORT"},
+        {"[zmq]\ntcp = 127.0.0.1:5x\n", ":2: ", "HOST:PORT"},
+        {"[zmq]\ntcp = 127.0.0.1:5555\nclients = /c\n", ":2: ", "needs server_key and clients"},
+        {"[zmq]\nserver_key = key\n", ":2: ", "absolute path"},
+        {"[zmq]\nmax_message = 1\n", ":2: ", "1K to 1G"},
+        {"[zmq]\nsession_memory = 1K\n", ":2: ", "4K or more"},
+        {"[zmq]\nmemory = 1M\n", ":2: ", "64M or more"},
+        {"[zmq]\nmax_pending = 0\n", ":2: ", "from 1 to 65536"},
+        {"[zmq]\ntimeout = 0\n", ":2: ", "from 1 to 86400"},
         {"[broker]\nmax_clients = 5x\n", ":2: ", "from 1 to 100000"},
         {"[broker]\nmax_clients = -5\n", ":2: ", "from 1 to 100000"},
         {"[broker]\nmax_clients = 99999999999999999999\n", ":2: ", "from 1 to 100000"},
@@ -169,7 +184,7 @@ Test(config, the_shipped_file_is_good_and_explains_every_key)
 {
     const char *const arguments[] = {"brokerd", "--help", NULL};
     const char *file = getenv("BROKERD_CONF");
-    char help[8000], text[2000], conf[8000], key[64];
+    char help[16000], text[2000], conf[16000], key[64];
     unsigned n_keys = 0;
     FILE *f;
 
@@ -189,7 +204,7 @@ Test(config, the_shipped_file_is_good_and_explains_every_key)
         cr_assert_not_null(strstr(conf, wanted), "%s is not explained", name);
         n_keys++;
     }
-    cr_assert_eq(n_keys, 18);
+    cr_assert_eq(n_keys, 29);
 }
 
 Test(config, commented_lines_of_the_shipped_file_are_good_as_they_stand)

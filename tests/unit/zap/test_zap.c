@@ -49,8 +49,10 @@ static bool take_message(void *arg)
         }
         more = zmq_msg_more(&part) != 0;
         if (!more) {
+            const char *name = zmqd_zap_name(&part);
+
             t.was_delivered = true;
-            t.was_let_in = zmqd_zap_caller(t.zap, &part, &t.caller);
+            t.was_let_in = name != NULL && zmqd_zap_caller(t.zap, name, &t.caller);
         }
         (void)zmq_msg_close(&part);
     }

@@ -1,0 +1,144 @@
+/*
+ * test_endpoint.c - the process behind the ZeroMQ socket: started, started again, ended, and alone
+ * trusted to act for others
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <criterion/criterion.h>
+
+#include "client/attach.h"
+#include "core/clock.h"
+#include "pair.h"
+
+static struct pair pair;
+
+static void begin(void)
+{
+    pair_start(&pair, "");
+}
+
+static void end(void)
+{
+    pair_stop(&pair);
+}
+
+TestSuite(endpoint, .init = begin, .fini = end, .timeout = 120);
+
+Test(endpoint, is_started_again_when_it_dies)
+{
+    pid_t first = pair_endpoint(&pair);
+
+    cr_assert_eq(kill(first, SIGKILL), 0);
+    pair_await_another(&pair, first);
+    pair_expect_well(&pair);
+}
+
+/* Sees to it that what a dead endpoint's sessions held comes back. */
+Test(endpoint, gives_back_what_it_held_when_it_dies)
+{
+    pid_t first = pair_endpoint(&pair);
+    broker_lock *theirs, *ours;
+    uint64_t token;
+    broker *remote;
+    int r;
+
+    cr_assert_eq(broker_open(pair.ipc, &remote), 0);
+    cr_assert_eq(broker_lock_open(remote, "gate", NULL, &theirs), 0);
+    cr_assert_eq(broker_lock_acquire(theirs, 0, &token), 0);
+    cr_assert_eq(broker_lock_open(pair.broker, "gate", NULL, &ours), 0);
+    cr_assert_eq(broker_lock_acquire(ours, 0, &token), BROKER_TIMEDOUT);
+    cr_assert_eq(kill(first, SIGKILL), 0);
+    r = broker_lock_acquire(ours, 30 * BROKER_SECOND, &token);
+    cr_assert_eq(r, BROKER_OWNER_DIED, "%d", r);
+    broker_lock_close(ours);
+    broker_lock_close(theirs);
+    broker_close(remote);
+}
+
+Test(endpoint, ends_with_the_daemon_however_that_ends)
+{
+    pid_t endpoint = pair_endpoint(&pair);
+    int64_t until = bri_now() + 30 * BRI_SECOND;
+    char path[32], target[8];
+
+    instance_kill(pair.instance);
+    /* Nobody of ours waits for it: it is gone once init, or who stands in for it, has seen it. */
+    (void)snprintf(path, sizeof(path), "/proc/%d/exe", (int)endpoint);
+    while (readlink(path, target, sizeof(target)) > 0)
+        cr_assert_lt(bri_now(), until);
+    instance_restart(pair.instance);
+    pair.daemon = instance_pid(pair.instance);
+    pair_expect_well(&pair);
+    endpoint = pair_endpoint(&pair);
+    cr_assert_eq(instance_end(pair.instance), 0);
+    (void)snprintf(path, sizeof(path), "/proc/%d/exe", (int)endpoint);
+    cr_assert_eq(access(path, F_OK), -1);
+    instance_restart(pair.instance);
+}
+
+Test(endpoint, new_settings_start_it_anew_and_the_same_do_not)
+{
+    static const char same[] = "[arena default]\nsize = 16M\n[zmq]\nipc = yes\n";
+    int64_t until = bri_now() + 30 * BRI_SECOND;
+    pid_t first = pair_endpoint(&pair), second;
+
+    instance_reload(pair.instance, same);
+    pair_expect_same(&pair, first);
+    instance_reload(
+        pair.instance, "[arena default]\nsize = 16M\n[zmq]\nipc = yes\nmax_pending = 7\n");
+    pair_await_another(&pair, first);
+    second = pair_endpoint(&pair);
+    instance_reload(pair.instance, "[arena default]\nsize = 16M\n[zmq]\nipc = no\n");
+    while (access(pair.path, F_OK) == 0)
+        cr_assert_lt(bri_now(), until, "the endpoint does not end");
+    cr_assert_neq(kill(second, 0), 0);
+    instance_reload(pair.instance, same);
+    pair_await_another(&pair, second);
+}
+
+Test(endpoint, nobody_else_may_attach_on_behalf_of_others)
+{
+    const struct bri_behalf behalf = {.uid = 12345, .gid = 12345};
+    struct bri_attached attached;
+    char path[64];
+
+    (void)snprintf(path, sizeof(path), "%s/attach", instance_dir(pair.instance));
+    cr_assert_eq(bri_attach_for(path, "default", false, &behalf, NULL, &attached), BROKER_ACCESS);
+    cr_assert_not_null(strstr(broker_last_error(), "endpoint"), "%s", broker_last_error());
+    pair_expect_well(&pair);
+}
+
+/* What another user gets: 0, or 1 for ACCESS; 2 for anything else. */
+static int visit_as_nobody(void)
+{
+    broker *b;
+    pid_t child = fork();
+    int r, status;
+
+    cr_assert_geq(child, 0);
+    if (child == 0) {
+        if (setgid(65534) != 0 || setuid(65534) != 0)
+            _exit(99);
+        r = broker_open(pair.ipc, &b);
+        _exit(r == 0 ? 0 : r == BROKER_ACCESS ? 1 : 2);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+Test(endpoint, users_have_their_own_rights)
+{
+    if (geteuid() != 0)
+        cr_skip("only root can be another user");
+    cr_assert_eq(chmod(instance_dir(pair.instance), 0755), 0);
+    cr_assert_eq(visit_as_nobody(), 1);
+    instance_reload(
+        pair.instance, "[arena default]\nsize = 16M\nwrite = 0 65534\n[zmq]\nipc = yes\n");
+    cr_assert_eq(visit_as_nobody(), 0);
+}
