@@ -4,13 +4,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include <systemd/sd-daemon.h>
 
 #include "log.h"
 #include "request.h"
 #include "router.h"
+#include "sandbox.h"
 #include "session.h"
 
 /* Sessions end before the process does. */
@@ -56,17 +56,6 @@ static bool start_events(struct zmqd *z)
     return false;
 }
 
-/* A session costs a descriptor, and so does a connection; libzmq ends the process without. */
-static void raise_limits(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 static bool start(struct zmqd *z)
 {
     if (!start_events(z))
@@ -76,7 +65,8 @@ static bool start(struct zmqd *z)
         return false;
     }
     z->park = zmqd_park_new(z->event, zmqd_worker_resume);
-    return z->park != NULL && zmqd_sessions_start(z) && zmqd_router_start(z);
+    return z->park != NULL && zmqd_sessions_start(z) && zmqd_router_start(z) &&
+           zmqd_sandbox_filter();
 }
 
 /* Sessions that could not end, because somebody stopped is in the way, are the broker's to end. */
@@ -103,8 +93,7 @@ int main(int argc, char **argv)
     zmqd_settings_parse(argc, argv, &z.settings);
     brokerd_log_level(z.settings.log_level);
     z.last_job = &z.first_job;
-    raise_limits();
-    if (start(&z)) {
+    if (zmqd_sandbox_limit(z.settings.memory) && start(&z)) {
         brokerd_log(LOG_INFO, NULL, "brokerd-zmq %s is ready at %s", broker_version(),
             z.settings.ipc != NULL ? z.settings.ipc : z.settings.tcp);
         (void)sd_notify(0, "READY=1");

@@ -14,7 +14,7 @@
 
 #include "client/attach.h"
 #include "core/clock.h"
-#include "pair.h"
+#include "support/pair.h"
 
 static struct pair pair;
 

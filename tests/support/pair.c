@@ -1,7 +1,7 @@
 /*
  * pair.c - see pair.h
  */
-#include "pair.h"
+#include "support/pair.h"
 
 #include <sched.h>
 #include <signal.h>

@@ -2,8 +2,8 @@
  * pair.h - a broker with its endpoint, and a program in shared memory that must not notice what is
  * done to the endpoint
  */
-#ifndef TESTS_UNIT_ZAP_PAIR_H
-#define TESTS_UNIT_ZAP_PAIR_H
+#ifndef TESTS_PAIR_H
+#define TESTS_PAIR_H
 
 #include <broker.h>
 #include <sys/types.h>
