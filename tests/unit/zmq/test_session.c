@@ -180,13 +180,17 @@ Test(zmq_session, pings_keep_it_alive)
 /* What waits does not keep a session alive, and ends with it. */
 Test(zmq_session, waiting_is_silence)
 {
-    struct client *c = client_open_silent();
+    struct client *c = client_open_silent(), *other = client_open();
     uint64_t id;
 
     cr_assert_eq(client_hello(c, option("timeout", broker_int(300 * INT64_C(1000000)))), 0);
     client_make(c, "queue", "q");
     id = ASK(c, "queue.get", broker_str("q"), NO_ARGS);
     cr_expect_eq(client_answer(c, id), BROKER_LOST);
+    cr_expect_eq(CALL(other, "queue.put", broker_str("q"), ARGS(broker_int(6))), 0);
+    cr_expect_eq(CALL(other, "queue.get", broker_str("q"), ARGS(broker_int(0))), 0);
+    cr_expect_eq(client_int(other, 0), 6, "nobody waits for it any more");
+    client_close(other);
     client_close(c);
 }
 
