@@ -36,6 +36,7 @@ static const struct unsupported {
     {"condition_deaths", "all_notifications_of_the_killed_go_on", STOPPED},
     {"condition_deaths", "the_notification_of_a_killed_waiter_goes_to_the_next", STOPPED},
     {"deadlock", "a_bounded_semaphore_and_a_lock", AWAKE},
+    {"deadlock", "a_full_pipe_and_a_lock", AWAKE},
     {"deadlock", "a_full_queue_and_a_lock", AWAKE},
     {"deadlock", "a_join_and_a_lock", AWAKE},
     {"descriptor", NULL, "broker_fd"},

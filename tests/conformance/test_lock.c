@@ -346,7 +346,7 @@ Test(lock, owner_tells_who_holds_it)
     OK(broker_lock_acquire(l, 0, NULL));
     OK(broker_lock_owner(l, &kit_buffer, &v));
     cr_assert_eq(kit_field(v, "pid").u, (uint64_t)road_pid(getpid()));
-    cr_assert_eq(kit_field(v, "thread").u, (uint64_t)gettid());
+    cr_assert(!road_is_local() || kit_field(v, "thread").u == (uint64_t)gettid());
     SAYS(kit_field(v, "alive"), "true");
     OK(broker_lock_release(l));
     owner = kit_fork(hold, l);

@@ -329,7 +329,7 @@ Test(rlock, owner_and_locks_tell_who_holds_it)
     OK(broker_rlock_acquire(l, 0, NULL));
     OK(broker_rlock_owner(l, &kit_buffer, &v));
     cr_assert_eq(kit_field(v, "pid").u, (uint64_t)road_pid(getpid()));
-    cr_assert_eq(kit_field(v, "thread").u, (uint64_t)gettid());
+    cr_assert(!road_is_local() || kit_field(v, "thread").u == (uint64_t)gettid());
     SAYS(kit_field(v, "alive"), "true");
     cr_assert_eq(kit_field(v, "count").u, 2);
     OK(broker_locks(kit_broker, &kit_buffer, &v));
