@@ -37,6 +37,7 @@
 static const int allowed[] = {
     /* memory */
     NEEDED(brk),
+    NEEDED(fallocate), /* an arena grows */
     NEEDED(madvise),
     NEEDED(mremap),
     NEEDED(munmap),
