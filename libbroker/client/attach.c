@@ -456,6 +456,9 @@ int bri_attach_save(broker *b, char out_path[BRI_ATTACH_TEXT])
     int fd = -1, r;
     size_t n = 0;
 
+    if (b->engine != &bri_engine_shm)
+        return bri_fail_text(
+            BROKER_UNSUPPORTED, "only on its own machine a broker can be told to save");
     (void)pthread_mutex_lock(&b->mutex);
     r = b->sock >= 0 ? transmit(b->sock, &request, sizeof(request)) : BROKER_NODAEMON;
     (void)setsockopt(b->sock, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof(forever));

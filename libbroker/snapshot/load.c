@@ -307,8 +307,10 @@ static void let_go(struct walk *w, bool failed)
 int bri_load_arena(broker *b, struct bri_loading *loading)
 {
     struct walk w = {.b = b, .loading = loading};
-    int r = loading->replace ? 0 : each_record(&w, check_name);
+    int r = b->engine == &bri_engine_shm ? 0 : BROKER_UNSUPPORTED;
 
+    if (r == 0 && !loading->replace)
+        r = each_record(&w, check_name);
     if (r == 0)
         r = each_record(&w, add_made);
     if (r == 0)

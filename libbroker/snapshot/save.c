@@ -260,6 +260,8 @@ int bri_save_arena(broker *b, struct bri_saving *saving)
     struct walk w = {.b = b, .saving = saving};
     int r = bri_enter_broker(b);
 
+    if (r == 0 && b->engine != &bri_engine_shm)
+        r = BROKER_UNSUPPORTED; /* there is no memory here to look at */
     if (r == 0)
         r = bri_picture_open(b->arena, &w.picture);
     if (r < 0)

@@ -29,7 +29,8 @@ struct bri_saving {
     uint64_t longest_ns; /* that the picture of one object took */
 };
 
-/* 0, NOMEM, TIMEDOUT (somebody stopped is in the way), and what `record` says. */
+/* UNSUPPORTED by brokers that are not attached to memory; 0, NOMEM, TIMEDOUT (somebody stopped is
+ * in the way), and what `record` says. */
 int bri_save_arena(broker *b, struct bri_saving *saving);
 
 #endif
