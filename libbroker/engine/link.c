@@ -697,7 +697,7 @@ static int begin(struct bri_link *l)
 int bri_link_open(const struct bri_address *address, struct bri_link **out_link)
 {
     const struct bri_zmq *zmq;
-    struct bri_link *l;
+    struct bri_link *l = NULL;
     int r = bri_zmq_load(&zmq);
 
     if (r == 0)

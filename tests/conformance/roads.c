@@ -49,8 +49,9 @@ static const struct unsupported {
 /* Who was killed is found out by silence. Short enough for cases that wait for it, and long enough
  * for a machine that has other things to do. Requests may be as large and as many as those of
  * the cases. */
-static const char *const zmq_arguments[] = {"--timeout", "2000000000", "--max-message", "8388608",
-    "--max-pending", "4096", "--log-level", "warning", NULL};
+#define CONFIG                                                                                     \
+    "[broker]\nlog_level = error\n"                                                                \
+    "[zmq]\nipc = yes\ntimeout = 2\nmax_message = 8M\nmax_pending = 4096\n"
 
 static struct instance *instance;
 
@@ -74,8 +75,7 @@ const char *road_begin(void)
         return "private:";
     cr_assert_str_eq(road, "ipc", "there is no road of this name");
     skip_unsupported();
-    instance = instance_start("[broker]\nlog_level = error\n");
-    instance_start_zmq(instance, zmq_arguments);
+    instance = instance_start(CONFIG);
     return instance_zmq_address(instance);
 }
 

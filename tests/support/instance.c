@@ -32,7 +32,6 @@ struct kept {
 
 struct instance {
     pid_t pid;  /* 0: does not run */
-    pid_t zmq;  /* the same for its brokerd-zmq */
     int notify; /* where the daemon says that it is ready */
     char name[40];
     char dir[32];
@@ -193,7 +192,7 @@ bool instance_hear(
     struct pollfd p[2] = {{.fd = i->notify, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
 
     if (i->pid != 0)
-        p[1].fd = (int)syscall(SYS_pidfd_open, i->zmq != 0 ? i->zmq : i->pid, 0);
+        p[1].fd = (int)syscall(SYS_pidfd_open, i->pid, 0);
     do {
         if (poll(p, 2, PATIENCE_MS) <= 0 || (p[0].revents & POLLIN) == 0)
             die(i, "brokerd did not say what it should (see above why)");
@@ -342,36 +341,6 @@ void instance_reload(struct instance *i, const char *config)
     await_readiness(i);
 }
 
-static _Noreturn void run_zmq(const struct instance *i, pid_t parent, const char *const arguments[])
-{
-    const char *program = getenv("BROKERD_ZMQ");
-    const char *all[16] = {"brokerd-zmq", "--attach", i->address + strlen("unix:"), "--ipc",
-        i->zmq_address + strlen("ipc://")};
-
-    for (size_t n = 5; *arguments != NULL && n < 15; n++)
-        all[n] = *arguments++;
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(99);
-    (void)setenv("NOTIFY_SOCKET", i->notify_path, 1);
-    (void)execv(program != NULL ? program : "brokerd-zmq", (char *const *)(uintptr_t)all);
-    (void)fprintf(stderr, "instance: cannot run brokerd-zmq; is BROKERD_ZMQ set to its path?\n");
-    _exit(99);
-}
-
-void instance_start_zmq(struct instance *i, const char *const arguments[])
-{
-    pid_t parent = getpid();
-
-    instance_drain(i);
-    i->zmq = fork();
-    if (i->zmq < 0)
-        die(i, "cannot fork");
-    if (i->zmq == 0)
-        run_zmq(i, parent, arguments);
-    await_readiness(i);
-}
-
 const char *instance_zmq_address(const struct instance *i)
 {
     return i->zmq_address;
@@ -379,14 +348,24 @@ const char *instance_zmq_address(const struct instance *i)
 
 pid_t instance_zmq_pid(const struct instance *i)
 {
-    return i->zmq;
+    char path[64];
+    int pid = 0;
+    FILE *f;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)i->pid, (int)i->pid);
+    f = fopen(path, "re");
+    if (f == NULL)
+        return 0;
+    if (fscanf(f, "%d", &pid) != 1)
+        pid = 0;
+    (void)fclose(f);
+    return pid;
 }
 
 void instance_stop(struct instance *i)
 {
     if (i == NULL)
         return;
-    (void)end_by(i, &i->zmq, SIGKILL);
     (void)instance_end(i);
     forget(i, NULL);
     (void)close(i->notify);

@@ -30,11 +30,8 @@ const char *instance_address(const struct instance *i);
 const char *instance_dir(const struct instance *i);
 const char *instance_arena_path(const struct instance *i);
 
-/* Starts a brokerd-zmq ($BROKERD_ZMQ) beside the daemon, with these arguments as well (the last is
- * NULL; no more than 10), and waits until it is ready. */
-void instance_start_zmq(struct instance *i, const char *const arguments[]);
-
-/* By the road of ZeroMQ. */
+/* Of the ZeroMQ endpoint, if the configuration has one: where it listens by ipc, and its process; 0
+ * while there is none. */
 const char *instance_zmq_address(const struct instance *i);
 pid_t instance_zmq_pid(const struct instance *i);
 

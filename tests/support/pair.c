@@ -14,29 +14,12 @@
 
 #define PATIENCE_NS (40 * BRI_SECOND)
 
-/* The one child of the daemon; 0 if it has none. */
-static pid_t child_of(pid_t parent)
-{
-    char path[64];
-    int pid = 0;
-    FILE *f;
-
-    (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)parent, (int)parent);
-    f = fopen(path, "re");
-    if (f == NULL)
-        return 0;
-    if (fscanf(f, "%d", &pid) != 1)
-        pid = 0;
-    (void)fclose(f);
-    return pid;
-}
-
 pid_t pair_endpoint(const struct pair *pair)
 {
     int64_t until = bri_now() + PATIENCE_NS;
     pid_t pid;
 
-    while ((pid = child_of(pair->daemon)) == 0) {
+    while ((pid = instance_zmq_pid(pair->instance)) == 0) {
         cr_assert_lt(bri_now(), until, "there is no endpoint");
         (void)sched_yield();
     }
@@ -96,7 +79,7 @@ void pair_expect_well(const struct pair *pair)
 void pair_expect_same(const struct pair *pair, pid_t endpoint)
 {
     pair_expect_well(pair);
-    cr_assert_eq(child_of(pair->daemon), endpoint, "the endpoint was started anew");
+    cr_assert_eq(instance_zmq_pid(pair->instance), endpoint, "the endpoint was started anew");
 }
 
 void pair_start(struct pair *pair, const char *zmq_lines)
