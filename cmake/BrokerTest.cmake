@@ -3,8 +3,6 @@
 #
 #   broker_test(name sources... [LIBS lib...] [TIMEOUT seconds] [ENVIRONMENT VAR=value...])
 #       a Criterion binary
-#   broker_test_again(name ENTRY entry [TIMEOUT seconds] [ENVIRONMENT VAR=value...])
-#       the binary of a broker_test() in the same folder, once more under another name
 #   broker_program_test(name sources... [LIBS lib...] [ARGS arg...] [TIMEOUT seconds] [ENVIRONMENT VAR=value...])
 #       a program that fails by its exit code (77: it can't run here), for what Criterion can't hold: races, ptrace
 #   broker_command_test(name COMMAND command... [TIMEOUT seconds] [ENVIRONMENT VAR=value...])
@@ -70,15 +68,6 @@ function(broker_test name)
     broker_test_binary(${label}_${name} SOURCES ${arg_UNPARSED_ARGUMENTS} LIBS PkgConfig::CRITERION ${arg_LIBS})
     add_test(NAME ${label}.${name} COMMAND ${label}_${name} --jobs 2)
     broker_test_properties(${label}.${name} ${label} "${arg_TIMEOUT}" "${arg_ENVIRONMENT}")
-endfunction()
-
-function(broker_test_again name)
-    cmake_parse_arguments(PARSE_ARGV 1 arg "" "ENTRY;TIMEOUT" "ENVIRONMENT")
-    broker_test_kind(label)
-    if(TARGET ${label}_${name})
-        add_test(NAME ${label}.${arg_ENTRY} COMMAND ${label}_${name} --jobs 2)
-        broker_test_properties(${label}.${arg_ENTRY} ${label} "${arg_TIMEOUT}" "${arg_ENVIRONMENT}")
-    endif()
 endfunction()
 
 function(broker_program_test name)
