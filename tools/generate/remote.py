@@ -1,5 +1,7 @@
 """engine_remote.c: each operation as a request to a broker behind ZeroMQ, and its answer."""
 
+import re
+
 import declare
 from model import FOREVER, OMITTED
 from text import banner, listed
@@ -8,7 +10,10 @@ INCLUDES = """#include <stddef.h>
 
 #include "engine/remote.h"
 #include "engine_ops.h"
+"""
 
+# Each is written only where it is used.
+HELPERS = """
 /* What stands for the default of an argument is nil on the wire. */
 static broker_value without(int64_t i, int64_t what_is_default)
 {
@@ -150,8 +155,24 @@ enum bri_op bri_remote_opener(uint32_t type)
     return out + "    default:\n        return BRI_N_OPS;\n    }\n}\n"
 
 
+def helpers(body):
+    """Those of HELPERS that the code calls."""
+    out = ""
+    for each in re.split(r"(?<=\n}\n)", HELPERS):
+        name = re.search(r"^static \w+ (\w+)\(", each, re.M)
+        if name and re.search(r"\b%s\(" % name.group(1), body):
+            out += each
+    return out
+
+
 def engine_remote_c(schema):
-    out = banner("The remote engine: each operation as a request to a broker behind ZeroMQ.") + INCLUDES
+    body = operations_c(schema)
+    return (banner("The remote engine: each operation as a request to a broker behind ZeroMQ.") + INCLUDES +
+            helpers(body) + body)
+
+
+def operations_c(schema):
+    out = ""
     for kind in schema.objects:
         out += open_c(schema, kind)
     for operation in schema.operations:

@@ -10,6 +10,7 @@
 #include <sys/inotify.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sysexits.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -249,7 +250,7 @@ static void expect_no_start(const char *says)
     cr_assert_not_null(f);
     (void)fputs(config, f);
     (void)fclose(f);
-    cr_assert_eq(instance_run(arguments, text, sizeof(text)), 1);
+    cr_assert_eq(instance_run(arguments, text, sizeof(text)), EX_CONFIG);
     cr_assert_not_null(strstr(text, says), "%s", text);
     (void)snprintf(text, sizeof(text), "/dev/shm/brokerd.%s.default", again);
     cr_assert_neq(access(text, F_OK), 0);
