@@ -88,7 +88,7 @@ class Case(unittest.TestCase):
     def compile(self, source, *flags):
         folders = (self.out / "include", self.out, ROOT / "libbroker/include", ROOT / "libbroker")
         includes = ["-I%s" % folder for folder in folders]
-        command = CC + ["-std=gnu17", "-O1", *WARNINGS, *includes, *flags, "-c", "-o", os.devnull, str(source)]
+        command = CC + ["-std=gnu17", "-O0", *WARNINGS, *includes, *flags, "-c", "-o", os.devnull, str(source)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
 
