@@ -4,15 +4,18 @@
 #include <argp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "harness.h"
 #include "probes.h"
+#include "road.h"
 #include "support/instance.h"
 
 #define DEFAULT_ROUNDS 11
 #define DEFAULT_SECONDS 0.5
-#define ARENA "[broker]\nlog_level = warning\n[arena default]\nsize = 2G\npersist = no\n"
+#define ARENA                                                                                      \
+    "[broker]\nlog_level = warning\n[arena default]\nsize = 2G\nsessions = 512\npersist = no\n"
 
 const struct bench_probe *const bench_probes[] = {
     &bench_raw_alone,
@@ -54,6 +57,11 @@ const struct bench_probe *const bench_probes[] = {
     &bench_attach,
     &bench_million_load,
     &bench_million_slowest,
+    &bench_ceiling_ipc,
+    &bench_ceiling_curve,
+    &bench_redis,
+    &bench_road_ipc,
+    &bench_road_curve,
     NULL,
 };
 
@@ -67,7 +75,7 @@ struct options {
 static const struct argp_option option_list[] = {
     {"only", 'o', "GROUP", 0,
         "Measure only this group (raw, dict, queue, list, lock, sync, value, attach, "
-        "million), or only the "
+        "million, ipc, \"tcp, CURVE\", Redis), or only the "
         "figures whose names begin so, such as \"queue/round trip\"; and the raw figures beside "
         "them",
         0},
@@ -111,8 +119,10 @@ static pid_t main_pid;
 
 static void stop_instance(void)
 {
-    if (getpid() == main_pid)
-        instance_stop(instance);
+    if (getpid() != main_pid)
+        return;
+    instance_stop(instance);
+    bench_road_clean();
 }
 
 int main(int argc, char **argv)
@@ -125,6 +135,7 @@ int main(int argc, char **argv)
     };
     struct options options = {.n_rounds = DEFAULT_ROUNDS, .seconds = DEFAULT_SECONDS};
     static struct bench_run run;
+    char config[1024] = ARENA;
 
     (void)argp_parse(&parser, argc, argv, 0, NULL, &options);
     run.n_rounds = options.n_rounds;
@@ -134,8 +145,10 @@ int main(int argc, char **argv)
         bench_fail("there is no figure whose name begins with \"%s\"", options.only);
     (void)setenv("BROKERD", BENCH_BROKERD, 0);
     main_pid = getpid();
-    instance = instance_start(ARENA);
+    bench_road_prepare(config + strlen(ARENA), sizeof(config) - strlen(ARENA));
+    instance = instance_start(config);
     (void)atexit(stop_instance);
+    bench_road_find(instance_zmq_address(instance), instance_zmq_pid(instance));
     run.address = instance_address(instance);
     bench_run_all(&run);
     if (options.json)
