@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
-int __lsan_is_turned_off(void);
+__attribute__((visibility("default"))) int __lsan_is_turned_off(void);
 
 int __lsan_is_turned_off(void)
 {
