@@ -234,6 +234,8 @@ static void run_zmq(struct bench *b, struct road *r)
     r->take = take_answer;
     r->ready = zmq_ready;
     run_all(b, r);
+    for (unsigned i = 0; i < r->n_peers; i++)
+        peer_close(r->peers[i]);
 }
 
 static void run_ceiling(struct bench *b, const char *endpoint, const struct peer_keys *keys)

@@ -147,5 +147,11 @@ void peer_connect(struct peer *p, void *context, const char *endpoint, const str
 
 void peer_close(struct peer *p)
 {
+    struct peer_request end;
+    msgpack_packer packer;
+
+    begin(&end, &packer, "session.end", NULL, 0);
+    peer_send(p, &end);
+    take(p, 0);
     (void)zmq_close(p->socket);
 }

@@ -32,6 +32,7 @@ struct peer_request {
 /* Connects and says hello. @context may be shared by many peers. */
 void peer_connect(
     struct peer *p, void *context, const char *endpoint, const struct peer_keys *keys);
+/* Ends the session. */
 void peer_close(struct peer *p);
 
 /* "dict.get" and "dict.get_many" of keys from @first on, of the dict "road". */
