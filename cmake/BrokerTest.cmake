@@ -1,6 +1,8 @@
 # How tests are made. A test's kind is the first folder under tests/ that it lies in; it is its CTest label, and with the
 # test's own name its CTest entry: tests/unit/core/ gives unit.<name>, made by the target unit_<name>.
 #
+#   broker_test_parts(variable sources...)
+#       compiles sources that several tests of a folder share once; the variable stands for them among a test's sources
 #   broker_test(name sources... [LIBS lib...] [TIMEOUT seconds] [ENVIRONMENT VAR=value...])
 #       a Criterion binary
 #   broker_program_test(name sources... [LIBS lib...] [ARGS arg...] [TIMEOUT seconds] [ENVIRONMENT VAR=value...])
@@ -55,6 +57,22 @@ function(broker_test_binary target)
     endif()
 endfunction()
 
+macro(broker_need_criterion)
+    if(NOT TARGET PkgConfig::CRITERION) # the benchmark alone does without
+        pkg_check_modules(CRITERION REQUIRED IMPORTED_TARGET GLOBAL criterion)
+    endif()
+endmacro()
+
+function(broker_test_parts variable)
+    broker_need_criterion()
+    cmake_path(RELATIVE_PATH CMAKE_CURRENT_SOURCE_DIR BASE_DIRECTORY "${PROJECT_SOURCE_DIR}/tests" OUTPUT_VARIABLE folder)
+    string(MAKE_C_IDENTIFIER "parts_${folder}_${variable}" target)
+    add_library(${target} OBJECT ${ARGN})
+    target_link_libraries(${target} PRIVATE broker_static PkgConfig::CRITERION)
+    target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
+    set(${variable} "$<TARGET_OBJECTS:${target}>" PARENT_SCOPE)
+endfunction()
+
 function(broker_test name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "LIBS;ENVIRONMENT")
     broker_test_kind(label)
@@ -62,9 +80,7 @@ function(broker_test name)
     if(BROKER_SANITIZE MATCHES "thread")
         return()
     endif()
-    if(NOT TARGET PkgConfig::CRITERION) # the benchmark alone does without
-        pkg_check_modules(CRITERION REQUIRED IMPORTED_TARGET GLOBAL criterion)
-    endif()
+    broker_need_criterion()
     broker_test_binary(${label}_${name} SOURCES ${arg_UNPARSED_ARGUMENTS} LIBS PkgConfig::CRITERION ${arg_LIBS})
     if(BROKER_SANITIZE)
         target_sources(${label}_${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests/support/leaks.c")
