@@ -152,14 +152,14 @@ static bool add_files(scmp_filter_ctx filter)
 
 static bool add_others(scmp_filter_ctx filter)
 {
-    return seccomp_rule_add(
-               filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX)) == 0 &&
-           seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1, SCMP_A1(SCMP_CMP_EQ, 0)) ==
-               0 &&
-           seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-               SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME)) == 0 &&
+    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+               SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0)) == 0 &&
            seccomp_rule_add(
-               filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, SCMP_A0(SCMP_CMP_EQ, PR_SET_VMA)) == 0;
+               filter, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1, SCMP_A1(SCMP_CMP_EQ, 0, 0)) == 0 &&
+           seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
+               SCMP_A0(SCMP_CMP_EQ, PR_SET_NAME, 0)) == 0 &&
+           seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
+               SCMP_A0(SCMP_CMP_EQ, PR_SET_VMA, 0)) == 0;
 }
 
 bool zmqd_sandbox_filter(void)

@@ -126,7 +126,7 @@ def open_c(schema, kind):
     return out + """    }};
     const struct bri_remote_open open = {{.op = {op},
         .type = {type},
-        .mode = options->mode,
+        .mode = (int)options->mode,
         .object = text(name),
         .options = given_options,
         .n_options = sizeof(given_options) / sizeof(given_options[0])}};
