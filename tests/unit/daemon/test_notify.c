@@ -84,6 +84,27 @@ Test(notify, the_end_is_told)
     hear("STOPPING=1");
 }
 
+/* As a service manager does that has stopped reading. */
+static void fill_the_queue_of_the_service_manager(void)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int sock = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+
+    (void)snprintf(name.sun_path, sizeof(name.sun_path), "%s/notify", instance_dir(instance));
+    while (sendto(sock, "x", 1, 0, (const struct sockaddr *)&name, sizeof(name)) == 1)
+        continue;
+    cr_assert_eq(errno, EAGAIN);
+    (void)close(sock);
+}
+
+Test(notify, nobody_waits_for_a_service_manager_that_does_not_read)
+{
+    fill_the_queue_of_the_service_manager();
+    for (unsigned n = 0; n < 20; n++)
+        broker_close(open_broker());
+    cr_assert_eq(instance_end(instance), 0);
+}
+
 Test(notify, pings_come_while_a_client_is_in_the_way)
 {
     broker *b = open_broker();
