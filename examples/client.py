@@ -26,9 +26,9 @@ class Broker:
     """One session. A thread of its own drives the socket, so any number of threads may ask at a time."""
 
     def __init__(self, address, **options):
-        self.context = zmq.Context.instance()
+        self.context = zmq.Context()
         self.outbox = self.context.socket(zmq.PAIR)  # to our thread; used under the lock
-        self.outbox.bind("inproc://outbox-%d" % id(self))
+        self.outbox.bind("inproc://outbox")
         self.lock, self.last_id, self.waiting = threading.Lock(), 0, {}
         self.thread = threading.Thread(target=self._drive, args=(address,), daemon=True)
         self.thread.start()
@@ -38,7 +38,7 @@ class Broker:
         dealer, inbox = self.context.socket(zmq.DEALER), self.context.socket(zmq.PAIR)
         dealer.linger = 0
         dealer.connect(address)
-        inbox.connect("inproc://outbox-%d" % id(self))
+        inbox.connect("inproc://outbox")
         last_sent = time.monotonic()
         while True:
             ready, _, _ = zmq.select([dealer, inbox], [], [], 1)
@@ -81,7 +81,7 @@ class Broker:
         with self.lock:
             self.outbox.send(b"")
         self.thread.join()
-        self.outbox.close()
+        self.context.destroy()
 
 
 def status_of(call, *arguments):

@@ -70,6 +70,10 @@ class Conformance(unittest.TestCase):
         self.assertEqual((len(agreed["session"]), len(agreed["arena"])), (16, 16))
         self.assertGreater(agreed["max_message"], 0)
 
+    def test_sessions_come_and_go(self):
+        for _ in range(50):
+            client.Broker(self.address).close()
+
     def test_every_kind_of_value_comes_back_as_the_same_bytes(self):
         self.broker("dict.open", "values")
         for name, data in values():
