@@ -45,16 +45,20 @@ function(broker_test_properties entry label timeout environment)
         ENVIRONMENT "${BROKER_TEST_ENVIRONMENT};${environment}")
 endfunction()
 
+# With sanitizers the compiler takes twice as long over tests to optimise them, and they gain nothing by it. The library is
+# compiled as the build type says.
+function(broker_test_options target)
+    target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
+    if(BROKER_SANITIZE)
+        target_compile_options(${target} PRIVATE -O0)
+    endif()
+endfunction()
+
 function(broker_test_binary target)
     cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;LIBS")
     add_executable(${target} ${arg_SOURCES})
     target_link_libraries(${target} PRIVATE broker_static ${arg_LIBS})
-    target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
-    # With sanitizers the compiler takes twice as long over tests to optimise them, and they gain nothing by it. The
-    # library is compiled as the build type says.
-    if(BROKER_SANITIZE)
-        target_compile_options(${target} PRIVATE -O0)
-    endif()
+    broker_test_options(${target})
 endfunction()
 
 macro(broker_need_criterion)
@@ -69,7 +73,7 @@ function(broker_test_parts variable)
     string(MAKE_C_IDENTIFIER "parts_${folder}_${variable}" target)
     add_library(${target} OBJECT ${ARGN})
     target_link_libraries(${target} PRIVATE broker_static PkgConfig::CRITERION)
-    target_include_directories(${target} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
+    broker_test_options(${target})
     set(${variable} "$<TARGET_OBJECTS:${target}>" PARENT_SCOPE)
 endfunction()
 

@@ -3,6 +3,7 @@
  */
 #include "unit/wire/vectors.h"
 
+#include <broker.h>
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,6 +13,7 @@
 
 #include "brokerctl/json.h"
 #include "brokerctl/json_text.h"
+#include "value/value.h"
 
 #define DEPTH 256 /* of JSON: values spelled out nest deeper than values */
 
@@ -63,12 +65,11 @@ void bytes_free(struct bytes *bytes)
     bytes->data = NULL;
 }
 
-static void append(struct bytes *bytes, const void *data, size_t size)
+static void append(broker_buffer *to, const void *data, size_t size)
 {
-    bytes->data = realloc(bytes->data, bytes->size + size + 1);
-    cr_assert_not_null(bytes->data);
-    memcpy(bytes->data + bytes->size, data, size);
-    bytes->size += size;
+    cr_assert_eq(bri_buffer_reserve(to, to->size + size), 0);
+    memcpy((uint8_t *)to->data + to->size, data, size);
+    to->size += size;
 }
 
 static int nibble(char c)
@@ -92,7 +93,7 @@ static size_t read_digits(const char **at, uint8_t *out, size_t room)
 }
 
 static void append_counted(
-    struct bytes *bytes, uint8_t *number, const uint8_t *last, size_t width, const char **at)
+    broker_buffer *to, uint8_t *number, const uint8_t *last, size_t width, const char **at)
 {
     uint8_t behind[64];
     size_t n;
@@ -101,8 +102,8 @@ static void append_counted(
     ++*at;
     n = read_digits(at, behind, sizeof(behind));
     for (;;) {
-        append(bytes, number, width);
-        append(bytes, behind, n);
+        append(to, number, width);
+        append(to, behind, n);
         if (memcmp(number, last, width) == 0)
             return;
         for (size_t i = width; i-- > 0 && ++number[i] == 0;)
@@ -111,7 +112,7 @@ static void append_counted(
 }
 
 /* A piece such as 78, 78*300 or 00-7f:c0. */
-static void append_piece(struct bytes *bytes, const char **at)
+static void append_piece(broker_buffer *to, const char **at)
 {
     uint8_t piece[4096], last[sizeof(piece)];
     size_t n = read_digits(at, piece, sizeof(piece));
@@ -121,7 +122,7 @@ static void append_piece(struct bytes *bytes, const char **at)
     if (**at == '-') {
         ++*at;
         cr_assert_eq(read_digits(at, last, sizeof(last)), n);
-        append_counted(bytes, piece, last, n, at);
+        append_counted(to, piece, last, n, at);
         return;
     }
     if (**at == '*') {
@@ -129,19 +130,20 @@ static void append_piece(struct bytes *bytes, const char **at)
         *at = end;
     }
     while (times-- > 0)
-        append(bytes, piece, n);
+        append(to, piece, n);
 }
 
 struct bytes bytes_of_hex(const char *hex)
 {
-    struct bytes long_one = {0}, bytes;
+    broker_buffer long_one = BROKER_BUFFER_INIT;
+    struct bytes bytes;
 
     for (const char *at = hex; *at != '\0'; at += *at == ' ') {
         append_piece(&long_one, &at);
         cr_assert(*at == '\0' || *at == ' ', "this is no hex: %s", at);
     }
     bytes = bytes_of(long_one.data, long_one.size);
-    bytes_free(&long_one);
+    broker_buffer_free(&long_one);
     return bytes;
 }
 
@@ -151,7 +153,8 @@ static json_object *repeat_bytes(const char *kind, json_object *item, size_t n)
 {
     const char *text = json_object_get_string(item);
     size_t size = strlen(text);
-    struct bytes all = {0}, base64 = {0};
+    broker_buffer all = BROKER_BUFFER_INIT;
+    struct bytes base64 = {0};
     json_object *made;
     char *unit = malloc(size + 1);
 
@@ -174,7 +177,7 @@ static json_object *repeat_bytes(const char *kind, json_object *item, size_t n)
             made, "$bin", json_object_new_string_len((const char *)base64.data, (int)base64.size));
         bytes_free(&base64);
     }
-    bytes_free(&all);
+    broker_buffer_free(&all);
     return made;
 }
 
