@@ -195,7 +195,7 @@ const struct crash_operation crash_operations[] = {
     ROW("barrier.wait, acts",        barrier_last_acts, barrier_wait),
     ROW("barrier.wait, timed out",   barrier_not_last, barrier_wait_timeout, .flags = CRASH_TIMED | CRASH_STEPS,
         .result = BROKER_BROKEN, .middle = barrier_die_waiting),
-    ROW("barrier.wait, outside",     barrier_closed,  barrier_wait_timeout, .flags = CRASH_INVISIBLE,
+    ROW("barrier.wait, outside",     barrier_closed,  barrier_wait_timeout, .flags = CRASH_INVISIBLE | CRASH_TIMED,
         .result = BROKER_TIMEDOUT),
     ROW("barrier.pass",              barrier_acting,  barrier_pass),
     ROW("barrier.pass, in vain",     barrier_acts_in_vain, barrier_pass, .result = BROKER_BROKEN),
