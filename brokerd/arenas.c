@@ -19,11 +19,11 @@
 #include <broker/errors.h>
 
 #include "collect.h"
+#include "core/bury.h"
 #include "core/clock.h"
 #include "core/lock.h"
 #include "core/pages.h"
 #include "core/quota.h"
-#include "core/registry.h"
 #include "core/room.h"
 #include "inherit.h"
 #include "log.h"
@@ -446,7 +446,7 @@ static int tick(struct bri_arena *a, void *arg)
 
     atomic_store(&a->shm->daemon_beat_ns, (uint64_t)bri_now());
     if (!registry_is_held(a))
-        (void)bri_registry_bury(a);
+        (void)bri_bury(a);
     if (arena->n_ticks++ % COUNT_TICKS == 0)
         (void)bri_pages_count(a, &used);
     trim(arena, a);

@@ -9,6 +9,7 @@
 
 #include <broker/errors.h>
 
+#include "core/bury.h"
 #include "core/heap.h"
 #include "core/pages.h"
 #include "core/quota.h"
@@ -528,7 +529,7 @@ int bri_audit_arena(struct bri_arena *a, struct bri_audit *audit)
     audit->seen_units = calloc(1, (a->size >> BRI_UNIT_SHIFT) / 8 + 1);
     r = audit->seen_pages != NULL && audit->seen_units != NULL ? 0 : BROKER_NOMEM;
     if (r == 0)
-        r = bri_registry_bury(a);
+        r = bri_bury(a);
     if (r == 0 || r == BROKER_TIMEDOUT)
         r = audit_registry(a, audit);
     if (r == 0)

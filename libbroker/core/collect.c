@@ -26,6 +26,7 @@
 
 #include <broker/errors.h>
 
+#include "core/bury.h"
 #include "core/lock.h"
 #include "core/pages.h"
 #include "core/registry.h"
@@ -395,7 +396,7 @@ static int sweep_slot(
     r = bri_registry_end_anonymous(a, slot, mark, word);
     *budget -= COST_DESTROY;
     if (r == 0) {
-        bri_registry_bury_slot(a, slot);
+        bri_bury_slot(a, slot);
         c->n_freed++;
     }
     return r == BROKER_NOTFOUND ? 0 : r;

@@ -7,25 +7,18 @@
 
 #include <broker/errors.h>
 
+#include "core/bury.h"
 #include "core/collect.h"
 #include "core/hash.h"
 #include "core/heap.h"
-#include "core/lock.h"
 #include "core/pages.h"
 #include "core/quota.h"
 #include "core/session.h"
 
-#define MAX_CHAIN 100000u /* names in one bucket; the walk's bound */
-#define BURY_AT_ONCE 32
 #define READ_TRIES 1000000
 #define FIND_TRIES 64
 
-static struct bri_registry_shm *state_of(const struct bri_object *registry)
-{
-    return (struct bri_registry_shm *)registry->slot->state;
-}
-
-static int bind_registry(struct bri_arena *a, struct bri_object *out)
+int bri_registry_bind(struct bri_arena *a, struct bri_object *out)
 {
     int r = bri_object_bind(a, a->first_slot, out);
 
@@ -120,7 +113,7 @@ static int find(
     const char *other;
     uint16_t n_other;
 
-    for (uint32_t left = MAX_CHAIN; left > 0; left--) {
+    for (uint32_t left = BRI_REGISTRY_MAX_CHAIN; left > 0; left--) {
         uint32_t slot = *(volatile uint32_t *)link;
 
         if (slot == 0)
@@ -142,7 +135,7 @@ static int find(
 /* A page of new slots, all but the first put on the free list. */
 static uint32_t more_slots(struct bri_txn *t)
 {
-    struct bri_registry_shm *reg = state_of(t->o);
+    struct bri_registry_shm *reg = bri_registry_state(t->o);
     uint32_t page = bri_alloc_pages(t, 1, BRI_PAGE_SLOTS);
     uint32_t first = page * BRI_SLOTS_PER_PAGE;
 
@@ -157,7 +150,7 @@ static uint32_t more_slots(struct bri_txn *t)
 
 static uint32_t take_slot(struct bri_txn *t)
 {
-    struct bri_registry_shm *reg = state_of(t->o);
+    struct bri_registry_shm *reg = bri_registry_state(t->o);
     uint32_t slot = reg->free_slots;
     struct bri_slot_shm *s;
 
@@ -235,7 +228,7 @@ static uint64_t store_name(struct bri_txn *t, const char *name)
 /* Gives the new object its name, by which it is found from the commit on. */
 static int give_name(struct bri_txn *t, const char *name, const struct bri_object *o)
 {
-    struct bri_registry_shm *reg = state_of(t->o);
+    struct bri_registry_shm *reg = bri_registry_state(t->o);
     uint32_t *bucket = bucket_of(o->arena, name, strlen(name));
     uint64_t name_off = store_name(t, name);
 
@@ -250,7 +243,7 @@ static int give_name(struct bri_txn *t, const char *name, const struct bri_objec
 
 static int stay_anonymous(struct bri_txn *t, const struct bri_object *o)
 {
-    struct bri_registry_shm *reg = state_of(t->o);
+    struct bri_registry_shm *reg = bri_registry_state(t->o);
 
     o->slot->name_off = 0;
     bri_set32(t, &o->slot->next, 0);
@@ -261,7 +254,7 @@ static int stay_anonymous(struct bri_txn *t, const struct bri_object *o)
 static int create(struct bri_txn *t, const struct bri_open *open, struct bri_object *out)
 {
     struct bri_arena *a = t->o->arena;
-    struct bri_registry_shm *reg = state_of(t->o);
+    struct bri_registry_shm *reg = bri_registry_state(t->o);
     uint32_t slot, granted;
     int r;
 
@@ -364,7 +357,7 @@ int bri_registry_open(
     int r = check_open(open);
 
     if (r == 0)
-        r = bind_registry(a, &registry);
+        r = bri_registry_bind(a, &registry);
     if (r < 0)
         return r;
     if (a->read_only)
@@ -417,7 +410,7 @@ int bri_registry_find(struct bri_arena *a, const char *name, struct bri_object *
     int r = bri_name_check(name);
 
     if (r == 0)
-        r = bind_registry(a, &registry);
+        r = bri_registry_bind(a, &registry);
     if (r < 0)
         return r;
     r = BRI_AGAIN;
@@ -479,7 +472,7 @@ int bri_registry_rename(struct bri_arena *a, const char *name, const char *new_n
     if (r == 0)
         r = bri_name_check(new_name);
     if (r == 0)
-        r = bind_registry(a, &registry);
+        r = bri_registry_bind(a, &registry);
     if (r < 0)
         return r;
     do {
@@ -495,7 +488,7 @@ int bri_registry_rename(struct bri_arena *a, const char *name, const char *new_n
 
 static void begin_to_die(struct bri_txn *t, struct bri_slot_shm *s, uint32_t slot)
 {
-    struct bri_registry_shm *reg = state_of(t->o);
+    struct bri_registry_shm *reg = bri_registry_state(t->o);
 
     bri_account_unname(t, s);
     bri_set_atomic32(t, &s->status, BRI_SLOT_DYING);
@@ -505,7 +498,7 @@ static void begin_to_die(struct bri_txn *t, struct bri_slot_shm *s, uint32_t slo
 
 static int unname(struct bri_txn *t, const char *name)
 {
-    struct bri_registry_shm *reg = state_of(t->o);
+    struct bri_registry_shm *reg = bri_registry_state(t->o);
     struct bri_slot_shm *s;
     uint32_t *link, slot;
     int r = find(t->o, name, &link, &slot);
@@ -527,13 +520,13 @@ int bri_registry_end_anonymous(struct bri_arena *a, uint32_t slot, uint64_t mark
     struct bri_registry_shm *reg;
     struct bri_object registry;
     struct bri_txn t;
-    int r = bind_registry(a, &registry);
+    int r = bri_registry_bind(a, &registry);
 
     if (r == 0)
         r = bri_begin(&t, &registry, -2 * BRI_MILLISECOND);
     if (r < 0)
         return r;
-    reg = state_of(&registry);
+    reg = bri_registry_state(&registry);
     /* The sweep can't end before this section has: it has to get by this slot. */
     if (!bri_collect_is_sweeping(a, sweep) || atomic_load(&s->status) != BRI_SLOT_LIVE ||
         atomic_load(&s->anonymous) == 0 || atomic_load(&s->mark) != mark) {
@@ -552,7 +545,7 @@ int bri_registry_destroy(struct bri_arena *a, const char *name)
     int r = bri_name_check(name);
 
     if (r == 0)
-        r = bind_registry(a, &registry);
+        r = bri_registry_bind(a, &registry);
     if (r < 0)
         return r;
     do {
@@ -562,186 +555,8 @@ int bri_registry_destroy(struct bri_arena *a, const char *name)
         r = bri_end(&t, unname(&t, name));
     } while (r == BRI_AGAIN);
     if (r == 0)
-        (void)bri_registry_bury(a); /* if it is stuck, the daemon goes on with it */
+        (void)bri_bury(a); /* if it is stuck, the daemon goes on with it */
     return r;
-}
-
-/*
- * Several may bury one slot at once, and a slot that is buried may live again under another's eyes.
- * So each step is a section of the slot that first makes sure it still is dying; the last one says
- * that it is buried, and only then can it be freed. NOTFOUND: there is nothing left to do.
- */
-static int begin_dying(struct bri_txn *t, struct bri_object *o)
-{
-    int r = bri_begin(t, o, -2 * BRI_MILLISECOND);
-
-    if (r == 0 && atomic_load(&o->slot->status) != BRI_SLOT_DYING) {
-        bri_abort(t);
-        return BROKER_NOTFOUND;
-    }
-    return r == BROKER_GONE ? BROKER_NOTFOUND : r;
-}
-
-/* From here on every section of a handle says GONE, and sleepers wake to hear it. */
-static int announce(struct bri_object *o)
-{
-    const struct bri_type_ops *ops;
-    struct bri_txn t;
-    int r;
-
-    o->generation = atomic_load(&o->slot->generation);
-    r = begin_dying(&t, o);
-    if (r < 0)
-        return r;
-    ops = bri_type_ops(atomic_load(&o->slot->type));
-    if (ops != NULL && ops->gone != NULL)
-        ops->gone(o);
-    if (o->generation != 0)
-        bri_set_atomic64(&t, &o->slot->generation, 0);
-    for (unsigned i = 0; i < BRI_N_CHANNELS; i++)
-        bri_wake(&t, i, BRI_WAKE_ALL);
-    return bri_end(&t, 0);
-}
-
-/* All the memory of an object that nobody can reach any more, but its root page. */
-static int clear_heap(struct bri_object *o)
-{
-    struct bri_txn t;
-    int r = begin_dying(&t, o);
-    uint32_t root;
-
-    if (r < 0)
-        return r;
-    if (atomic_load(&o->slot->n_pins) != 0) {
-        bri_abort(&t);
-        return BROKER_BUSY; /* whoever takes the last pin away comes back */
-    }
-    root = atomic_load(&o->slot->root_page);
-    if (root != 0 && bri_page_tag(o->arena, root) == bri_tag(o->id, BRI_PAGE_ROOT, 1)) {
-        o->root = bri_page_at(o->arena, root);
-        bri_heap_clear(&t);
-    }
-    r = bri_end(&t, 0);
-    if (r == 0)
-        r = bri_heap_finish_chores(o, -2 * BRI_MILLISECOND);
-    o->root = NULL; /* the next section gives it away: it must not need its journal */
-    return r == BROKER_CORRUPT ? 0 : r;
-}
-
-static int give_root(struct bri_object *o)
-{
-    struct bri_txn t;
-    int r = begin_dying(&t, o);
-
-    if (r < 0)
-        return r;
-    if (atomic_load(&o->slot->root_page) != 0)
-        bri_give_back(&t, atomic_load(&o->slot->root_page), 1);
-    bri_set_atomic32(&t, &o->slot->root_page, 0);
-    bri_set_atomic32(&t, &o->slot->status, BRI_SLOT_BURIED);
-    return bri_end(&t, 0);
-}
-
-/* Takes @slot out of the dying list and makes it free. */
-static int free_slot(struct bri_object *registry, uint32_t slot)
-{
-    struct bri_registry_shm *reg = state_of(registry);
-    struct bri_slot_shm *s;
-    struct bri_txn t;
-    int r = bri_begin(&t, registry, BRI_PATIENCE);
-
-    if (r < 0)
-        return r;
-    r = BROKER_NOTFOUND; /* another was faster */
-    for (uint32_t *link = &reg->dying_slots, left = MAX_CHAIN; *link != 0 && left > 0; left--) {
-        s = bri_slot_at(registry->arena, *link);
-        if (s == NULL) {
-            r = BRI_DAMAGED(&t);
-            break;
-        }
-        if (*link != slot) {
-            link = &s->next;
-            continue;
-        }
-        if (atomic_load(&s->status) != BRI_SLOT_BURIED)
-            break;
-        bri_set32(&t, link, s->next);
-        bri_set32(&t, &s->next, reg->free_slots);
-        bri_set32(&t, &reg->free_slots, slot);
-        bri_account_bury(&t, s);
-        bri_set_atomic32(&t, &s->status, BRI_SLOT_FREE);
-        r = 0;
-        break;
-    }
-    return bri_end(&t, r);
-}
-
-static int bury_one(struct bri_object *registry, uint32_t slot)
-{
-    struct bri_object o = {.arena = registry->arena,
-        .slot = bri_slot_at(registry->arena, slot),
-        .id = slot,
-        .burying = true};
-    bool had_refs;
-    int r;
-
-    if (o.slot == NULL)
-        return BROKER_CORRUPT;
-    had_refs = (atomic_load(&o.slot->chores) & BRI_CHORE_REFS) != 0;
-    (void)bri_lock_bury(&o.slot->word);
-    bri_settle(registry->arena, slot);
-    r = announce(&o);
-    o.generation = 0;
-    if (r == 0 && had_refs)
-        bri_collect_want(registry->arena);
-    if (r == 0)
-        r = clear_heap(&o);
-    if (r == 0)
-        r = give_root(&o);
-    return r < 0 && r != BROKER_NOTFOUND ? r : free_slot(registry, slot);
-}
-
-void bri_registry_bury_slot(struct bri_arena *a, uint32_t slot)
-{
-    struct bri_object registry;
-
-    if (bind_registry(a, &registry) == 0)
-        (void)bury_one(&registry, slot); /* if it is stuck, the daemon goes on with it */
-}
-
-/* All is done that can be until its last pin is gone. */
-static bool is_pinned(const struct bri_slot_shm *s)
-{
-    return atomic_load(&s->generation) == 0 && atomic_load(&s->n_pins) != 0;
-}
-
-int bri_registry_bury(struct bri_arena *a)
-{
-    uint32_t slots[BURY_AT_ONCE], n = 0;
-    struct bri_object registry;
-    struct bri_txn t;
-    int worst = 0, r = bind_registry(a, &registry);
-
-    if (r < 0 || state_of(&registry)->dying_slots == 0)
-        return r;
-    r = bri_begin(&t, &registry, BRI_PATIENCE);
-    if (r < 0)
-        return r;
-    for (uint32_t slot = state_of(&registry)->dying_slots, left = MAX_CHAIN;
-         slot != 0 && n < BURY_AT_ONCE && left > 0; left--) {
-        const struct bri_slot_shm *s = bri_slot_at(a, slot);
-
-        if (s == NULL || !is_pinned(s))
-            slots[n++] = slot;
-        slot = s != NULL ? s->next : 0;
-    }
-    bri_abort(&t);
-    for (uint32_t i = 0; i < n; i++) {
-        r = bury_one(&registry, slots[i]);
-        if (r == BROKER_TIMEDOUT)
-            worst = r; /* somebody stopped holds it: the others first */
-    }
-    return worst;
 }
 
 /* ---- looking ---- */
@@ -759,7 +574,7 @@ static int list_bucket(
         uint16_t len;
         const char *name = s != NULL ? slot_name(registry, s, &len) : NULL;
 
-        if (n == MAX_CHAIN)
+        if (n == BRI_REGISTRY_MAX_CHAIN)
             return BROKER_CORRUPT;
         if (name == NULL)
             break;
@@ -781,7 +596,7 @@ int bri_registry_list(
     struct bri_object registry;
     struct bri_txn t;
     uint32_t bucket = *cursor, n = 0;
-    int got = 0, r = bind_registry(a, &registry);
+    int got = 0, r = bri_registry_bind(a, &registry);
 
     if (r < 0)
         return r;
@@ -834,7 +649,7 @@ void bri_registry_name(struct bri_object *o, char *out)
     uint16_t n;
 
     out[0] = '\0';
-    if (bind_registry(o->arena, &registry) < 0)
+    if (bri_registry_bind(o->arena, &registry) < 0)
         return;
     if (!o->arena->read_only && bri_begin(&t, &registry, BRI_PATIENCE) < 0)
         return;

@@ -3,8 +3,7 @@
  *
  * The registry is an internal object, in the first slot: its guard protects the table of names, the
  * list of free slots and the heap in which the names lie. Creating an object is one section of the
- * registry. Destroying is in steps, each of which leaves what bri_registry_bury() completes: the
- * name goes first, then waiters learn of it, then the memory.
+ * registry. Destroying takes the name away; bury.h does the rest.
  */
 #ifndef BRI_REGISTRY_H
 #define BRI_REGISTRY_H
@@ -18,6 +17,17 @@ enum bri_open_mode {
     BRI_OPEN_CREATE = 1,   /* EXISTS if it is there */
     BRI_OPEN_EXISTING = 2, /* NOTFOUND if it is not */
 };
+
+/* Names in one bucket, or slots in one list: the bound of a walk. */
+#define BRI_REGISTRY_MAX_CHAIN 100000u
+
+/* The registry itself. CORRUPT. */
+int bri_registry_bind(struct bri_arena *a, struct bri_object *out);
+
+static inline struct bri_registry_shm *bri_registry_state(const struct bri_object *registry)
+{
+    return (struct bri_registry_shm *)registry->slot->state;
+}
 
 struct bri_open {
     const char *name; /* NULL: a new anonymous object */
@@ -70,13 +80,6 @@ int bri_registry_rename(struct bri_arena *a, const char *name, const char *new_n
 
 /* Removes an object by name; whoever has it open gets GONE. NOTFOUND. */
 int bri_registry_destroy(struct bri_arena *a, const char *name);
-
-/* Completes the removal of the object in this slot, which was begun. */
-void bri_registry_bury_slot(struct bri_arena *a, uint32_t slot);
-
-/* Completes the removals that somebody began: at most some at a time. 0, or TIMEDOUT if one is
- * stuck. */
-int bri_registry_bury(struct bri_arena *a);
 
 /*
  * Copies whole buckets of names from *@cursor (start with 0) until @max entries do not surely fit

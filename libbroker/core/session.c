@@ -13,12 +13,12 @@
 
 #include <broker/errors.h>
 
+#include "core/bury.h"
 #include "core/collect.h"
 #include "core/heap.h"
 #include "core/lock.h"
 #include "core/pages.h"
 #include "core/quota.h"
-#include "core/registry.h"
 #include "core/type.h"
 #include "core/wait.h"
 
@@ -417,7 +417,7 @@ static int unpin_gone(const struct bri_object *session, struct bri_attachment_sh
     set_pinned(&t, att, 0);
     r = bri_end(&t, 0);
     if (r == 0)
-        (void)bri_registry_bury(a); /* if it is stuck, the daemon goes on with it */
+        (void)bri_bury(a); /* if it is stuck, the daemon goes on with it */
     return r;
 }
 

@@ -6,6 +6,7 @@
 #include <broker.h>
 
 #include "contend.h"
+#include "core/bury.h"
 #include "core/lock.h"
 #include "core/registry.h"
 #include "core/type.h"
@@ -235,7 +236,7 @@ static int shut_if_open(struct actor *who)
 /* The daemon completes what somebody began; if nobody did, it begins now. */
 static int destroy_again(struct actor *who)
 {
-    int r = bri_registry_bury(who->broker->arena);
+    int r = bri_bury(who->broker->arena);
 
     if (r < 0)
         return r;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "core/registry.h"
+#include "core/bury.h"
 #include "core/session.h"
 
 #define SIZE ((size_t)WORLD_PAGES * BRI_PAGE_SIZE)
@@ -311,7 +311,7 @@ static void run_recovery(void *arg)
     *s->result = bri_session_reap(a, VICTIM, true, BRI_PATIENCE);
     if (s->operation->finish != NULL)
         (void)s->operation->finish(&s->live.actors[PEER]);
-    (void)bri_registry_bury(a);
+    (void)bri_bury(a);
 }
 
 static void kill_recovery(struct sweep *s, unsigned fits)

@@ -13,6 +13,7 @@
 #include <broker/errors.h>
 #include <criterion/criterion.h>
 
+#include "core/bury.h"
 #include "core/heap.h"
 #include "core/pages.h"
 #include "core/session.h"
@@ -210,15 +211,15 @@ Test(registry, a_removal_that_is_stuck_is_completed_later)
     cr_assert_eq(pthread_create(&h.thread, NULL, hold, &h), 0);
     (void)pthread_barrier_wait(&h.inside);
     cr_assert_eq(bri_registry_destroy(arena, "a"), 0);
-    cr_assert_eq(bri_registry_bury(arena), BROKER_TIMEDOUT);
+    cr_assert_eq(bri_bury(arena), BROKER_TIMEDOUT);
     cr_assert_eq(atomic_load(&s->status), BRI_SLOT_DYING);
     o = lab_object(arena, "a", BRI_TYPE_DICT, 0);
     cr_assert_neq(o.id, h.o.id);
     (void)pthread_barrier_wait(&h.leave);
     cr_assert_eq(pthread_join(h.thread, NULL), 0);
-    cr_assert_eq(bri_registry_bury(arena), 0);
+    cr_assert_eq(bri_bury(arena), 0);
     cr_assert_eq(atomic_load(&s->status), BRI_SLOT_FREE);
-    cr_assert_eq(bri_registry_bury(arena), 0);
+    cr_assert_eq(bri_bury(arena), 0);
     lab_audit(arena);
 }
 
@@ -409,7 +410,7 @@ Test(registry, threads_make_and_remove_the_same_names)
         cr_assert_eq(pthread_join(workers[i].thread, NULL), 0);
         cr_assert_eq(workers[i].failed, 0, "%s", broker_error_name(workers[i].failed));
     }
-    cr_assert_eq(bri_registry_bury(arena), 0);
+    cr_assert_eq(bri_bury(arena), 0);
     cr_assert_eq(n_objects(), 0);
     lab_audit(arena);
 }

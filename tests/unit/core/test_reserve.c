@@ -6,6 +6,7 @@
 #include <broker/errors.h>
 #include <criterion/criterion.h>
 
+#include "core/bury.h"
 #include "core/heap.h"
 #include "core/pages.h"
 #include "core/session.h"
@@ -267,7 +268,7 @@ Test(reserve, what_is_lent_outlives_the_object)
     memset(bri_page_at(arena, page), 0x5a, 10000);
     cr_assert_eq(lend(page, 0), 0);
     cr_assert_eq(bri_registry_destroy(arena, "object"), 0);
-    cr_assert_eq(bri_registry_bury(arena), 0);
+    cr_assert_eq(bri_bury(arena), 0);
     cr_assert_eq(bri_page_tag(arena, page), bri_tag(object.id, BRI_PAGE_LENT, 3));
     cr_assert_eq(*(uint8_t *)bri_page_at(arena, page), 0x5a);
     cr_assert_eq(bri_session_reap(arena, number, true, BRI_PATIENCE), 0);

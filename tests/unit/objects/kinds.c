@@ -11,6 +11,7 @@
 
 #include "client/handle.h"
 #include "conformance/words.h"
+#include "core/bury.h"
 #include "core/clock.h"
 #include "core/registry.h"
 #include "core/session.h"
@@ -569,5 +570,5 @@ void kinds_use(const struct kind *kind, broker *b, broker_buffer *buffer)
     (void)DO(bri_session_reap(b->arena, 0, true, -2 * BRI_MILLISECOND));
     kind->use(b, buffer);
     (void)DO(bri_registry_destroy(b->arena, kind->name));
-    (void)DO(bri_registry_bury(b->arena));
+    (void)DO(bri_bury(b->arena));
 }

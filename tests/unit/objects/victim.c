@@ -20,6 +20,7 @@
 #include "client/handle.h"
 #include "conformance/words.h"
 #include "core/audit.h"
+#include "core/bury.h"
 #include "core/heap.h"
 #include "core/pages.h"
 #include "core/session.h"
@@ -329,7 +330,7 @@ static void use_everything(broker *b, broker_buffer *buffer)
     (void)DO(bri_registry_destroy(b->arena, "dict"));
     (void)DO(bri_registry_destroy(b->arena, "queue"));
     (void)DO(bri_registry_destroy(b->arena, "lock"));
-    (void)DO(bri_registry_bury(b->arena));
+    (void)DO(bri_bury(b->arena));
 }
 
 /* ---- the witnesses ---- */
