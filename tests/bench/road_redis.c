@@ -3,7 +3,7 @@
  */
 #include "road_redis.h"
 
-#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,30 +23,19 @@ struct redis {
     char path[64];
 };
 
-static redisContext *try_connect(const struct redis *r)
+/* Its log says when it listens; the log ends if it does before. */
+static bool await_readiness(int log)
 {
-    redisContext *c = redisConnectUnix(r->path);
+    FILE *f = fdopen(log, "r");
+    bool ready = false;
+    char line[512];
 
-    if (c != NULL && c->err == 0)
-        return c;
-    redisFree(c);
-    return NULL;
-}
-
-/* It says nothing when it is ready: asked until it answers, or is gone. */
-static redisContext *first_connection(struct redis *r)
-{
-    const struct timespec moment = {.tv_nsec = 10 * BROKER_MILLISECOND};
-    redisContext *c = NULL;
-
-    while (c == NULL && waitpid(r->pid, NULL, WNOHANG) == 0) {
-        c = try_connect(r);
-        if (c == NULL)
-            (void)nanosleep(&moment, NULL);
-    }
-    if (c == NULL)
-        bench_fail("redis-server does not run: is it installed?");
-    return c;
+    if (f == NULL)
+        bench_fail("no memory");
+    while (!ready && fgets(line, sizeof(line), f) != NULL)
+        ready = strstr(line, "ready to accept connections at") != NULL;
+    (void)fclose(f);
+    return ready;
 }
 
 static void fill(redisContext *c)
@@ -65,23 +54,32 @@ static void fill(redisContext *c)
     }
 }
 
+/* Runs the server in this process. */
+static void become(const struct redis *r, int log)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)dup2(log, STDOUT_FILENO);
+    (void)execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", r->path, "--save",
+        "", "--appendonly", "no", "--loglevel", "notice", "--dir", "/tmp", (char *)NULL);
+    _exit(127);
+}
+
 struct redis *redis_start(void)
 {
     struct redis *r = calloc(1, sizeof(*r));
     redisContext *c;
+    int log[2];
 
-    if (r == NULL)
+    if (r == NULL || pipe2(log, O_CLOEXEC) != 0)
         bench_fail("no memory");
     (void)snprintf(r->path, sizeof(r->path), "/tmp/broker-bench-redis.%d", (int)getpid());
     r->pid = fork();
-    if (r->pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        (void)execlp("redis-server", "redis-server", "--port", "0", "--unixsocket", r->path,
-            "--save", "", "--appendonly", "no", "--loglevel", "warning", "--logfile", "/dev/null",
-            "--dir", "/tmp", (char *)NULL);
-        _exit(127);
-    }
-    c = first_connection(r);
+    if (r->pid == 0)
+        become(r, log[1]);
+    (void)close(log[1]);
+    if (!await_readiness(log[0]))
+        bench_fail("redis-server does not run: is it installed?");
+    c = redis_connect(r);
     fill(c);
     redisFree(c);
     return r;
@@ -102,10 +100,10 @@ void redis_stop(struct redis *r)
 
 void *redis_connect(struct redis *r)
 {
-    redisContext *c = try_connect(r);
+    redisContext *c = redisConnectUnix(r->path);
 
-    if (c == NULL)
-        bench_fail("redis-server takes no more connections");
+    if (c == NULL || c->err != 0)
+        bench_fail("redis-server takes no connection");
     return c;
 }
 
