@@ -466,6 +466,8 @@ static void check_registry(struct bri_audit *audit, const struct bri_object *reg
     if (named != state->n_objects)
         bri_audit_fail(audit, reg, "%llu names, but the count says %llu", (unsigned long long)named,
             (unsigned long long)state->n_objects);
+    if (atomic_load(&state->ring_page) != 0)
+        bri_audit_block(audit, reg, (uint64_t)atomic_load(&state->ring_page) << BRI_PAGE_SHIFT);
     bri_quota_audit(reg, audit);
     others = check_slot_list(audit, reg, state->free_slots, BRI_SLOT_FREE) +
              check_slot_list(audit, reg, state->dying_slots, BRI_SLOT_DYING);

@@ -15,7 +15,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define BRI_LAYOUT_VERSION 1u
+#define BRI_LAYOUT_VERSION 2u
 #define BRI_MAGIC 0x31656e6572614272u /* "rBarene1" */
 
 #define BRI_PAGE_SHIFT 12
@@ -40,7 +40,8 @@
 #define BRI_SLOT_STATE 128u
 #define BRI_ROOT_STATE 2304u
 #define BRI_SECRET_SIZE 192u
-#define BRI_NAME_MAX 255u /* bytes of an object's name, without a NUL */
+#define BRI_RING_PAGES 64u /* of the records of operations */
+#define BRI_NAME_MAX 255u  /* bytes of an object's name, without a NUL */
 
 /* One page of the arena: who has it, and its neighbours in the owner's list of runs. */
 struct bri_page_shm {
@@ -219,6 +220,24 @@ enum bri_session_status {
 
 _Static_assert(sizeof(struct bri_session_shm) <= BRI_SLOT_STATE, "session state size");
 
+/* What is told of one operation: see monitor.c. It may be torn, and says so by its check. */
+struct bri_record_shm {
+    _Alignas(64) _Atomic uint64_t words[8]; /* [atomic] */
+};
+
+#define BRI_RING_RECORDS (BRI_RING_PAGES * (BRI_PAGE_SIZE / 64u) - 1u)
+
+/* The last operations that were monitored. A run in the registry's heap, which stays there. */
+struct bri_ring_shm {
+    _Atomic uint64_t
+        next; /* [atomic] number of the next record; its place is that modulo the size */
+    _Atomic uint64_t n_left_out; /* [atomic] operations that have none */
+    uint64_t spare[6];
+    struct bri_record_shm records[BRI_RING_RECORDS];
+};
+
+_Static_assert(sizeof(struct bri_ring_shm) == BRI_RING_PAGES * BRI_PAGE_SIZE, "ring size");
+
 /* What one user has of the arena. Lies in the registry's heap while there is anything. */
 struct bri_account_shm {
     uint64_t next_off;  /* [registry's guard] */
@@ -239,11 +258,12 @@ _Static_assert(sizeof(struct bri_accounts_shm) <= BRI_ROOT_STATE, "accounts size
 
 /* State of the registry's slot. */
 struct bri_registry_shm {
-    uint32_t free_slots;      /* [guard] list by next */
-    uint32_t dying_slots;     /* [guard] list by next */
-    uint64_t n_objects;       /* [guard] that have names */
-    uint64_t next_generation; /* [guard] */
-    uint64_t n_anonymous;     /* [guard] */
+    uint32_t free_slots;        /* [guard] list by next */
+    uint32_t dying_slots;       /* [guard] list by next */
+    uint64_t n_objects;         /* [guard] that have names */
+    uint64_t next_generation;   /* [guard] */
+    uint64_t n_anonymous;       /* [guard] */
+    _Atomic uint32_t ring_page; /* [guard] first page of the records of operations; 0 is none */
 };
 
 /* The first page: what the arena is. */
@@ -283,6 +303,8 @@ struct bri_arena_shm {
     _Atomic uint64_t max_user_objects;            /* [atomic] that a user made */
     _Atomic uint32_t max_user_sessions;           /* [atomic] */
     _Atomic uint32_t max_session_objects;         /* [atomic] that a session has open */
+    _Atomic uint64_t monitored_until_ns; /* [atomic] CLOCK_MONOTONIC; 0: nobody monitors. A lease,
+                                            see monitor.h */
 };
 
 _Static_assert(sizeof(struct bri_arena_shm) <= BRI_PAGE_SIZE, "arena header size");

@@ -17,6 +17,7 @@
 #include <broker/errors.h>
 
 #include "core/clock.h"
+#include "core/monitor.h"
 #include "core/spin.h"
 #include "core/stand_in.h"
 
@@ -90,23 +91,28 @@ void bri_lock_abandon(void)
 static bool futex_sleep(
     _Atomic uint32_t *word, uint32_t seen, int64_t deadline_ns, uint32_t bits, bool is_lock)
 {
-    int64_t now = bri_now(), until = now + SLICE_NS;
+    int64_t now = bri_now(), until = now + SLICE_NS, since;
     struct timespec ts;
+    bool was_time;
 
     if (deadline_ns <= now)
         return true;
     if (until > deadline_ns)
         until = deadline_ns;
+    since = bri_monitor_pause(now);
     if (bri_stand_in != NULL) {
         struct futex_waitv one = {.val = seen, .uaddr = (uintptr_t)word, .flags = FUTEX_32};
 
-        return bri_stand_in->sleep(
-            bri_stand_in, &(struct bri_sleep){&one, 1, bits, is_lock, until});
+        was_time =
+            bri_stand_in->sleep(bri_stand_in, &(struct bri_sleep){&one, 1, bits, is_lock, until});
+    } else {
+        ts.tv_sec = until / BRI_SECOND;
+        ts.tv_nsec = until % BRI_SECOND;
+        was_time = syscall(SYS_futex, word, FUTEX_WAIT_BITSET, seen, &ts, NULL, bits) != 0 &&
+                   errno == ETIMEDOUT;
     }
-    ts.tv_sec = until / BRI_SECOND;
-    ts.tv_nsec = until % BRI_SECOND;
-    return syscall(SYS_futex, word, FUTEX_WAIT_BITSET, seen, &ts, NULL, bits) != 0 &&
-           errno == ETIMEDOUT;
+    bri_monitor_resume(since);
+    return was_time;
 }
 
 bool bri_futex_wait_as(_Atomic uint32_t *word, uint32_t seen, int64_t deadline_ns, uint32_t bits)

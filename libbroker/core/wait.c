@@ -9,6 +9,7 @@
 #include <broker/errors.h>
 
 #include "core/lock.h"
+#include "core/monitor.h"
 #include "core/pages.h"
 #include "core/session.h"
 #include "core/spin.h"
@@ -120,6 +121,8 @@ bool bri_spin(struct bri_object *o, _Atomic uint32_t *word, uint32_t seen, _Atom
         return false;
     start = bri_now();
     moved = spin_until(word, seen, start + BRIEF_NS);
+    if (!moved)
+        bri_monitor_resume(bri_monitor_pause(start));
     /* Where long spinning has kept failing, it is tried again only now and then. */
     if (!moved && (s > -SCORE_MAX || start % 8 == 0) && enter_spinners(a, own)) {
         moved = spin_until(word, seen, start + LONG_NS);

@@ -17,6 +17,7 @@
 #include <broker/errors.h>
 
 #include "core/lock.h"
+#include "core/monitor.h"
 #include "core/session.h"
 #include "core/stand_in.h"
 #include "core/type.h"
@@ -95,9 +96,10 @@ static void leave(struct sleeper *s)
 static bool sleep_once(struct sleeper *s, int64_t deadline_ns)
 {
     struct futex_waitv all[BRI_WAIT_ANY_MAX + 1];
-    int64_t until = bri_now() + SLICE_NS;
+    int64_t now = bri_now(), until = now + SLICE_NS, since;
     struct timespec ts;
     unsigned n = 0;
+    bool was_time;
 
     if (until > deadline_ns)
         until = deadline_ns;
@@ -112,10 +114,15 @@ static bool sleep_once(struct sleeper *s, int64_t deadline_ns)
         all[n++] = (struct futex_waitv){.val = s->call->seen,
             .uaddr = (uintptr_t)s->call->word,
             .flags = FUTEX_32 | FUTEX_PRIVATE_FLAG};
+    since = bri_monitor_pause(now);
     if (bri_stand_in != NULL)
-        return bri_stand_in->sleep(
+        was_time = bri_stand_in->sleep(
             bri_stand_in, &(struct bri_sleep){all, n, FUTEX_BITSET_MATCH_ANY, false, until});
-    return syscall(SYS_futex_waitv, all, n, 0, &ts, CLOCK_MONOTONIC) < 0 && errno == ETIMEDOUT;
+    else
+        was_time =
+            syscall(SYS_futex_waitv, all, n, 0, &ts, CLOCK_MONOTONIC) < 0 && errno == ETIMEDOUT;
+    bri_monitor_resume(since);
+    return was_time;
 }
 
 int bri_wait_any(struct bri_object *const objects[], size_t n, int64_t deadline_ns,

@@ -770,10 +770,12 @@ static void write_at(uint64_t off, const void *bytes, size_t n)
 Test(life, an_arena_of_another_layout_is_left_alone)
 {
     const uint32_t layout = BRI_LAYOUT_VERSION + 1;
+    char why[32];
 
     instance_kill(instance);
     write_at(offsetof(struct bri_arena_shm, layout_version), &layout, sizeof(layout));
-    refuses_to_start("layout 2.");
+    (void)snprintf(why, sizeof(why), "made with layout %u.", layout);
+    refuses_to_start(why);
 }
 
 Test(life, a_damaged_header_is_left_alone)
