@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "client/handle.h"
+#include "client/observe.h"
 #include "core/errno.h"
 #include "core/session.h"
 #include "core/spin.h"
@@ -319,6 +320,7 @@ void bri_attach_undo(struct bri_attached *attached)
 
 void bri_attach_forget(broker *b)
 {
+    b->monitored = &bri_observe_nothing;
     if (b->sock >= 0)
         (void)close(b->sock);
     b->sock = -1;
@@ -351,6 +353,7 @@ int bri_shm_reattach(broker *b)
     b->session = attached.session;
     b->session_number = attached.number;
     b->sock = attached.sock;
+    bri_observe_begin(b);
     return 0;
 }
 

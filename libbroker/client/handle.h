@@ -19,6 +19,7 @@
 
 #include "client/address.h"
 #include "core/guard.h"
+#include "core/monitor.h"
 #include "core/ref.h"
 #include "value/value.h"
 
@@ -67,8 +68,10 @@ struct broker {
     struct bri_object session;  /* not bound when read-only */
     uint32_t session_number;    /* UINT32_MAX when read-only */
     int sock; /* [mutex] to the daemon; -1 after it went away, until there is need to ask again */
-    struct bri_watcher *watcher; /* [mutex] NULL until a descriptor was asked for */
-    bool is_private;             /* we started the daemon */
+    struct bri_watcher *watcher;       /* [mutex] NULL until a descriptor was asked for */
+    const _Atomic uint64_t *monitored; /* not 0: operations are to be told of; see observe.h */
+    struct bri_record_who who;         /* whose they are */
+    bool is_private;                   /* we started the daemon */
     bool read_only;
     bool on_behalf; /* objects are made for `behalf_uid`: only by who loads an arena, alone */
     uint32_t behalf_uid;

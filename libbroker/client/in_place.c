@@ -7,7 +7,7 @@
  */
 #include <broker.h>
 
-#include "client/handle.h"
+#include "client/observe.h"
 #include "engine_ops.h"
 #include "objects/queue.h"
 
@@ -41,8 +41,12 @@ int broker_queue_commit(broker_queue *queue, void *memory, uint64_t size, int64_
     struct bri_handle *h = (struct bri_handle *)queue;
     int r = enter(h);
 
-    if (r == 0)
+    if (r == 0) {
+        uint64_t until = bri_observe(h->broker);
+
         r = bri_queue_commit(h, memory, size, timeout_ns);
+        bri_observed(h->broker, h, BRI_OP_QUEUE_PUT, r, until);
+    }
     return told(h, BRI_OP_QUEUE_PUT, r);
 }
 
@@ -65,8 +69,12 @@ int broker_queue_lease_in_place(broker_queue *queue, int64_t timeout_ns, int64_t
 
     if (r == 0 && (buffer == NULL || out_item == NULL || out_token == NULL))
         r = BROKER_INVALID;
-    if (r == 0)
+    if (r == 0) {
+        uint64_t until = bri_observe(h->broker);
+
         r = bri_queue_lease_in_place(h, timeout_ns, hold_ns, buffer, out_item, out_token,
             out_deliveries != NULL ? out_deliveries : &ignored);
+        bri_observed(h->broker, h, BRI_OP_QUEUE_LEASE, r, until);
+    }
     return told(h, BRI_OP_QUEUE_LEASE, r);
 }

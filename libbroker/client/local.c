@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "client/observe.h"
 #include "core/session.h"
 #include "engine_ops.h"
 
@@ -20,6 +21,7 @@ int bri_local_open(struct bri_arena *a, uint32_t session, struct broker *out)
         .arena = a,
         .session_number = session,
         .sock = -1,
+        .monitored = &bri_observe_nothing,
         .read_only = session == UINT32_MAX};
     atomic_store(&out->process, bri_process());
     if (session != UINT32_MAX)

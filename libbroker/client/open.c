@@ -17,6 +17,7 @@
 
 #include "client/address.h"
 #include "client/attach.h"
+#include "client/observe.h"
 #include "client/private.h"
 #include "client/watch.h"
 #include "core/collect.h"
@@ -153,6 +154,7 @@ int bri_shm_begin(broker *b, const struct bri_address *address, struct bri_arena
     b->session = attached.session;
     b->session_number = attached.number;
     b->sock = attached.sock;
+    bri_observe_begin(b);
     return 0;
 }
 
@@ -166,6 +168,8 @@ int bri_open_session(
     if (o == NULL)
         return bri_fail_text(BROKER_NOMEM, "no memory for a broker");
     b = &o->broker;
+    b->read_only = address->read_only;
+    b->monitored = &bri_observe_nothing;
     b->engine = address->road == BRI_ROAD_UNIX ? &bri_engine_shm : &bri_engine_remote;
     r = b->engine->begin(b, address, mapped);
     if (r < 0) {
@@ -176,7 +180,6 @@ int bri_open_session(
     b->refs = 1;
     (void)pthread_mutex_init(&b->mutex, NULL);
     atomic_store(&b->process, bri_process());
-    b->read_only = address->read_only;
     memcpy(b->path, address->path, sizeof(address->path));
     memcpy(b->arena_name, address->arena, sizeof(b->arena_name));
     bri_address_format(address, b->address);

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "client/observe.h"
 #include "core/session.h"
 #include "engine_ops.h"
 
@@ -62,6 +63,7 @@ broker *shm_broker_new(struct bri_arena *a, pid_t pid)
     b->sock = -1;
     must(bri_session_create(a, &peer, &b->session_number), "bri_session_create");
     must(bri_session_object(a, b->session_number, &b->session), "bri_session_object");
+    bri_observe_begin(b);
     return b;
 }
 

@@ -1,5 +1,7 @@
 """Inside the library: the engine interface, the shm engine's table, and the public functions."""
 
+import zlib
+
 import declare
 from model import MAX_RESULTS
 from text import COLUMNS, banner, listed
@@ -8,6 +10,11 @@ from kinds import KINDS
 
 def enumeration(name, doc, constants):
     return "/* %s */\nenum %s {\n%s};\n\n" % (doc, name, "".join("    %s,\n" % each for each in constants))
+
+
+def ops_print(schema):
+    """A number that differs if operations are numbered differently."""
+    return zlib.crc32(" ".join(name for _, name in schema.operation_constants()).encode())
 
 
 def engine_ops_h(schema):
@@ -44,6 +51,9 @@ struct bri_handle;
 };
 
 extern const struct bri_op_info bri_op_info[BRI_N_OPS];
+
+/* Of all their names, in order: programs with the same one give them the same numbers. */
+#define BRI_OPS_PRINT """ + "%#010xu" % ops_print(schema) + """
 
 /* The name of a type, such as "dict"; NULL if the number is none. */
 const char *bri_type_name(uint32_t type);
@@ -164,7 +174,7 @@ def engine_shm_c(schema):
 def api_c(kind):
     out = banner("The public functions of %s: check the arguments, call the engine." % kind.name)
     out += '#include <stddef.h>\n\n#include <broker/%s.h>\n\n' % kind.header
-    out += '#include "client/handle.h"\n#include "engine_ops.h"\n'
+    out += '#include "client/observe.h"\n#include "engine_ops.h"\n'
     if kind.is_object:
         out += "\n" + open_function(kind) + "\n" + open_ref_function(kind) + "\n" + close_function(kind)
     return out + "".join("\n" + wrapper(operation) for operation in kind.operations)
@@ -181,8 +191,12 @@ def open_function(kind):
         options = &defaults;
     if (r >= 0 && (out_{handle} == NULL || (unsigned)options->mode > BROKER_OPEN))
         r = BROKER_INVALID;
-    if (r >= 0)
+    if (r >= 0) {{
+        uint64_t until = bri_observe(b);
+
         r = bri_broker_engine(b)->{name}_open(b, name, options, &h);
+        bri_observed(b, r >= 0 ? h : NULL, {op}, r, until);
+    }}
     if (r < 0)
         return bri_fail_broker(b, {op}, name, r);
     *out_{handle} = ({c_name} *)h;
@@ -199,8 +213,12 @@ def open_ref_function(kind):
 
     if (r >= 0 && (ref.type != BROKER_REF || out_{handle} == NULL))
         r = BROKER_INVALID;
-    if (r >= 0)
+    if (r >= 0) {{
+        uint64_t until = bri_observe(b);
+
         r = bri_broker_engine(b)->open_ref(b, {constant}, ref, &h);
+        bri_observed(b, r >= 0 ? h : NULL, {op}, r, until);
+    }}
     if (r < 0)
         return bri_fail_broker(b, {op}, NULL, r);
     *out_{handle} = ({c_name} *)h;
@@ -273,6 +291,8 @@ def wrapper(operation):
     if tests:
         lines.append(refusal(tests))
         lines.append("        r = BROKER_INVALID;")
-    lines.append("    if (r >= 0)")
+    about = "h->broker, h" if kind.is_object else "b, NULL"
+    lines += ["    if (r >= 0) {", "        uint64_t until = bri_observe(%s);" % about.split(",", maxsplit=1)[0], ""]
     call = listed("r = %s%s(" % (engine, operation.slot), engine_arguments(operation, handle), ");", "        ")
-    return "\n".join(lines + [call, "    return r < 0 ? %s : r;" % fail, "}", ""])
+    lines += [call, "        bri_observed(%s, %s, r, until);" % (about, operation.constant), "    }"]
+    return "\n".join(lines + ["    return r < 0 ? %s : r;" % fail, "}", ""])

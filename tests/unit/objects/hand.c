@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "client/handle.h"
+#include "client/observe.h"
 #include "core/session.h"
 #include "engine_ops.h"
 
@@ -29,6 +30,7 @@ broker *hand_broker(struct bri_arena *a)
         free(b);
         return NULL;
     }
+    bri_observe_begin(b);
     return b;
 }
 

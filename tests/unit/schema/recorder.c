@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/observe.h"
+
 struct recorder seen;
 struct bri_handle dict, queue, lock;
 struct broker arena;
@@ -202,6 +204,7 @@ void recorder_setup(void)
     memset(&arena, 0, sizeof(arena));
     arena.magic = BRI_BROKER_MAGIC;
     arena.engine = &engine;
+    arena.monitored = &bri_observe_nothing;
     atomic_store(&arena.process, bri_process());
     init_handle(&dict, BRI_TYPE_DICT, "stock");
     init_handle(&queue, BRI_TYPE_QUEUE, "jobs");

@@ -1,0 +1,328 @@
+/*
+ * test_observe.c - what the public functions write down of themselves while somebody monitors
+ */
+#include "hand.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <broker.h>
+#include <criterion/criterion.h>
+
+#include "client/observe.h"
+#include "core/session.h"
+#include "unit/core/lab.h"
+
+#define BUDGET 256u /* of a thread, in a tick */
+#define MAX 2000u
+
+static struct bri_arena *arena;
+static broker *b;
+static broker_dict *dict;
+static broker_queue *queue;
+static broker_buffer buffer;
+static struct bri_monitor_place place;
+static struct bri_record records[MAX];
+
+static void start(void)
+{
+    arena = lab_arena(16 * MIB);
+    b = hand_broker(arena);
+    cr_assert_eq(broker_dict_open(b, "stock", NULL, &dict), 0);
+    cr_assert_eq(broker_queue_open(b, "jobs", NULL, &queue), 0);
+    cr_assert_eq(broker_dict_set(dict, broker_str("k"), broker_int(1)), 0);
+    place = (struct bri_monitor_place){0};
+}
+
+static void stop(void)
+{
+    broker_buffer_free(&buffer);
+    hand_free(b);
+    bri_arena_unmap(arena);
+}
+
+TestSuite(observe, .init = start, .fini = stop, .timeout = 60);
+
+static struct bri_monitor_look look(void)
+{
+    return bri_monitor_read(arena, &place, records, MAX);
+}
+
+/* The lease, so long after the last tick. A test has time in its own hands. */
+static void monitor_until(uint64_t until)
+{
+    atomic_store(&arena->shm->monitored_until_ns, until);
+}
+
+static uint64_t lease(void)
+{
+    cr_assert_eq(bri_monitor_renew(arena, BRI_PATIENCE), 0);
+    return atomic_load(&arena->shm->monitored_until_ns);
+}
+
+static void get(unsigned n)
+{
+    broker_value v;
+
+    while (n-- > 0)
+        cr_assert_eq(broker_dict_get(dict, broker_str("k"), &buffer, &v), 0);
+}
+
+Test(observe, while_nobody_monitors_nothing_is_written_or_counted)
+{
+    get(10000);
+    cr_assert_null(bri_monitor_ring(arena));
+    cr_assert_eq(bri_monitor_thread.n_left_out, 0);
+}
+
+Test(observe, a_record_tells_object_operation_result_and_time)
+{
+    const struct bri_handle *d = (const struct bri_handle *)dict;
+    int64_t before = bri_now(), after;
+    struct bri_monitor_look got;
+    broker_value v;
+
+    (void)lease();
+    get(1);
+    cr_assert_eq(broker_dict_get(dict, broker_str("none"), &buffer, &v), BROKER_NOTFOUND);
+    cr_assert_eq(broker_queue_put(queue, broker_int(1), 0), 0);
+    cr_assert_eq(broker_rename(b, "stock", "store"), 0);
+    after = bri_now();
+    got = look();
+    cr_assert_eq(got.n, 4);
+    cr_assert_eq(got.n_missed, 0);
+    for (unsigned i = 0; i < 4; i++) {
+        cr_assert_geq(records[i].end_ns - records[i].duration_ns, before);
+        cr_assert_leq(records[i].end_ns, after);
+        before = records[i].end_ns;
+        cr_assert_eq(records[i].who.pid, (uint32_t)getpid());
+        cr_assert_eq(records[i].who.uid, geteuid());
+        cr_assert_eq(records[i].who.session, b->session_number);
+        cr_assert_eq(records[i].who.ops, BRI_OPS_PRINT);
+        cr_assert_str_not_empty(records[i].who.comm);
+    }
+    cr_assert_eq(records[0].op, BRI_OP_DICT_GET);
+    cr_assert_eq(records[0].object, d->object.id);
+    cr_assert_eq(records[0].generation, (uint32_t)d->object.generation);
+    cr_assert_eq(records[0].result, 0);
+    cr_assert_eq(records[1].result, BROKER_NOTFOUND);
+    cr_assert_eq(records[2].op, BRI_OP_QUEUE_PUT);
+    cr_assert_eq(records[3].op, BRI_OP_BROKER_RENAME);
+    cr_assert_eq(records[3].object, 0, "an operation of the arena");
+    lab_audit(arena);
+}
+
+Test(observe, opens_and_items_in_place_are_written_down)
+{
+    broker_list *list;
+    broker_value v;
+    uint64_t token;
+    void *memory;
+
+    (void)lease();
+    cr_assert_eq(broker_list_open(b, "list", NULL, &list), 0);
+    cr_assert_eq(broker_queue_reserve(queue, 100, &memory), 0);
+    cr_assert_eq(broker_queue_commit(queue, memory, 100, 0), 0);
+    cr_assert_eq(
+        broker_queue_lease_in_place(queue, 0, BROKER_SECOND, &buffer, &v, &token, NULL), 0);
+    cr_assert_eq(look().n, 3);
+    cr_assert_eq(records[0].op, BRI_OP_LIST_OPEN);
+    cr_assert_eq(records[0].object, ((const struct bri_handle *)list)->object.id);
+    cr_assert_eq(records[1].op, BRI_OP_QUEUE_PUT);
+    cr_assert_eq(records[2].op, BRI_OP_QUEUE_LEASE);
+}
+
+Test(observe, what_was_refused_for_its_arguments_is_no_operation)
+{
+    (void)lease();
+    cr_assert_eq(broker_queue_put(queue, broker_int(1), -1), BROKER_INVALID);
+    cr_assert_eq(look().n, 0);
+}
+
+/* The first of a tick, and then all that is told of the rest is how many they are. */
+Test(observe, each_tick_has_its_budget_and_the_rest_is_counted)
+{
+    struct bri_monitor_look got;
+    uint64_t until = lease();
+
+    get(BUDGET + 2 * BRI_OBSERVE_COUNT);
+    got = look();
+    cr_assert_eq(got.n, BUDGET);
+    cr_assert_eq(got.n_missed, 2 * BRI_OBSERVE_COUNT);
+    get(10);
+    cr_assert_eq(look().n, 0);
+    monitor_until(until + (uint64_t)BRI_MONITOR_TICK_NS);
+    get(1);
+    got = look();
+    cr_assert_eq(got.n, 1);
+    cr_assert_eq(got.n_missed, 10, "told with the next record");
+}
+
+Test(observe, whoever_waits_is_told_of_however_much_else_there_is)
+{
+    struct bri_monitor_look got;
+    broker_value v;
+
+    (void)lease();
+    get(BUDGET + 5);
+    (void)look();
+    cr_assert_eq(broker_queue_get(queue, 5 * BRI_MILLISECOND, &buffer, &v), BROKER_TIMEDOUT);
+    got = look();
+    cr_assert_eq(got.n, 1);
+    cr_assert_eq(got.n_missed, 5);
+    cr_assert_eq(records[0].op, BRI_OP_QUEUE_GET);
+    cr_assert_eq(records[0].result, BROKER_TIMEDOUT);
+    cr_assert_geq(records[0].duration_ns, 4 * BRI_MILLISECOND, "without its first microseconds");
+    get(1);
+    cr_assert_eq(look().n, 0, "the wait was that operation's alone");
+}
+
+/* What takes long without waiting is told by the ticks that pass. */
+Test(observe, slow_operations_are_told_of_by_the_clock_of_the_ticks)
+{
+    struct bri_handle *h = (struct bri_handle *)dict;
+    uint64_t until = lease();
+
+    get(BUDGET + 1);
+    (void)look();
+    for (unsigned ticks = 1; ticks <= 3; ticks++) {
+        uint64_t seen = bri_observe(b);
+
+        cr_assert_eq(seen, until);
+        monitor_until(until + ticks * (uint64_t)BRI_MONITOR_TICK_NS);
+        bri_observed(b, h, BRI_OP_DICT_UPDATE, 0, seen);
+        monitor_until(until);
+    }
+    cr_assert_eq(look().n, 2, "those of two ticks and of three");
+    cr_assert_eq(records[0].duration_ns, 2 * BRI_MONITOR_TICK_NS);
+    cr_assert_eq(records[1].duration_ns, 3 * BRI_MONITOR_TICK_NS);
+}
+
+/* ---- the end of the lease ---- */
+
+Test(observe, the_first_operation_after_its_end_clears_the_lease)
+{
+    broker_value v;
+
+    monitor_until((uint64_t)bri_now());
+    get(1);
+    cr_assert_eq(atomic_load(&arena->shm->monitored_until_ns), 0);
+    cr_assert_eq(look().n, 0);
+    (void)lease();
+    cr_assert_eq(broker_queue_get(queue, 0, &buffer, &v), BROKER_EMPTY);
+    cr_assert_eq(look().n, 1, "another lease, as if there had been none");
+}
+
+Test(observe, who_only_counts_looks_at_the_clock_now_and_then)
+{
+    uint64_t until = lease(), past = (uint64_t)bri_now();
+
+    get(BUDGET + 1);
+    monitor_until(past); /* as the thread would find it two seconds later */
+    bri_monitor_thread.spent = past;
+    get(BRI_OBSERVE_COUNT - 2);
+    cr_assert_eq(atomic_load(&arena->shm->monitored_until_ns), past);
+    get(1);
+    cr_assert_eq(atomic_load(&arena->shm->monitored_until_ns), 0);
+    cr_assert_gt(until, past);
+}
+
+Test(observe, a_word_that_is_no_lease_stops_nobody_from_monitoring_later)
+{
+    const uint64_t wrong[] = {UINT64_MAX, UINT64_C(1) << 63, UINT64_C(1) << 62, 1};
+
+    for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        monitor_until(wrong[i]);
+        get(BUDGET + 1);
+        cr_assert_eq(look().n, 0);
+        (void)lease();
+        get(1);
+        cr_assert_eq(look().n, 1, "%llu", (unsigned long long)wrong[i]);
+    }
+}
+
+/* ---- threads, processes, arenas ---- */
+
+static void *get_much(void *arg)
+{
+    broker_buffer own = BROKER_BUFFER_INIT;
+    broker_value v;
+
+    for (unsigned i = 0; i < BUDGET + BRI_OBSERVE_COUNT; i++)
+        cr_assert_eq(broker_dict_get(dict, broker_str("k"), &own, &v), 0);
+    broker_buffer_free(&own);
+    return arg;
+}
+
+Test(observe, each_thread_has_a_budget_and_all_write_to_one_ring)
+{
+    struct bri_monitor_look got;
+    pthread_t threads[3];
+
+    (void)lease();
+    for (unsigned i = 0; i < 3; i++)
+        cr_assert_eq(pthread_create(&threads[i], NULL, get_much, NULL), 0);
+    for (unsigned i = 0; i < 3; i++)
+        cr_assert_eq(pthread_join(threads[i], NULL), 0);
+    got = look();
+    cr_assert_eq(got.n, 3 * BUDGET);
+    cr_assert_eq(got.n_missed, 3 * BRI_OBSERVE_COUNT);
+    lab_audit(arena);
+}
+
+/* To and fro between two arenas that are monitored at a little different times. */
+Test(observe, a_thread_in_two_arenas_has_one_budget)
+{
+    struct bri_arena *other = lab_arena(16 * MIB);
+    broker *c = hand_broker(other);
+    broker_dict *theirs;
+    uint64_t until;
+
+    cr_assert_eq(broker_dict_open(c, "d", NULL, &theirs), 0);
+    until = lease();
+    atomic_store(&other->shm->monitored_until_ns, until - (uint64_t)BRI_MONITOR_TICK_NS);
+    for (unsigned i = 0; i < BUDGET; i++) {
+        get(1);
+        cr_assert_eq(broker_dict_clear(theirs), 0);
+    }
+    cr_assert_eq(look().n, BUDGET / 2);
+    hand_free(c);
+    bri_arena_unmap(other);
+}
+
+/* Short-lived programs are gone when somebody looks. */
+Test(observe, what_a_session_did_outlives_it)
+{
+    broker *c = hand_broker(arena);
+    uint32_t number = c->session_number;
+    broker_lock *lock;
+
+    (void)lease();
+    cr_assert_eq(broker_lock_open(c, "till", NULL, &lock), 0);
+    hand_free(c);
+    cr_assert_eq(bri_session_reap(arena, number, false, BRI_PATIENCE), 0);
+    cr_assert_eq(look().n, 1);
+    cr_assert_eq(records[0].who.session, number);
+    cr_assert_eq(records[0].op, BRI_OP_LOCK_OPEN);
+}
+
+Test(observe, a_lease_without_a_ring_harms_nobody)
+{
+    atomic_store(&arena->shm->monitored_until_ns, (uint64_t)(bri_now() + BRI_MONITOR_LEASE_NS));
+    get(BUDGET + 2 * BRI_OBSERVE_COUNT);
+    cr_assert_null(bri_monitor_ring(arena));
+    lab_audit(arena);
+}
+
+Test(observe, who_may_only_read_writes_nothing)
+{
+    broker reader = *b;
+
+    reader.read_only = true;
+    bri_observe_begin(&reader);
+    (void)lease();
+    cr_assert_eq(bri_observe(&reader), 0);
+}
