@@ -22,6 +22,7 @@
 #include "core/bury.h"
 #include "core/clock.h"
 #include "core/lock.h"
+#include "core/monitor.h"
 #include "core/pages.h"
 #include "core/quota.h"
 #include "core/room.h"
@@ -379,6 +380,17 @@ int brokerd_arena_unstick(struct brokerd_arena *arena, uint32_t slot)
     return brokerd_arena_run(arena, unstick, &slot);
 }
 
+static int monitor(struct bri_arena *a, void *arg)
+{
+    (void)arg;
+    return bri_monitor_renew(a, UNSTICK_PATIENCE);
+}
+
+int brokerd_arena_monitor(struct brokerd_arena *arena)
+{
+    return brokerd_arena_run(arena, monitor, NULL);
+}
+
 /* ---- upkeep ---- */
 
 /* Who died while spinning is still counted: then the count never gets below what the dead left. */
@@ -445,6 +457,7 @@ static int tick(struct bri_arena *a, void *arg)
     uint32_t used;
 
     atomic_store(&a->shm->daemon_beat_ns, (uint64_t)bri_now());
+    (void)bri_monitor_check(a, bri_now());
     if (!registry_is_held(a))
         (void)bri_bury(a);
     if (arena->n_ticks++ % COUNT_TICKS == 0)

@@ -75,6 +75,9 @@ int brokerd_arena_run(struct brokerd_arena *arena, brokerd_guarded_fn *fn, void 
  */
 int brokerd_arena_unstick(struct brokerd_arena *arena, uint32_t slot);
 
+/* Renews the lease of who monitors, for one who may not write. NOMEM, TIMEDOUT. */
+int brokerd_arena_monitor(struct brokerd_arena *arena);
+
 /* The work of every second. */
 void brokerd_arena_tick(struct brokerd_arena *arena);
 

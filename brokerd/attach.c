@@ -312,6 +312,9 @@ static void on_request(struct brokerd_client *c, const struct bri_attach_request
     case BRI_ATTACH_UNSTICK:
         answer_status(c, BRI_ATTACH_UNSTICK, brokerd_arena_unstick(c->arena, request->slot));
         break;
+    case BRI_ATTACH_MONITOR:
+        answer_status(c, BRI_ATTACH_MONITOR, brokerd_arena_monitor(c->arena));
+        break;
     case BRI_ATTACH_SAVE:
         if (c->session == BROKERD_NO_SESSION)
             answer_status(c, BRI_ATTACH_SAVE, BROKER_ACCESS);
@@ -349,6 +352,7 @@ static const char *bad_form(const struct brokerd_client *c, const union request 
             return "this is no hello";
         return c->arena != NULL ? "a connection says hello once" : NULL;
     case BRI_ATTACH_UNSTICK:
+    case BRI_ATTACH_MONITOR:
     case BRI_ATTACH_LEAVE:
     case BRI_ATTACH_SAVE:
         if (c->arena == NULL)

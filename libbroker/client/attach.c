@@ -482,6 +482,21 @@ int bri_attach_save(broker *b, char out_path[BRI_ATTACH_TEXT])
     return 0;
 }
 
+int bri_attach_monitor(broker *b)
+{
+    struct bri_attach_request request = {.head = bri_attach_head(BRI_ATTACH_MONITOR)};
+    struct bri_attach_reply reply;
+    size_t n;
+    int r;
+
+    if (!b->read_only)
+        return bri_monitor_renew(b->arena, BRI_PATIENCE);
+    r = exchange(b, &request, &reply, sizeof(reply), &n);
+    if (r < 0)
+        return r;
+    return is_reply(&reply, n, BRI_ATTACH_MONITOR) ? reply.status : BROKER_PROTO;
+}
+
 int bri_attach_ask_status(broker *b, struct bri_attach_status *out_status)
 {
     struct bri_attach_request request = {.head = bri_attach_head(BRI_ATTACH_STATUS)};

@@ -18,6 +18,8 @@
  *
  * - SAVE: struct bri_attach_request -> reply, when the arena of this connection was saved: its text
  *   says where. ACCESS for readers, UNSUPPORTED if the arena is not to be saved; and why it failed.
+ * - MONITOR: struct bri_attach_request -> reply: programs write down what they do, for two seconds
+ *   more (core/monitor.h). For readers, who cannot ask for that in the arena itself.
  *
  * brokerd-zmq acts for others: brokerd's own child alone may say hello on behalf of a user. The
  * session then is that user's, with his rights and quotas, and lives as long as the child.
@@ -55,6 +57,7 @@ enum bri_attach_kind {
     BRI_ATTACH_STATUS = 3,
     BRI_ATTACH_LEAVE = 4,
     BRI_ATTACH_SAVE = 5,
+    BRI_ATTACH_MONITOR = 6,
 };
 
 enum bri_attach_access {
@@ -159,6 +162,12 @@ void bri_attach_forget(broker *b);
  * comes into @out_path. NODAEMON; each failure leaves a sentence.
  */
 int bri_attach_save(broker *b, char out_path[BRI_ATTACH_TEXT]);
+
+/*
+ * Has all programs that use the arena write down their operations for BRI_MONITOR_LEASE_NS more,
+ * also if we may only read: then the daemon is asked. NOMEM, NODAEMON, PROTO.
+ */
+int bri_attach_monitor(broker *b);
 
 /* What the daemon says of itself. NODAEMON, PROTO. */
 int bri_attach_ask_status(broker *b, struct bri_attach_status *out_status);

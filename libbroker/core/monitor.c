@@ -104,6 +104,17 @@ int bri_monitor_renew(struct bri_arena *a, int64_t patience_ns)
     return r;
 }
 
+/* Nobody knows whether others monitor: they have time for their next renewal. */
+void bri_monitor_end(struct bri_arena *a)
+{
+    uint64_t rest = (uint64_t)(bri_now() + BRI_MONITOR_REST_NS);
+    uint64_t seen = atomic_load_explicit(&a->shm->monitored_until_ns, memory_order_relaxed);
+
+    if (seen > rest)
+        (void)atomic_compare_exchange_strong_explicit(
+            &a->shm->monitored_until_ns, &seen, rest, memory_order_relaxed, memory_order_relaxed);
+}
+
 bool bri_monitor_check(struct bri_arena *a, int64_t now_ns)
 {
     uint64_t seen = atomic_load_explicit(&a->shm->monitored_until_ns, memory_order_relaxed);
@@ -199,23 +210,21 @@ static void read_all(const struct bri_ring_shm *ring, struct bri_monitor_place *
 {
     uint64_t next = atomic_load_explicit(&ring->next, memory_order_acquire);
 
-    if (next < place->next)
-        place->next = next; /* numbers only grow: it was written over */
+    if (next < place->next) /* numbers only grow: it was written over */
+        place->next = place->waited = next;
     if (next - place->next > BRI_RING_RECORDS) {
         look->n_missed += next - place->next - BRI_RING_RECORDS;
         place->next = next - BRI_RING_RECORDS;
-        place->has_waited = false;
     }
     for (; place->next != next && look->n < max; place->next++) {
         if (read_record(ring, place->next, &records[look->n])) {
             look->n++;
-        } else if (place->has_waited) {
+        } else if (place->next < place->waited) {
             look->n_missed++; /* its writer died, or is stopped: who comes behind is not */
         } else {
-            place->has_waited = true;
+            place->waited = next;
             return;
         }
-        place->has_waited = false;
     }
 }
 

@@ -14,6 +14,7 @@
 
 #define BRI_MONITOR_TICK_NS (10 * BRI_MILLISECOND) /* how often to renew */
 #define BRI_MONITOR_LEASE_NS (2 * BRI_SECOND)
+#define BRI_MONITOR_REST_NS (BRI_SECOND / 5) /* of it, after one who monitored is done */
 
 /* Whose an operation is. It is in each record: short-lived programs are gone when it is read. */
 struct bri_record_who {
@@ -68,6 +69,9 @@ static inline void bri_monitor_resume(int64_t since_ns)
  */
 int bri_monitor_renew(struct bri_arena *a, int64_t patience_ns);
 
+/* For who is done with it: the lease ends soon, unless others renew it. */
+void bri_monitor_end(struct bri_arena *a);
+
 /* False if nobody monitors; a lease that is over, or that nobody can have asked for, is cleared. */
 bool bri_monitor_check(struct bri_arena *a, int64_t now_ns);
 
@@ -92,7 +96,7 @@ static inline void bri_monitor_leave_out(struct bri_ring_shm *ring, uint32_t n)
 struct bri_monitor_place {
     uint64_t next;
     uint64_t n_left_out;
-    bool has_waited; /* for the record `next`, which was begun and is not there */
+    uint64_t waited; /* for what was begun before that number, and was not there */
 };
 
 /* What one look gave. */

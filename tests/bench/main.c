@@ -55,6 +55,7 @@ const struct bench_probe *const bench_probes[] = {
     &bench_sync_turns,
     &bench_value,
     &bench_attach,
+    &bench_monitor,
     &bench_million_load,
     &bench_million_slowest,
     &bench_ceiling_ipc,
@@ -75,7 +76,7 @@ struct options {
 static const struct argp_option option_list[] = {
     {"only", 'o', "GROUP", 0,
         "Measure only this group (raw, dict, queue, list, lock, sync, value, attach, "
-        "million, ipc, \"tcp, CURVE\", Redis), or only the "
+        "monitor, million, ipc, \"tcp, CURVE\", Redis), or only the "
         "figures whose names begin so, such as \"queue/round trip\"; and the raw figures beside "
         "them",
         0},

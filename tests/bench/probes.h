@@ -27,6 +27,7 @@ extern const struct bench_probe bench_lock_alone, bench_lock_contended;
 extern const struct bench_probe bench_sync_alone, bench_sync_contended, bench_sync_turns,
     bench_value;
 extern const struct bench_probe bench_attach;
+extern const struct bench_probe bench_monitor;
 extern const struct bench_probe bench_ceiling_ipc, bench_ceiling_curve, bench_redis, bench_road_ipc,
     bench_road_curve;
 

@@ -27,6 +27,7 @@ const struct ctl_command ctl_commands[] = {
     {"config", "The configuration, and where it comes from.", ctl_cmd_config},
     {"watch", "What changes of an object, as it changes.", ctl_cmd_watch},
     {"events", "What comes and goes: objects and programs.", ctl_cmd_events},
+    {"monitor", "Operations as they happen.", ctl_cmd_monitor},
     {"top", "What happens most, on a screen.", ctl_cmd_top},
     {"worker", "Run a program for each item of a queue.", ctl_cmd_worker},
     {"doctor", "What is wrong or soon will be, in plain words.", ctl_cmd_doctor},

@@ -63,7 +63,8 @@ static void offer_names(struct ctl *ctl, const struct ctl_type *type, const char
 
 static bool wants_names(const char *command)
 {
-    static const char *const commands[] = {"ls", "show", "stat", "watch", "rm", "mv", "leases"};
+    static const char *const commands[] = {
+        "ls", "show", "stat", "watch", "rm", "mv", "leases", "monitor"};
 
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         if (strcmp(command, commands[i]) == 0)

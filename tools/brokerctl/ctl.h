@@ -119,6 +119,7 @@ int ctl_cmd_health(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_metrics(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_watch(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_events(struct ctl *ctl, int argc, char **argv);
+int ctl_cmd_monitor(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_top(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_shell(struct ctl *ctl, int argc, char **argv);
 int ctl_cmd_save(struct ctl *ctl, int argc, char **argv);

@@ -225,6 +225,19 @@ Test(monitor, a_late_writer_makes_no_record_of_two)
     }
 }
 
+/* However much is not there, it is waited for once. */
+Test(monitor, all_that_was_begun_is_waited_for_at_once)
+{
+    (void)atomic_fetch_add(&ring->next, 1000);
+    write_numbers(0, 1);
+    expect(0, 0, 0);
+    expect(0, 1, 1000);
+    (void)atomic_fetch_add(&ring->next, 1);
+    write_numbers(1, 2);
+    expect(0, 0, 0);
+    expect(1, 2, 1);
+}
+
 static void write_one(void *arg)
 {
     struct bri_record r = record(1);
@@ -441,6 +454,23 @@ Test(monitor, a_renewal_never_shortens_a_lease)
     until = word();
     cr_assert_eq(bri_monitor_renew(arena, BRI_PATIENCE), 0);
     cr_assert_geq(word(), until);
+}
+
+Test(monitor, who_is_done_leaves_others_the_time_to_renew)
+{
+    uint64_t until = word(), rest;
+
+    bri_monitor_end(arena);
+    rest = word();
+    cr_assert_lt(rest, until);
+    cr_assert(bri_monitor_check(arena, (int64_t)rest - BRI_MONITOR_REST_NS));
+    bri_monitor_end(arena);
+    cr_assert_leq(word(), rest, "never longer");
+    cr_assert_eq(bri_monitor_renew(arena, BRI_PATIENCE), 0);
+    cr_assert_geq(word(), until);
+    atomic_store(&arena->shm->monitored_until_ns, 0);
+    bri_monitor_end(arena);
+    cr_assert_eq(word(), 0);
 }
 
 Test(monitor, a_lease_that_nobody_can_have_asked_for_is_none)
