@@ -50,10 +50,7 @@ extern __thread struct bri_monitor_thread bri_monitor_thread
  * operation may run on this thread meanwhile. */
 static inline int64_t bri_monitor_pause(int64_t now_ns)
 {
-    int64_t since = bri_monitor_thread.since_ns;
-
-    bri_monitor_thread.since_ns = 0;
-    return since != 0 ? since : now_ns;
+    return bri_monitor_thread.since_ns != 0 ? bri_monitor_thread.since_ns : now_ns;
 }
 
 static inline void bri_monitor_resume(int64_t since_ns)

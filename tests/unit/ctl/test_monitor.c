@@ -1,6 +1,7 @@
 /*
  * test_monitor.c - operations as they happen, and what becomes of the lease when nobody looks
  */
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -115,21 +116,25 @@ static void put(void)
     cr_assert_eq(broker_queue_put(queue, broker_int(1), 0), 0);
 }
 
+static int64_t realtime(void)
+{
+    struct timespec now;
+
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * BROKER_SECOND + now.tv_nsec;
+}
+
 /* ---- what it prints ---- */
 
 Test(ctl_monitor, a_json_line_has_everything)
 {
     struct running r = MONITOR("--json", "--count", "2");
-    int64_t before, after;
-    struct timespec now;
+    int64_t before = realtime(), after;
     char text[64];
 
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    before = (int64_t)now.tv_sec * BROKER_SECOND + now.tv_nsec;
     put();
     get("none", BROKER_NOTFOUND);
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    after = (int64_t)now.tv_sec * BROKER_SECOND + now.tv_nsec;
+    after = realtime();
     expect(&r,
         "\"operation\":\"queue.put\",\"type\":\"queue\",\"object\":\"jobs\",\"duration_ns\":",
         ",\"result\":\"OK\",\"session\":");
@@ -212,6 +217,87 @@ Test(ctl_monitor, what_short_programs_did_is_seen)
     expect(&r, "\"operation\":\"lock.acquire\"", "\"command\":\"brokerctl\"");
     expect(&r, "\"operation\":\"lock.release\"", "\"command\":\"brokerctl\"");
     expect_end(&r, 0);
+}
+
+/* ---- by ZeroMQ ---- */
+
+static broker *remote;
+
+static void start_zmq(void)
+{
+    if (getenv("BROKERD_ZMQ")[0] == '\0')
+        cr_skip_test("built without ZeroMQ");
+    broker_close(b);
+    instance_stop(instance);
+    instance = instance_start("[arena default]\nsize = 16M\n[zmq]\nipc = yes\n");
+    cr_assert_eq(setenv("BROKER_ADDRESS", instance_address(instance), 1), 0);
+    cr_assert_eq(broker_open(NULL, &b), 0);
+    cr_assert_eq(broker_open(instance_zmq_address(instance), &remote), 0);
+}
+
+/* Under the process that does it, and the name of who asked. */
+Test(ctl_monitor, what_came_by_zeromq_is_seen)
+{
+    char text[128];
+    broker_lock *lock;
+    struct running r;
+
+    start_zmq();
+    r = MONITOR("--json", "--once", "till");
+    cr_assert_eq(broker_lock_open(remote, "till", NULL, &lock), 0);
+    (void)snprintf(text, sizeof(text), "\"pid\":%d,\"uid\":%u,\"command\":\"%.15s\"",
+        (int)instance_zmq_pid(instance), (unsigned)geteuid(), program_invocation_short_name);
+    expect(&r, "\"operation\":\"lock.open\"", text);
+    expect_end(&r, 0);
+    broker_close(remote);
+}
+
+static void *wait_in_vain(void *arg)
+{
+    broker_buffer own = BROKER_BUFFER_INIT;
+    broker_value v;
+
+    cr_assert_eq(broker_queue_get(arg, BROKER_SECOND / 5, &own, &v), BROKER_TIMEDOUT);
+    broker_buffer_free(&own);
+    return NULL;
+}
+
+static void wait_for_waiter(const char *name)
+{
+    broker_value stat, n = broker_nil();
+
+    while (n.u == 0) {
+        cr_assert_eq(broker_stat(b, name, &buffer, &stat), 0);
+        cr_assert_eq(broker_unpack_find(stat, broker_str("waiters"), &n), 0);
+    }
+}
+
+/* One thread carries out both: each has the time that it took itself. */
+Test(ctl_monitor, operations_that_wait_by_zeromq_keep_their_times)
+{
+    broker_queue *empty;
+    pthread_t waiter;
+    struct running r;
+    int64_t before;
+    uint64_t n;
+
+    start_zmq();
+    cr_assert_eq(broker_queue_open(remote, "empty", NULL, &empty), 0);
+    r = MONITOR("--json", "--count", "2", "empty");
+    cr_assert_eq(pthread_create(&waiter, NULL, wait_in_vain, empty), 0);
+    wait_for_waiter("empty");
+    before = realtime();
+    while (realtime() - before < BROKER_SECOND / 20) /* a difference that can be told */
+        (void)poll(NULL, 0, 10);
+    before = realtime();
+    cr_assert_eq(broker_queue_qsize(empty, &n), 0);
+    cr_assert_eq(pthread_join(waiter, NULL), 0);
+    expect(&r, "\"operation\":\"queue.qsize\"", "OK");
+    cr_assert_geq(number("\"time_ns\":") - number("\"duration_ns\":"), before - BROKER_SECOND / 40);
+    expect(&r, "\"operation\":\"queue.get\"", "TIMEDOUT");
+    cr_assert_geq(number("\"duration_ns\":"), BROKER_SECOND / 6);
+    expect_end(&r, 0);
+    broker_close(remote);
 }
 
 /* ---- filters ---- */
