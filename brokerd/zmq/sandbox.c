@@ -182,16 +182,19 @@ bool zmqd_sandbox_filter(void)
 
 /* ---- limits ---- */
 
+/* Who may not give any up, as under a service manager that filters that call too, has none to give.
+ */
 static bool drop_capabilities(void)
 {
     struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct none[2];
+    struct __user_cap_data_struct mine[_LINUX_CAPABILITY_U32S_3], none[_LINUX_CAPABILITY_U32S_3];
 
     memset(none, 0, sizeof(none));
     for (unsigned long c = 0; prctl(PR_CAPBSET_READ, c, 0, 0, 0) >= 0; c++)
-        (void)prctl(PR_CAPBSET_DROP, c, 0, 0, 0); /* who has not the right has none of them */
-    return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0 &&
-           syscall(SYS_capset, &head, none) == 0;
+        (void)prctl(PR_CAPBSET_DROP, c, 0, 0, 0);
+    (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    (void)syscall(SYS_capset, &head, none);
+    return syscall(SYS_capget, &head, mine) == 0 && memcmp(mine, none, sizeof(none)) == 0;
 }
 
 bool zmqd_sandbox_limit(uint64_t memory_bytes)
