@@ -154,11 +154,11 @@ static struct bri_attach_reply check_hello(
     struct brokerd_arena *arena;
     bool may_write, may_read;
 
-    if (hello->layout_version != BRI_LAYOUT_VERSION || hello->abi != BRI_ABI)
+    if (hello->layout_version != bri_layout_version() || hello->abi != BRI_ABI)
         return failure(BRI_ATTACH_HELLO, BROKER_VERSION,
             "the program knows layout %u.%08x, the broker has %u.%08x: they need the same version "
             "of libbroker",
-            hello->layout_version, hello->abi, BRI_LAYOUT_VERSION, BRI_ABI);
+            hello->layout_version, hello->abi, bri_layout_version(), BRI_ABI);
     hello->arena[sizeof(hello->arena) - 1] = '\0';
     arena = brokerd_name_ok(hello->arena) ? find_arena(c->daemon, hello->arena) : NULL;
     if (arena == NULL && !brokerd_name_ok(hello->arena))

@@ -163,7 +163,7 @@ static int make_hello(const char *arena, bool read_only, const struct bri_behalf
 {
     struct bri_attach_hello hello = {
         .head = bri_attach_head(BRI_ATTACH_HELLO),
-        .layout_version = BRI_LAYOUT_VERSION,
+        .layout_version = bri_layout_version(),
         .abi = BRI_ABI,
         .access = read_only ? BRI_ATTACH_READ : BRI_ATTACH_WRITE,
     };
@@ -230,7 +230,7 @@ static int map_arena(int fd, bool read_only, struct bri_arena *mapped, struct br
     (void)close(fd);
     if (r == BROKER_VERSION)
         return bri_fail_text(r, "the arena has layout %u.%08x, this program knows %u.%08x",
-            found[0], found[1], BRI_LAYOUT_VERSION, BRI_ABI);
+            found[0], found[1], bri_layout_version(), BRI_ABI);
     return bri_fail_text(r, "the arena cannot be mapped: %s",
         r == BROKER_CORRUPT ? "its header is damaged" : "no memory, or the system refused");
 }

@@ -120,7 +120,7 @@ static int map_fd(int fd, uint64_t size, bool read_only, struct bri_arena **out_
 
 static int fill_header(struct bri_arena_shm *h, const struct bri_arena_options *o, uint64_t size)
 {
-    h->layout_version = BRI_LAYOUT_VERSION;
+    h->layout_version = bri_layout_version();
     h->abi = BRI_ABI;
     h->size = size;
     h->n_pages = (uint32_t)(size >> BRI_PAGE_SHIFT);
@@ -179,7 +179,7 @@ static int check_maker(const struct bri_arena_shm *h, uint32_t out_found[2])
 {
     if (h->magic != BRI_MAGIC)
         return BROKER_CORRUPT;
-    if (h->layout_version == BRI_LAYOUT_VERSION && h->abi == BRI_ABI)
+    if (h->layout_version == bri_layout_version() && h->abi == BRI_ABI)
         return 0;
     if (out_found != NULL) {
         out_found[0] = h->layout_version;
@@ -230,8 +230,10 @@ int bri_arena_view(void *image, uint64_t size, struct bri_arena **out_arena)
         r = check_header(&header, size);
     if (r == 0)
         r = new_view(image, size, out_arena);
-    if (r == 0)
+    if (r == 0) {
         copy_bounds(*out_arena, &header);
+        (*out_arena)->passes_seal = true; /* nobody else uses it */
+    }
     return r;
 }
 

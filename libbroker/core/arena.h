@@ -21,6 +21,7 @@ struct bri_arena {
     uint64_t size;
     int fd; /* kept for growing; -1 for a copy in private memory */
     bool read_only;
+    bool passes_seal;              /* may use what is sealed: see seal.h */
     _Atomic uint32_t n_more_users; /* who share this mapping; the last one unmaps */
     uint32_t n_pages;
     uint32_t n_sessions;

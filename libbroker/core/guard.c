@@ -121,7 +121,7 @@ static void undo(const struct bri_object *o, uint32_t n)
             sound &= e != NULL && restore_word(o, e);
         }
         if (!sound)
-            s->damaged = __LINE__;
+            atomic_fetch_or(&s->damaged, __LINE__);
         set_count(s, count | CLAIMS_ONLY);
     }
     for (uint32_t i = count; i-- > 0;) {
@@ -281,8 +281,8 @@ static __attribute__((noinline)) int begin_slow(struct bri_txn *t, int locked)
         r = BROKER_GONE;
     else if (o->root != NULL && present(o).root != o->root)
         r = BROKER_GONE; /* generation 0 is any destroyed object's */
-    else if (atomic_load_explicit(&s->damaged, memory_order_relaxed) != 0 && !o->burying)
-        r = BROKER_CORRUPT;
+    else if (!o->burying && bri_read_trouble(o) < 0)
+        r = bri_read_trouble(o);
     else if (o->root != NULL)
         look_after(t, atomic_load_explicit(&s->chores, memory_order_relaxed));
     if (r < 0)
@@ -496,8 +496,8 @@ int bri_damaged(struct bri_txn *t, uint32_t line)
      * doing, and is undone. */
     if (t->failed != 0)
         return t->failed;
-    if (atomic_load_explicit(&t->o->slot->damaged, memory_order_relaxed) == 0)
-        atomic_store_explicit(&t->o->slot->damaged, line, memory_order_relaxed);
+    if (!bri_is_damaged(t->o->slot))
+        atomic_fetch_or_explicit(&t->o->slot->damaged, line, memory_order_relaxed);
     t->failed = BROKER_CORRUPT;
     return BROKER_CORRUPT;
 }
@@ -623,7 +623,11 @@ int bri_end(struct bri_txn *t, int r)
 
 int bri_read_trouble(const struct bri_object *o)
 {
-    bool same = atomic_load_explicit(&o->slot->generation, memory_order_relaxed) == o->generation;
+    uint32_t damaged = atomic_load_explicit(&o->slot->damaged, memory_order_relaxed);
 
-    return same ? BROKER_CORRUPT : BROKER_GONE;
+    if (atomic_load_explicit(&o->slot->generation, memory_order_relaxed) != o->generation)
+        return BROKER_GONE;
+    if ((damaged & BRI_SEALED) != 0 && !o->arena->passes_seal)
+        return BROKER_LOST;
+    return (damaged & ~BRI_SEALED) != 0 ? BROKER_CORRUPT : 0;
 }

@@ -235,9 +235,14 @@ static inline uint64_t bri_version(const struct bri_object *o)
     return o->generation << 40 | ((n + 1) & ((UINT64_C(1) << 40) - 1));
 }
 
-/* 0 if the object is still the one that was opened and sound; GONE, CORRUPT. For readers, before
- * bri_read_valid(). */
+/* 0 if the object is still the one that was opened and sound; GONE, CORRUPT, LOST (the arena was
+ * sealed). For readers, before bri_read_valid(). */
 int bri_read_trouble(const struct bri_object *o);
+
+static inline bool bri_is_damaged(const struct bri_slot_shm *s)
+{
+    return (atomic_load_explicit(&s->damaged, memory_order_relaxed) & ~BRI_SEALED) != 0;
+}
 
 static inline int bri_read_state(const struct bri_object *o)
 {

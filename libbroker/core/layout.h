@@ -74,8 +74,8 @@ struct bri_slot_shm {
     _Atomic uint32_t root_page;  /* [const while the object lives] 0 if the type has no heap */
     _Atomic uint32_t chores;     /* [guard] enum bri_chores */
     _Atomic uint32_t type;       /* [const while the object lives] */
-    _Atomic uint32_t damaged;    /* [guard] line of the check that failed; not 0: quarantined */
-    _Atomic uint32_t giving; /* [guard] a run in no list any more, being given back: first page */
+    _Atomic uint32_t damaged; /* [guard] line of the check that failed: quarantined; BRI_SEALED */
+    _Atomic uint32_t giving;  /* [guard] a run in no list any more, being given back: first page */
     uint32_t
         extents[BRI_JOURNAL_EXTENTS]; /* [guard] first pages of the journal's extents, 0 is none */
 
@@ -107,6 +107,9 @@ struct bri_slot_shm {
     uint64_t scan; /* [guard] how far the collector has looked at what is stored; of a session, at
                       its attachments */
 };
+
+/* In `damaged`: nothing is wrong with it, but it is nobody's any more; see seal.h. */
+#define BRI_SEALED (1u << 31)
 
 enum bri_chores {
     BRI_CHORE_RUNS = 1, /* the heap has runs to give back */
@@ -308,6 +311,9 @@ struct bri_arena_shm {
 };
 
 _Static_assert(sizeof(struct bri_arena_shm) <= BRI_PAGE_SIZE, "arena header size");
+
+/* BRI_LAYOUT_VERSION, for all who compare it with another program's. */
+uint32_t bri_layout_version(void);
 
 /* Sizes and byte order in one number: two builds that disagree must not share an arena. */
 #define BRI_ABI                                                                                    \

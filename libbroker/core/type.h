@@ -62,6 +62,13 @@ struct bri_type_ops {
     void (*gone)(struct bri_object *o);
 
     /*
+     * The object is sealed, or not any more (seal.h): does to what handles use without the guard
+     * what `gone` does, but so that it can be undone. Inside a section. Repeatable. NULL if there
+     * is no such thing.
+     */
+    void (*seal)(struct bri_object *o, bool sealed);
+
+    /*
      * True if what the type's waiting operation waits for is there. Fills @out whatever the answer:
      * what it was when it was looked at last, before the answer was found. See wait_any.h. NULL if
      * nothing waits, or several things do.

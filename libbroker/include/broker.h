@@ -63,6 +63,9 @@ extern "C" {
  * BROKER_UNSUPPORTED. A connection that is lost is made again by itself, and the session goes on;
  * if that takes longer than the session lives without a word (10 s), or the broker was restarted,
  * everything gives BROKER_LOST from then on, and a change that was under way BROKER_UNKNOWN.
+ * In shared memory BROKER_LOST says that the broker was upgraded to another layout of memory: the
+ * change did not happen. Close the broker and open it again; if that gives BROKER_VERSION, the
+ * program needs the new library.
  *
  * @param[in]  address     one of the above, or NULL
  * @param[out] out_broker  the handle; give it back with broker_close()

@@ -434,6 +434,12 @@ static void condition_gone(struct bri_object *o)
         bri_owner_gone(o);
 }
 
+static void condition_seal(struct bri_object *o, bool sealed)
+{
+    if (bri_condition_of(o)->lock_generation == 0)
+        bri_owner_seal(o, sealed);
+}
+
 static void condition_ends(const struct bri_object *o, unsigned channel, struct bri_ends *out)
 {
     *out = (struct bri_ends){.by = BRI_BY_ANYBODY};
@@ -491,6 +497,7 @@ const struct bri_type_ops bri_condition_type = {
     .match = condition_match,
     .reap = condition_reap,
     .gone = condition_gone,
+    .seal = condition_seal,
     .ends = condition_ends,
     .audit = condition_audit,
     .stat = condition_stat,

@@ -235,7 +235,7 @@ static void common_stat(
     }
     bri_stat_add(stat, "guard_contended", s->n_contended);
     bri_stat_add(stat, "recoveries", s->n_recovered);
-    bri_stat_add(stat, "quarantined", atomic_load(&s->damaged) != 0);
+    bri_stat_add(stat, "quarantined", bri_is_damaged(s));
 }
 
 /* Under the guard where that is possible, so that the numbers belong together. */

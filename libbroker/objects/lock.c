@@ -112,6 +112,7 @@ const struct bri_type_ops bri_lock_type = {
     .match = lock_match,
     .reap = lock_reap,
     .gone = bri_owner_gone,
+    .seal = bri_owner_seal,
     .ready = bri_owner_ready,
     .ends = bri_owner_ends,
     .audit = bri_owner_audit,

@@ -53,7 +53,13 @@ struct wait {
     int64_t since_ns; /* of the first sleep; 0: none yet */
 };
 
-/* 0 or OWNER_DIED: taken. BRI_WAIT: somebody has it. GONE. */
+/* Why the word is not that of the object any more. */
+static int why_other(const struct bri_object *o)
+{
+    return bri_read_trouble(o) == BROKER_LOST ? BROKER_LOST : BROKER_GONE;
+}
+
+/* 0 or OWNER_DIED: taken. BRI_WAIT: somebody has it. GONE, LOST. */
 static int try_take(struct wait *w, uint64_t *out_token)
 {
     struct bri_owner_shm *l = w->l;
@@ -63,7 +69,7 @@ static int try_take(struct wait *w, uint64_t *out_token)
         uint32_t low = (uint32_t)w->seen;
 
         if (!bri_owner_same_object(&w->h->object, w->seen))
-            return BROKER_GONE;
+            return why_other(&w->h->object);
         if ((low & BRI_OWNER_MASK) != 0)
             return BRI_WAIT;
         if (atomic_compare_exchange_weak_explicit(&l->word, &w->seen,
@@ -217,7 +223,7 @@ __attribute__((noinline)) int bri_owner_free(struct bri_handle *h, uint64_t mine
         uint32_t owner = (uint32_t)seen & BRI_OWNER_MASK;
 
         if (!bri_owner_same_object(o, seen))
-            return BROKER_GONE;
+            return why_other(o);
         if (owner == 0)
             return BROKER_NOTLOCKED;
         if (!bri_owner_is_mine(seen, mine) && owner != KEPT && (l->flags & BRI_OWNER_HANDOVER) == 0)
@@ -240,7 +246,7 @@ int bri_owner_look(const struct bri_object *o, struct bri_owner_look *out_look)
     uint32_t owner = (uint32_t)word & BRI_OWNER_MASK;
 
     if (!bri_owner_same_object(o, word) || atomic_load(&o->slot->generation) != o->generation)
-        return BROKER_GONE;
+        return why_other(o);
     *out_look = (struct bri_owner_look){
         .held = owner != 0,
         .kept = owner == KEPT,
@@ -340,6 +346,19 @@ void bri_owner_gone(struct bri_object *o)
     bri_futex_wake(futex_of(l), INT_MAX);
 }
 
+/* Its upper bits become those of no object; who owned it stays to be seen. */
+void bri_owner_seal(struct bri_object *o, bool sealed)
+{
+    struct bri_owner_shm *l = bri_owner_of(o);
+    uint64_t object = bri_owner_object_bits(o), word = atomic_load(&l->word);
+
+    if (sealed)
+        object ^= UINT64_MAX << 44;
+    while (!atomic_compare_exchange_weak(&l->word, &word, object | (word << 20 >> 20)))
+        continue;
+    bri_futex_wake(futex_of(l), INT_MAX);
+}
+
 /* Nobody in particular releases a lock that anybody may release, or whose owner is gone. */
 void bri_owner_ends(const struct bri_object *o, unsigned channel, struct bri_ends *out)
 {
@@ -415,7 +434,10 @@ void bri_owner_save(const struct bri_object *o, struct bri_save *save)
     uint32_t low = (uint32_t)atomic_load(&l->word), owner = low & BRI_OWNER_MASK;
     bool kept = owner == KEPT || (owner != 0 && (l->flags & BRI_OWNER_KEEP_ON_DEATH) != 0);
 
-    bri_save_state(save, "acquired", broker_uint(l->n_acquired));
+    bool taken = owner != 0 && (atomic_load(&o->slot->damaged) & BRI_SEALED) != 0;
+
+    /* Who took it in the moment before the seal may have a token that is not counted yet. */
+    bri_save_state(save, "acquired", broker_uint(l->n_acquired + taken));
     bri_save_state(save, "kept", broker_bool(kept));
     bri_save_state(
         save, "owner_died", broker_bool(!kept && (owner != 0 || (low & BRI_OWNER_DIED) != 0)));

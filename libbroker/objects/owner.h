@@ -185,6 +185,7 @@ bool bri_owner_look_at_any(const struct bri_object *o, struct bri_owner_look *ou
 void bri_owner_create(struct bri_object *o, uint32_t flags);
 int bri_owner_reap(struct bri_object *o);
 void bri_owner_gone(struct bri_object *o);
+void bri_owner_seal(struct bri_object *o, bool sealed);
 void bri_owner_ends(const struct bri_object *o, unsigned channel, struct bri_ends *out);
 bool bri_owner_ready(struct bri_object *o, struct bri_wait_word *out);
 void bri_owner_audit(const struct bri_object *o, struct bri_audit *audit);

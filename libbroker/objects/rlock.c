@@ -128,6 +128,7 @@ const struct bri_type_ops bri_rlock_type = {
     .match = rlock_match,
     .reap = rlock_reap,
     .gone = bri_owner_gone,
+    .seal = bri_owner_seal,
     .ends = bri_owner_ends,
     .ready = bri_owner_ready,
     .audit = bri_owner_audit,

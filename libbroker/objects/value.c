@@ -32,12 +32,12 @@ static inline struct number_shm *state_of(const struct bri_object *o)
     return (struct number_shm *)o->slot->state;
 }
 
-/* The pair has another generation: why. */
-static __attribute__((noinline)) int trouble(const struct bri_object *o)
+/* The pair has another generation, @high: why; 0 if it is sealed and we may see it all the same. */
+static __attribute__((noinline)) int trouble(const struct bri_object *o, uint64_t high)
 {
     int r = bri_read_trouble(o);
 
-    return r < 0 ? r : BROKER_CORRUPT;
+    return r < 0 || high == ~o->generation ? r : BROKER_CORRUPT;
 }
 
 /* A look at the number, and its type. GONE, CORRUPT. */
@@ -45,13 +45,16 @@ static inline int look(
     const struct bri_object *o, const struct bri_number_type **out_type, uint64_t *out_bits)
 {
     const struct number_shm *s = state_of(o);
+    uint64_t high;
+    int r = 0;
 
     *out_type = bri_number_type(*(const volatile uint32_t *)&s->code);
     /* In this order: a number that was read while the object lived is the object's. */
     *out_bits = __atomic_load_n(&s->pair.low, __ATOMIC_ACQUIRE);
-    if (__builtin_expect(__atomic_load_n(&s->pair.high, __ATOMIC_RELAXED) != o->generation, 0))
-        return trouble(o);
-    return __builtin_expect(*out_type != NULL, 1) ? 0 : BROKER_CORRUPT;
+    high = __atomic_load_n(&s->pair.high, __ATOMIC_RELAXED);
+    if (__builtin_expect(high != o->generation, 0))
+        r = trouble(o, high);
+    return __builtin_expect(*out_type != NULL, 1) ? r : BROKER_CORRUPT;
 }
 
 /*
@@ -61,12 +64,16 @@ static inline int look(
 static inline int swap(const struct bri_object *o, uint64_t *seen, uint64_t bits)
 {
     struct bri_pair now = {*seen, o->generation};
+    int r;
 
     if (__builtin_expect(
             bri_pair_swap(&state_of(o)->pair, &now, (struct bri_pair){bits, o->generation}), 1))
         return 0;
     *seen = now.low;
-    return now.high == o->generation ? BRI_AGAIN : trouble(o);
+    if (now.high == o->generation)
+        return BRI_AGAIN;
+    r = trouble(o, now.high);
+    return r < 0 ? r : BROKER_LOST;
 }
 
 int bri_value_get(struct bri_handle *h, broker_value *out_value)
@@ -196,14 +203,24 @@ static int value_match(const struct bri_object *o, const void *options)
     return 0;
 }
 
-/* The pair becomes one that no handle expects. */
-static void value_gone(struct bri_object *o)
+static void set_high(struct bri_object *o, uint64_t high)
 {
     struct number_shm *s = state_of(o);
     struct bri_pair now = {0};
 
-    while (!bri_pair_swap(&s->pair, &now, (struct bri_pair){now.low, 0}))
+    while (!bri_pair_swap(&s->pair, &now, (struct bri_pair){now.low, high}))
         ;
+}
+
+/* The pair becomes one that no handle expects. */
+static void value_gone(struct bri_object *o)
+{
+    set_high(o, 0);
+}
+
+static void value_seal(struct bri_object *o, bool sealed)
+{
+    set_high(o, sealed ? ~o->generation : o->generation);
 }
 
 static void value_audit(const struct bri_object *o, struct bri_audit *audit)
@@ -254,6 +271,7 @@ const struct bri_type_ops bri_value_type = {
     .create = value_create,
     .match = value_match,
     .gone = value_gone,
+    .seal = value_seal,
     .audit = value_audit,
     .stat = value_stat,
     .save = value_save,

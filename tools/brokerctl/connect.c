@@ -42,7 +42,7 @@ static int fail_image(const char *path, int r, const uint32_t found[2])
     case BROKER_VERSION:
         return ctl_fail(r,
             "%s has memory layout %u (ABI %#x); this program understands layout %u (ABI %#x)", path,
-            found[0], found[1], BRI_LAYOUT_VERSION, BRI_ABI);
+            found[0], found[1], bri_layout_version(), BRI_ABI);
     case BROKER_CORRUPT:
         return ctl_fail(r,
             "the header of %s is damaged, or the file was cut short: nothing in it can be used; "

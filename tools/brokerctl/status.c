@@ -34,7 +34,7 @@ static int print_pairs(
 int ctl_cmd_version(struct ctl *ctl, int argc, char **argv)
 {
     static const char *const keys[] = {"version", "layout", "attach", "json"};
-    const broker_value values[] = {broker_str(broker_version()), broker_uint(BRI_LAYOUT_VERSION),
+    const broker_value values[] = {broker_str(broker_version()), broker_uint(bri_layout_version()),
         broker_uint(BRI_ATTACH_VERSION), broker_uint(CTL_JSON_VERSION)};
 
     if (!ctl_parse_none(ctl, "version",
@@ -44,7 +44,7 @@ int ctl_cmd_version(struct ctl *ctl, int argc, char **argv)
     if (ctl->json)
         return print_pairs(ctl, keys, values, COUNT(keys));
     (void)printf(CTL_PROGRAM " %s (memory layout %u, attach protocol %u)\n", broker_version(),
-        BRI_LAYOUT_VERSION, BRI_ATTACH_VERSION);
+        bri_layout_version(), BRI_ATTACH_VERSION);
     return 0;
 }
 
