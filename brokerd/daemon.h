@@ -17,6 +17,9 @@
 #include "place.h"
 #include "selftest.h"
 
+/* What `brokerd --version` says behind its version: "layout " and this brokerd's layout and ABI. */
+#define BROKERD_LAYOUT_LINE "layout "
+
 struct brokerd_client;
 struct brokerd_endpoint;
 

@@ -87,7 +87,8 @@ static const struct argp_option option_list[] = {
 static void print_version(FILE *stream, struct argp_state *state)
 {
     (void)state;
-    (void)fprintf(stream, "brokerd %s\n", broker_version());
+    (void)fprintf(stream, "brokerd %s\n" BROKERD_LAYOUT_LINE "%u.%08x\n", broker_version(),
+        bri_layout_version(), BRI_ABI);
 }
 
 static int parse_fd(const char *text, struct argp_state *state)
@@ -189,8 +190,10 @@ static int on_beat(sd_event_source *source, uint64_t usec, void *arg)
     }
     brokerd_attach_resume(d);
     brokerd_notify_status(d);
-    if (d->is_stopping)
+    if (d->is_stopping) {
         brokerd_notify_patience(10 * BEAT_USEC);
+        brokerd_notify_alive(); /* a handover ends the self-test */
+    }
     (void)sd_event_source_set_time_relative(source, BEAT_USEC);
     return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }

@@ -13,13 +13,16 @@
 #include <broker/errors.h>
 
 #include "attach.h"
+#include "core/seal.h"
 #include "core/session.h"
+#include "handover.h"
 #include "snapshot_child.h"
 
 struct brokerd_snapshots {
     struct brokerd *daemon;
     struct brokerd_arena *arena;
     char dir[BROKERD_PATH_MAX];
+    bool hands_over; /* what is saved is for the next daemon, and sealed */
     unsigned keep;
     uint64_t interval_s;
     uint64_t n_wanted, n_begun; /* saves; the last one that was begun may be under way */
@@ -98,6 +101,30 @@ static void end_if_stopped(struct brokerd *d)
         (void)sd_event_exit(d->event, EXIT_SUCCESS);
 }
 
+static int unseal(struct bri_arena *a, void *arg)
+{
+    (void)arg;
+    return bri_unseal(a);
+}
+
+/* What was sealed and could not be saved is its users' again. */
+static void give_back(struct brokerd_snapshots *s)
+{
+    s->hands_over = false;
+    s->arena->persist = true;
+    (void)brokerd_arena_run(s->arena, unseal, NULL);
+    brokerd_log(LOG_WARNING, &(struct brokerd_about){.arena = s->arena->name},
+        "the arena %s stays in memory, for the brokerd that made it", s->arena->name);
+}
+
+/* The file has it all: the memory goes. */
+static void let_end(struct brokerd_snapshots *s)
+{
+    s->hands_over = false;
+    s->arena->persist = false;
+    brokerd_inherit_forget(s->arena->name);
+}
+
 /* What would be lost with the memory stays there, for the next brokerd to adopt. */
 static void note_failure(struct brokerd_snapshots *s)
 {
@@ -116,6 +143,10 @@ static void finish(struct brokerd_snapshots *s, int status, const char *text)
         brokerd_log(LOG_ERR, &about, "%s", text);
         note_failure(s);
     }
+    if (s->hands_over && status < 0)
+        give_back(s);
+    else if (s->hands_over)
+        let_end(s);
     answer(s, status, text);
     s->was_asked = false;
     if (s->n_wanted > s->n_begun)
@@ -169,13 +200,14 @@ static int on_packet(sd_event_source *source, int fd, uint32_t events, void *arg
 /* Begins a save: one that is under way is followed by another. */
 static void begin(struct brokerd_snapshots *s)
 {
+    char died[64], prefix[BROKERD_SNAPSHOT_PREFIX];
     const struct brokerd_snapshot_job job = {.arena_fd = s->arena->map->fd,
         .arena = s->arena->name,
-        .store = {.dir = s->dir, .prefix = brokerd_snapshot_prefix(s->arena), .keep = s->keep}};
-    char died[64];
+        .store = {.dir = s->dir, .prefix = prefix, .keep = s->keep}};
 
     if (s->sock >= 0)
         return;
+    brokerd_snapshot_prefix(s->arena, s->hands_over, prefix);
     s->n_begun = s->n_wanted;
     s->pid = brokerd_snapshot_start(&job, &s->sock);
     if (s->pid < 0) {
@@ -211,6 +243,24 @@ void brokerd_snapshot_ask(struct brokerd_client *c)
     want(s);
 }
 
+void brokerd_snapshot_hand_over(
+    struct brokerd *d, struct brokerd_arena *arena, const struct brokerd_arena_config *config)
+{
+    struct brokerd_arena_config once = *config;
+
+    once.snapshots = true;
+    once.snapshot_interval_s = 0;
+    once.snapshot_keep = 1;
+    if (!brokerd_snapshot_configure(d, arena, &once)) {
+        arena->persist = true;
+        (void)brokerd_arena_run(arena, unseal, NULL);
+        return;
+    }
+    arena->snapshots->hands_over = true;
+    arena->snapshots->was_asked = true;
+    want(arena->snapshots);
+}
+
 static void arm(struct brokerd_snapshots *s)
 {
     if (s->interval_s == 0) {
@@ -240,6 +290,11 @@ void brokerd_snapshot_stop(struct brokerd *d)
         return;
     }
     d->is_stopping = true;
+    if (brokerd_handover_is_due(d)) {
+        brokerd_handover_begin(d);
+        end_if_stopped(d);
+        return;
+    }
     for (struct brokerd_arena *a = d->arenas; a != NULL; a = a->next)
         if (a->snapshots != NULL && a->map != NULL && !a->has_ended) {
             a->snapshots->was_asked = true;
@@ -290,6 +345,8 @@ void brokerd_snapshot_free(struct brokerd_arena *arena)
         return;
     if (s->sock >= 0)
         let_go(s, true, died);
+    if (s->hands_over)
+        give_back(s);
     s->timer = sd_event_source_disable_unref(s->timer);
     arena->snapshots = NULL;
     free(s);

@@ -28,8 +28,18 @@ void brokerd_snapshot_stop(struct brokerd *d);
 /* Ends what is under way: no save goes on after this. */
 void brokerd_snapshot_free(struct brokerd_arena *arena);
 
-/* What the names of the arena's snapshots begin with. */
-const char *brokerd_snapshot_prefix(const struct brokerd_arena *arena);
+/*
+ * Saves the arena, which is sealed, for a daemon that knows another layout. When that is done its
+ * memory is removed with the end of this one; if it cannot be, it is unsealed and stays.
+ */
+void brokerd_snapshot_hand_over(
+    struct brokerd *d, struct brokerd_arena *arena, const struct brokerd_arena_config *config);
+
+#define BROKERD_SNAPSHOT_PREFIX (sizeof(((struct brokerd_arena *)0)->shm_name) + 16)
+
+/* What the names of the arena's snapshots begin with, or those of what was handed over. */
+void brokerd_snapshot_prefix(
+    const struct brokerd_arena *arena, bool handed_over, char out[BROKERD_SNAPSHOT_PREFIX]);
 
 /* What loading came to. */
 enum brokerd_loaded {
@@ -43,6 +53,16 @@ enum brokerd_loaded {
  * @arena->shm_name when all is there.
  */
 enum brokerd_loaded brokerd_snapshot_load(
+    const struct brokerd_arena *arena, const struct brokerd_arena_config *config);
+
+/* The same from what a daemon that knew another layout has handed over, if it has. */
+enum brokerd_loaded brokerd_snapshot_take_over(
+    const struct brokerd_arena *arena, const struct brokerd_arena_config *config);
+
+/* Says whether there is something that was handed over; and removes it, for it is in memory. */
+bool brokerd_snapshot_is_handed_over(
+    const struct brokerd_arena *arena, const struct brokerd_arena_config *config);
+void brokerd_snapshot_taken_over(
     const struct brokerd_arena *arena, const struct brokerd_arena_config *config);
 
 /* What an earlier daemon's death left of a loading. */

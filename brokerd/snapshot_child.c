@@ -270,7 +270,10 @@ static int open_arena(struct child *c)
     if (n != sizeof(start))
         _exit(EXIT_FAILURE); /* the daemon has thought better of it */
     r = bri_arena_map(c->job->arena_fd, false, &c->arena, NULL);
-    return r < 0 ? r : bri_local_open(c->arena, start.session, &c->broker);
+    if (r < 0)
+        return r;
+    c->arena->passes_seal = true; /* of what is handed over, which is ours to save */
+    return bri_local_open(c->arena, start.session, &c->broker);
 }
 
 static _Noreturn void run(const struct brokerd_snapshot_job *job, int sock, pid_t daemon)

@@ -20,7 +20,8 @@
 #include "snapshot.h"
 #include "snapshot_child.h"
 
-#define LOADING ".loading" /* behind the name of an arena that is not whole yet */
+#define LOADING ".loading"      /* behind the name of an arena that is not whole yet */
+#define HANDED_OVER ".handover" /* behind the prefix of snapshots: no arena's name has a dot */
 #define SHM_DIR "/dev/shm"
 #define SAY_MS 5000        /* so often systemd is told that it goes on, */
 #define SAY_USEC 30000000u /* and that it may take so long again */
@@ -35,9 +36,11 @@ struct loading {
 };
 
 /* "/brokerd.INSTANCE.ARENA" without what every name has. */
-const char *brokerd_snapshot_prefix(const struct brokerd_arena *arena)
+void brokerd_snapshot_prefix(
+    const struct brokerd_arena *arena, bool handed_over, char out[BROKERD_SNAPSHOT_PREFIX])
 {
-    return arena->shm_name + strlen("/brokerd.");
+    (void)snprintf(out, BROKERD_SNAPSHOT_PREFIX, "%s%s", arena->shm_name + strlen("/brokerd."),
+        handed_over ? HANDED_OVER : "");
 }
 
 static void loading_name(const struct brokerd_arena *arena, char *out, size_t size)
@@ -199,23 +202,83 @@ static enum brokerd_loaded load_last(struct loading *x, const struct bri_store_l
     return BROKERD_NOT_LOADED;
 }
 
-enum brokerd_loaded brokerd_snapshot_load(
-    const struct brokerd_arena *arena, const struct brokerd_arena_config *config)
+/* 0, or not: told. */
+static int list_files(const struct brokerd_arena *arena, const struct bri_store *store,
+    bool handed_over, struct bri_store_list *out_list)
 {
-    struct loading x = {.arena = arena,
-        .config = config,
-        .store = {.dir = config->snapshot_dir, .prefix = brokerd_snapshot_prefix(arena)}};
+    int r = bri_store_list(store, out_list);
+
+    if (r == BROKER_ACCESS && handed_over) { /* nor could he before us have put anything there */
+        *out_list = (struct bri_store_list){0};
+        return 0;
+    }
+    if (r < 0)
+        brokerd_log(LOG_ERR, &(struct brokerd_about){.arena = arena->name},
+            "cannot look for snapshots in %s: %s", store->dir, broker_error_text(r));
+    return r;
+}
+
+static enum brokerd_loaded load_from(
+    const struct brokerd_arena *arena, const struct brokerd_arena_config *config, bool handed_over)
+{
+    char prefix[BROKERD_SNAPSHOT_PREFIX];
+    struct loading x = {
+        .arena = arena, .config = config, .store = {.dir = config->snapshot_dir, .prefix = prefix}};
     enum brokerd_loaded loaded;
     struct bri_store_list list;
-    int r = bri_store_list(&x.store, &list);
 
-    if (r < 0) {
-        brokerd_log(LOG_ERR, &(struct brokerd_about){.arena = arena->name},
-            "cannot look for snapshots in %s: %s", x.store.dir, broker_error_text(r));
+    brokerd_snapshot_prefix(arena, handed_over, prefix);
+    if (list_files(arena, &x.store, handed_over, &list) < 0)
         return BROKERD_NOT_LOADED;
-    }
     loading_name(arena, x.name, sizeof(x.name));
     loaded = list.n > 0 ? load_last(&x, &list) : BROKERD_NOTHING_TO_LOAD;
     bri_store_list_free(&list);
     return loaded;
+}
+
+enum brokerd_loaded brokerd_snapshot_load(
+    const struct brokerd_arena *arena, const struct brokerd_arena_config *config)
+{
+    return load_from(arena, config, false);
+}
+
+/* ---- what was handed over ---- */
+
+enum brokerd_loaded brokerd_snapshot_take_over(
+    const struct brokerd_arena *arena, const struct brokerd_arena_config *config)
+{
+    return load_from(arena, config, true);
+}
+
+/* The files; how many, or as if there were none. */
+static size_t each_handed_over(
+    const struct brokerd_arena *arena, const struct brokerd_arena_config *config, bool remove_them)
+{
+    char prefix[BROKERD_SNAPSHOT_PREFIX], path[BRI_STORE_PATH_MAX];
+    const struct bri_store store = {.dir = config->snapshot_dir, .prefix = prefix};
+    struct bri_store_list list;
+    size_t n;
+
+    brokerd_snapshot_prefix(arena, true, prefix);
+    if (list_files(arena, &store, true, &list) < 0)
+        return 0;
+    n = list.n;
+    for (size_t i = 0; remove_them && i < n; i++)
+        if (bri_store_path(&store, list.numbers[i], path) == 0 && unlink(path) != 0)
+            brokerd_log(LOG_WARNING, &(struct brokerd_about){.arena = arena->name},
+                "cannot remove %s: %s", path, strerror(errno));
+    bri_store_list_free(&list);
+    return n;
+}
+
+bool brokerd_snapshot_is_handed_over(
+    const struct brokerd_arena *arena, const struct brokerd_arena_config *config)
+{
+    return each_handed_over(arena, config, false) > 0;
+}
+
+void brokerd_snapshot_taken_over(
+    const struct brokerd_arena *arena, const struct brokerd_arena_config *config)
+{
+    (void)each_handed_over(arena, config, true);
 }

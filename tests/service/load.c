@@ -3,6 +3,10 @@
  *
  *   service_load work  uses a dict, a queue and a lock in turn, holding another lock of its own
  *   service_load come  attaches, counts one, and leaves, again and again
+ *   service_load told  counts until it is told that the session is over, as it is when the next
+ *                      brokerd knows another layout of memory, and is refused by that one
+ *   service_load wait  waits for an item that never comes, until it is told so
+ *   service_load show  says how often all have counted
  *   service_load fill  puts into a queue until there is no memory, which is no failure here
  *   service_load drop  destroys that queue
  *
@@ -113,6 +117,60 @@ static uint64_t come(void)
     return n;
 }
 
+/* It is LOST, and nothing else; and a new session is not for the library of this program. */
+static void must_be_over(int r, broker *b)
+{
+    if (r != BROKER_LOST)
+        must(r < 0 ? r : BROKER_INTERNAL, "waiting to be told");
+    broker_close(b);
+    r = broker_open(NULL, &b);
+    if (r != BROKER_VERSION)
+        must(r < 0 ? r : BROKER_INTERNAL, "being refused");
+}
+
+static uint64_t told(void)
+{
+    struct tools t = open_tools();
+    uint64_t n = 0;
+    int64_t total;
+    int r;
+
+    (void)puts("running");
+    while ((r = broker_dict_add(t.dict, broker_str("n"), 1, &total)) == 0)
+        n++;
+    must_be_over(r, t.b);
+    return n;
+}
+
+static uint64_t wait_for_nothing(void)
+{
+    broker_buffer buffer = BROKER_BUFFER_INIT;
+    struct tools t = open_tools();
+    broker_value item;
+    int r;
+
+    (void)puts("running");
+    r = broker_queue_get(t.queue, BROKER_FOREVER, &buffer, &item);
+    must_be_over(r, t.b);
+    broker_buffer_free(&buffer);
+    return 0;
+}
+
+static uint64_t show(void)
+{
+    broker_buffer buffer = BROKER_BUFFER_INIT;
+    broker_dict *dict;
+    broker_value n;
+    broker *b;
+
+    must(broker_open(NULL, &b), "attaching");
+    must(broker_dict_open(b, "load", NULL, &dict), "opening the dict");
+    must(broker_dict_get(dict, broker_str("n"), &buffer, &n), "reading");
+    broker_buffer_free(&buffer);
+    broker_close(b);
+    return n.u;
+}
+
 static uint64_t fill(void)
 {
     static char item[65536];
@@ -149,7 +207,8 @@ int main(int argc, char **argv)
     static const struct {
         const char *name;
         uint64_t (*run)(void);
-    } modes[] = {{"work", work}, {"come", come}, {"fill", fill}, {"drop", drop}};
+    } modes[] = {{"work", work}, {"come", come}, {"told", told}, {"wait", wait_for_nothing},
+        {"show", show}, {"fill", fill}, {"drop", drop}};
 
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc != 2 || sigaction(SIGTERM, &action, NULL) != 0)

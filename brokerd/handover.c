@@ -1,0 +1,179 @@
+/*
+ * handover.c - see handover.h
+ */
+#include "handover.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <broker/errors.h>
+
+#include "core/clock.h"
+#include "core/seal.h"
+#include "endpoint.h"
+#include "snapshot.h"
+
+#define OWN_PROGRAM "/proc/self/exe"
+#define REPLACED " (deleted)" /* what the kernel appends to the name of a file that has none */
+#define ANSWER_NS (5 * BRI_SECOND)
+#define ANSWER_MAX 256
+
+/* ---- who comes next ---- */
+
+/* The file that this program was started from, if another one lies there now. */
+static bool find_replaced(char path[BROKERD_PATH_MAX])
+{
+    ssize_t n = readlink(OWN_PROGRAM, path, BROKERD_PATH_MAX - 1);
+    struct stat mine, there;
+    char *end;
+
+    if (n <= 0)
+        return false;
+    path[n] = '\0';
+    end = path + n - (ssize_t)strlen(REPLACED);
+    if (end > path && strcmp(end, REPLACED) == 0)
+        *end = '\0';
+    return stat(OWN_PROGRAM, &mine) == 0 && stat(path, &there) == 0 &&
+           (mine.st_dev != there.st_dev || mine.st_ino != there.st_ino);
+}
+
+/* After fork: only what is safe there. */
+static _Noreturn void tell_version(const char *path, int out)
+{
+    sigset_t none;
+
+    (void)sigemptyset(&none);
+    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    if (dup2(out, STDOUT_FILENO) == STDOUT_FILENO)
+        (void)execl(path, path, "--version", (char *)NULL);
+    _exit(127);
+}
+
+/* What it prints, as far as it comes in time. */
+static void read_answer(int fd, char text[ANSWER_MAX])
+{
+    int64_t until = bri_now() + ANSWER_NS, left;
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    size_t n = 0;
+    ssize_t got = 1;
+
+    while (got > 0 && n + 1 < ANSWER_MAX) {
+        left = until - bri_now();
+        if (left <= 0 || poll(&p, 1, (int)(left / BRI_MILLISECOND) + 1) <= 0)
+            break;
+        got = read(fd, text + n, ANSWER_MAX - 1 - n);
+        n += got > 0 ? (size_t)got : 0;
+    }
+    text[n] = '\0';
+}
+
+/* The layout that the program at @path knows. */
+static bool ask(const char *path, unsigned out_layout[2])
+{
+    char text[ANSWER_MAX];
+    const char *line;
+    int ends[2];
+    pid_t pid;
+
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return false;
+    pid = fork();
+    if (pid == 0)
+        tell_version(path, ends[1]);
+    (void)close(ends[1]);
+    if (pid > 0)
+        read_answer(ends[0], text);
+    (void)close(ends[0]);
+    if (pid < 0)
+        return false;
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
+    line = strstr(text, "\n" BROKERD_LAYOUT_LINE);
+    return line != NULL &&
+           sscanf(line, "\n" BROKERD_LAYOUT_LINE "%u.%x", &out_layout[0], &out_layout[1]) == 2;
+}
+
+bool brokerd_handover_is_due(const struct brokerd *d)
+{
+    char path[BROKERD_PATH_MAX];
+    unsigned layout[2];
+
+    if (d->place.kind == BROKERD_PRIVATE || !find_replaced(path))
+        return false;
+    if (!ask(path, layout)) {
+        brokerd_log(LOG_WARNING, NULL,
+            "%s was replaced, and does not tell which layout of memory it knows: the arenas are "
+            "left as they are",
+            path);
+        return false;
+    }
+    if (layout[0] == bri_layout_version() && layout[1] == BRI_ABI)
+        return false;
+    brokerd_log(LOG_NOTICE, NULL,
+        "%s knows layout %u.%08x and this brokerd %u.%08x: the arenas are saved for it, and the "
+        "programs that use them have to attach again",
+        path, layout[0], layout[1], bri_layout_version(), BRI_ABI);
+    return true;
+}
+
+/* ---- handing over ---- */
+
+static int seal(struct bri_arena *a, void *arg)
+{
+    int r = bri_seal(a);
+
+    (void)arg;
+    if (r < 0)
+        (void)bri_unseal(a);
+    return r;
+}
+
+static const struct brokerd_arena_config *find_config(
+    const struct brokerd *d, const struct brokerd_arena *arena)
+{
+    const struct brokerd_arena_config *c = d->config->arenas;
+
+    while (c != NULL && strcmp(c->name, arena->name) != 0)
+        c = c->next;
+    return c;
+}
+
+static void hand_over(struct brokerd *d, struct brokerd_arena *arena)
+{
+    const struct brokerd_arena_config *config = find_config(d, arena);
+    const struct brokerd_about about = {.arena = arena->name};
+    int r;
+
+    if (arena->map == NULL || arena->has_ended || config == NULL)
+        return;                   /* the next one would not use it either */
+    brokerd_snapshot_free(arena); /* a save that is under way would find it sealed */
+    r = brokerd_arena_run(arena, seal, NULL);
+    if (r < 0) {
+        brokerd_log(LOG_ERR, &about, "the arena %s stays as it is: %s", arena->name,
+            r == BROKER_TIMEDOUT ? "a process that is stopped is in the middle of a change"
+                                 : broker_error_text(r));
+        arena->persist = true;
+    } else if (config->persist || config->snapshots) {
+        brokerd_snapshot_hand_over(d, arena, config);
+    } else {
+        brokerd_log(LOG_WARNING, &about, "the arena %s ends: it is not persistent", arena->name);
+        brokerd_inherit_forget(arena->name);
+    }
+}
+
+void brokerd_handover_begin(struct brokerd *d)
+{
+    brokerd_endpoint_stop(d);
+    brokerd_selftest_stop(d);
+    /* Who comes now waits for the next one, where systemd has the socket. */
+    (void)sd_event_source_set_enabled(d->listener, SD_EVENT_OFF);
+    for (struct brokerd_arena *a = d->arenas; a != NULL; a = a->next)
+        hand_over(d, a);
+}

@@ -1,0 +1,240 @@
+/*
+ * test_handover.c - a daemon whose program was replaced by one that knows another layout of memory:
+ * what is in the arenas goes on with the next one, and nothing is lost without a word
+ */
+#include <fcntl.h>
+#include <glob.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <broker.h>
+#include <criterion/criterion.h>
+
+#include "client/handle.h"
+#include "core/layout.h"
+#include "support/instance.h"
+
+#define OK(call) cr_assert_eq((call), 0, "%s: %s", #call, broker_last_error())
+#define GIVES(call, code)                                                                          \
+    do {                                                                                           \
+        int r_ = (call);                                                                           \
+        cr_assert_eq(r_, code, "%s gave %s", #call, broker_error_name(r_));                        \
+    } while (0)
+
+static struct instance *instance;
+static char dir[40], program[64], original[64];
+static broker *b, *scratch;
+static broker_dict *d, *s;
+static broker_buffer buffer;
+
+static void shell(const char *format, const char *a, const char *c)
+{
+    char command[400];
+
+    (void)snprintf(command, sizeof(command), format, a, c);
+    cr_assert_eq(system(command), 0, "%s", command);
+}
+
+/* A brokerd of its own file, that can be replaced, and a persistent arena and one that is not. */
+static void start(void)
+{
+    char config[400], address[300];
+
+    (void)snprintf(dir, sizeof(dir), "/tmp/broker-handover-XXXXXX");
+    cr_assert_not_null(mkdtemp(dir));
+    (void)snprintf(program, sizeof(program), "%s/brokerd", dir);
+    (void)snprintf(original, sizeof(original), "%s/original", dir);
+    shell("cp '%s' '%s'", getenv("BROKERD"), original);
+    shell("cp '%s' '%s'", original, program);
+    cr_assert_eq(setenv("BROKERD", program, 1), 0);
+    (void)snprintf(config, sizeof(config),
+        "[arena default]\nsnapshot_dir = %s/saved\n[arena scratch]\nsize = 4M\npersist = no\n"
+        "snapshot_dir = %s/saved\n",
+        dir, dir);
+    instance = instance_start(config);
+    OK(broker_open(instance_address(instance), &b));
+    (void)snprintf(address, sizeof(address), "%s?arena=scratch", instance_address(instance));
+    OK(broker_open(address, &scratch));
+    OK(broker_dict_open(b, "d", NULL, &d));
+    OK(broker_dict_set(d, broker_str("n"), broker_int(7)));
+    OK(broker_dict_open(scratch, "d", NULL, &s));
+    OK(broker_dict_set(s, broker_str("n"), broker_int(8)));
+}
+
+static void stop(void)
+{
+    broker_buffer_free(&buffer);
+    broker_close(b);
+    broker_close(scratch);
+    instance_stop(instance);
+    shell("chmod -R u+rwx '%s'; rm -rf '%s'", dir, dir);
+}
+
+TestSuite(handover, .init = start, .fini = stop, .timeout = 100);
+
+/* The program's file becomes one that tells this when it is asked for its version. */
+static void replace_program(const char *line)
+{
+    char path[80];
+    FILE *f;
+
+    (void)snprintf(path, sizeof(path), "%s/new", dir);
+    f = fopen(path, "w");
+    cr_assert_not_null(f);
+    (void)fprintf(f, "#!/bin/sh\n[ \"$1\" = --version ] && printf 'brokerd 9.0.0\\n%s\\n'\n", line);
+    cr_assert_eq(fclose(f), 0);
+    cr_assert_eq(chmod(path, 0755), 0);
+    cr_assert_eq(rename(path, program), 0);
+}
+
+/* And the real one again, which takes the other's place. */
+static void put_back(void)
+{
+    char path[80];
+
+    (void)snprintf(path, sizeof(path), "%s/new", dir);
+    shell("cp '%s' '%s'", original, path);
+    cr_assert_eq(rename(path, program), 0);
+}
+
+static size_t n_files(const char *pattern)
+{
+    char path[120];
+    glob_t found;
+    size_t n;
+
+    (void)snprintf(path, sizeof(path), "%s/saved/%s", dir, pattern);
+    n = glob(path, 0, NULL, &found) == 0 ? found.gl_pathc : 0;
+    globfree(&found);
+    return n;
+}
+
+static int64_t now_in(broker *in)
+{
+    broker_value v;
+    broker_dict *x;
+
+    OK(broker_dict_open(in, "d", &(broker_dict_options){.mode = BROKER_OPEN}, &x));
+    OK(broker_dict_get(x, broker_str("n"), &buffer, &v));
+    broker_dict_close(x);
+    return v.i;
+}
+
+static void attach_again(void)
+{
+    broker_close(b);
+    OK(broker_open(instance_address(instance), &b));
+}
+
+Test(handover, the_next_one_has_what_is_persistent_and_programs_are_told)
+{
+    broker_value v;
+
+    replace_program("layout 2.00000001");
+    cr_assert_eq(instance_end(instance), 0);
+    cr_assert_eq(access(instance_arena_path(instance), F_OK), -1, "the memory stays");
+    cr_assert_eq(n_files("*"), 1);
+    cr_assert_eq(n_files("*.default.handover.*.snapshot"), 1);
+    GIVES(broker_dict_get(d, broker_str("n"), &buffer, &v), BROKER_LOST);
+    GIVES(broker_dict_set(d, broker_str("n"), broker_int(9)), BROKER_LOST);
+    GIVES(broker_dict_set(s, broker_str("n"), broker_int(9)), BROKER_LOST);
+    put_back();
+    instance_restart(instance);
+    cr_assert_eq(n_files("*"), 0, "it would be loaded again");
+    GIVES(broker_dict_get(d, broker_str("n"), &buffer, &v), BROKER_LOST);
+    attach_again();
+    cr_assert_eq(now_in(b), 7);
+    OK(broker_dict_open(b, "d", NULL, &d));
+    OK(broker_dict_set(d, broker_str("n"), broker_int(10)));
+    instance_restart(instance);
+    cr_assert_eq(now_in(b), 10);
+}
+
+Test(handover, one_of_the_same_layout_adopts_as_ever)
+{
+    char line[40];
+
+    (void)snprintf(line, sizeof(line), "layout %u.%08x", BRI_LAYOUT_VERSION, BRI_ABI);
+    replace_program(line);
+    cr_assert_eq(instance_end(instance), 0);
+    cr_assert_eq(access(instance_arena_path(instance), F_OK), 0, "the memory is gone");
+    OK(broker_dict_set(d, broker_str("n"), broker_int(9)));
+    put_back();
+    instance_restart(instance);
+    cr_assert_eq(now_in(b), 9);
+}
+
+Test(handover, where_nobody_can_tell_everything_stays)
+{
+    replace_program("nothing of the sort");
+    cr_assert_eq(instance_end(instance), 0);
+    cr_assert_eq(access(instance_arena_path(instance), F_OK), 0, "the memory is gone");
+    OK(broker_dict_set(d, broker_str("n"), broker_int(9)));
+}
+
+/* A file where the folder should be. */
+Test(handover, what_cannot_be_saved_is_given_back)
+{
+    shell("touch '%s/saved' %s", dir, "");
+    replace_program("layout 2.00000001");
+    cr_assert_eq(instance_end(instance), 0);
+    cr_assert_eq(access(instance_arena_path(instance), F_OK), 0, "the memory is gone");
+    OK(broker_dict_set(d, broker_str("n"), broker_int(9)));
+    shell("rm '%s/saved' %s", dir, "");
+    put_back();
+    instance_restart(instance);
+    cr_assert_eq(now_in(b), 9);
+}
+
+/* ---- deaths in between ---- */
+
+static void set_layout(uint32_t layout)
+{
+    int fd = open(instance_arena_path(instance), O_WRONLY | O_CLOEXEC);
+
+    cr_assert_geq(fd, 0);
+    cr_assert_eq(
+        pwrite(fd, &layout, sizeof(layout), offsetof(struct bri_arena_shm, layout_version)), 4);
+    (void)close(fd);
+}
+
+/* The file is there, and so is the memory, sealed: as if killed between the two. */
+static void die_before_removing(void)
+{
+    int fd = open(instance_arena_path(instance), O_RDONLY | O_CLOEXEC);
+    char memory[40];
+
+    cr_assert_geq(fd, 0);
+    replace_program("layout 2.00000001");
+    cr_assert_eq(instance_end(instance), 0);
+    (void)snprintf(memory, sizeof(memory), "/proc/%d/fd/%d", (int)getpid(), fd);
+    shell("cp --sparse=always '%s' '%s'", memory, instance_arena_path(instance));
+    cr_assert_eq(chmod(instance_arena_path(instance), 0600), 0);
+    (void)close(fd);
+    put_back();
+}
+
+Test(handover, killed_before_the_memory_is_removed_the_next_layout_takes_the_file)
+{
+    die_before_removing();
+    set_layout(BRI_LAYOUT_VERSION + 1);
+    instance_restart(instance);
+    attach_again();
+    cr_assert_eq(now_in(b), 7);
+    cr_assert_eq(n_files("*"), 0);
+}
+
+Test(handover, killed_before_the_memory_is_removed_the_same_layout_takes_the_memory)
+{
+    die_before_removing();
+    instance_restart(instance);
+    attach_again();
+    cr_assert_eq(now_in(b), 7);
+    cr_assert_eq(n_files("*"), 0);
+    OK(broker_dict_open(b, "d", NULL, &d));
+    OK(broker_dict_set(d, broker_str("n"), broker_int(9)));
+}
