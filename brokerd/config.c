@@ -128,8 +128,8 @@ static const char *read_limit(const char *value, void *field)
     return NULL;
 }
 
-/* Seconds, with a unit; 0 is never. */
-static const char *read_interval(const char *value, void *field)
+/* Seconds, with a unit: from 1 to @max. */
+static bool read_time(const char *value, uint64_t max, uint64_t *out)
 {
     static const struct {
         char unit;
@@ -139,18 +139,24 @@ static const char *read_interval(const char *value, void *field)
     uint64_t factor = 0;
     char *end;
 
-    if (strcmp(value, "0") == 0) {
-        *(uint64_t *)field = 0;
-        return NULL;
-    }
     errno = 0;
     n = strtoull(value, &end, 10);
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]) && end != value; i++)
         if (end[0] == units[i].unit && end[1] == '\0')
             factor = units[i].seconds;
-    if (errno != 0 || value[0] == '-' || factor == 0 || n == 0 || n > MAX_INTERVAL / factor)
+    if (errno != 0 || value[0] == '-' || factor == 0 || n == 0 || n > max / factor)
+        return false;
+    *out = n * factor;
+    return true;
+}
+
+/* 0 is never. */
+static const char *read_interval(const char *value, void *field)
+{
+    if (strcmp(value, "0") == 0)
+        *(uint64_t *)field = 0;
+    else if (!read_time(value, MAX_INTERVAL, field))
         return "it is a time such as 30s, 5m, 1h or 7d, or 0 for never";
-    *(uint64_t *)field = n * factor;
     return NULL;
 }
 
@@ -244,11 +250,10 @@ static const char *read_count(const char *value, void *field)
                : NULL;
 }
 
-static const char *read_seconds(const char *value, void *field)
+static const char *read_timeout(const char *value, void *field)
 {
-    return read_number(value, MAX_TIMEOUT_S, field) != NULL
-               ? "it is a number of seconds from 1 to 86400"
-               : NULL;
+    return read_time(value, MAX_TIMEOUT_S, field) ? NULL
+                                                  : "it is a time such as 10s or 5m, from 1s to 1d";
 }
 
 /* Whether it can be bound is found out by who binds it. */
@@ -311,11 +316,10 @@ static const struct key keys[] = {
         session_memory, read_session_memory),
     ZMQ_KEY(
         "memory", "2G", "most that brokerd-zmq may use, without the arenas", memory, read_memory),
-    ZMQ_KEY("timeout", "10",
-        "seconds after which a session ends that is not heard of, if the client does not say",
-        timeout_s, read_seconds),
-    ZMQ_KEY("max_timeout", "300", "most seconds that a client may ask for", max_timeout_s,
-        read_seconds),
+    ZMQ_KEY("timeout", "10s",
+        "time after which a session ends that is not heard of, if the client does not say",
+        timeout_s, read_timeout),
+    ZMQ_KEY("max_timeout", "5m", "most that a client may ask for", max_timeout_s, read_timeout),
     ARENA_KEY("size", "1G", "the most that it can grow to", size_bytes, read_arena_size),
     ARENA_KEY("sessions", "256", "processes attached at a time", n_sessions, read_sessions),
     ARENA_KEY("persist", NULL,

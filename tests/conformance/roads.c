@@ -51,7 +51,7 @@ static const struct unsupported {
  * the cases. */
 #define CONFIG                                                                                     \
     "[broker]\nlog_level = error\n"                                                                \
-    "[zmq]\nipc = yes\ntimeout = 2\nmax_message = 8M\nmax_pending = 4096\n"
+    "[zmq]\nipc = yes\ntimeout = 2s\nmax_message = 8M\nmax_pending = 4096\n"
 
 static struct instance *instance;
 

@@ -66,7 +66,7 @@ Test(config, what_is_right_is_accepted_silently)
         "[arena x]\nsnapshot_interval = 366d\n[arena y]\nsnapshot_interval = 1s\n",
         "[zmq]\nipc = no\ntcp = 127.0.0.1:5555 [::1]:5555\nserver_key = /k\nclients = /c\n",
         "[zmq]\nmax_message = 1G\nmax_sessions = 65536\nmax_pending = 1\nsession_memory = 4K\n"
-        "memory = 64M\ntimeout = 1\nmax_timeout = 86400\n",
+        "memory = 64M\ntimeout = 1s\nmax_timeout = 1d\n",
     };
     char text[2000];
 
@@ -94,7 +94,9 @@ Test(config, what_is_wrong_is_named_with_its_line)
         {"[zmq]\nsession_memory = 1K\n", ":2: ", "4K or more"},
         {"[zmq]\nmemory = 1M\n", ":2: ", "64M or more"},
         {"[zmq]\nmax_pending = 0\n", ":2: ", "from 1 to 65536"},
-        {"[zmq]\ntimeout = 0\n", ":2: ", "from 1 to 86400"},
+        {"[zmq]\ntimeout = 0\n", ":2: ", "from 1s to 1d"},
+        {"[zmq]\ntimeout = 10\n", ":2: ", "a time such as 10s"},
+        {"[zmq]\nmax_timeout = 2d\n", ":2: ", "from 1s to 1d"},
         {"[broker]\nmax_clients = 5x\n", ":2: ", "from 1 to 100000"},
         {"[broker]\nmax_clients = -5\n", ":2: ", "from 1 to 100000"},
         {"[broker]\nmax_clients = 99999999999999999999\n", ":2: ", "from 1 to 100000"},
