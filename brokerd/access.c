@@ -15,6 +15,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <broker/errors.h>
+
 #include "core/session.h"
 
 #ifndef SO_PEERGROUPS
@@ -229,16 +231,22 @@ int brokerd_peer_pidfd(int sock, const struct brokerd_peer *peer, const char **o
     return -1;
 }
 
+/* What a process that is being looked at can have done meanwhile is to end. */
 int brokerd_pidfd_of(pid_t pid, uint64_t start_time)
 {
-    uint64_t found;
     int pidfd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+    uint64_t found;
+    int r;
 
-    if (pidfd < 0)
-        return -1;
-    if (!brokerd_pidfd_ended(pidfd) && bri_process_start_time(pid, &found) == 0 &&
-        found == start_time)
+    if (pidfd < 0) /* EINVAL: another process has a thread of that number */
+        return pid <= 0 || errno == ESRCH || errno == EINVAL ? BROKER_GONE : BROKER_SYSTEM;
+    r = bri_process_start_time(pid, &found);
+    if (brokerd_pidfd_ended(pidfd) || (r == 0 && found != start_time))
+        r = BROKER_GONE;
+    else if (r == 0)
         return pidfd;
+    else
+        r = BROKER_SYSTEM;
     (void)close(pidfd);
-    return -1;
+    return r;
 }

@@ -46,7 +46,7 @@ bool brokerd_rule_allows_user(const struct brokerd_rule *rule, uid_t uid, gid_t 
  */
 int brokerd_peer_pidfd(int sock, const struct brokerd_peer *peer, const char **out_reason);
 
-/* A pidfd of the process with this id and start time; -1 if it is gone. */
+/* A pidfd of the process with this id and start time. GONE; SYSTEM: nobody can tell now. */
 int brokerd_pidfd_of(pid_t pid, uint64_t start_time);
 
 /* True once the process behind the pidfd is dead, with all its threads. */

@@ -239,8 +239,8 @@ bool brokerd_client_watch(
 /* A session that was there before us, or that its own process could not finish leaving. */
 static void take_over(struct brokerd *d, struct brokerd_arena *arena, const struct look *l)
 {
-    struct brokerd_client *c = brokerd_client_new(d);
     int pidfd = brokerd_pidfd_of((pid_t)l->info.pid, l->info.start_time);
+    struct brokerd_client *c = pidfd != BROKER_SYSTEM ? brokerd_client_new(d) : NULL;
 
     if (c == NULL) {
         if (pidfd >= 0)
@@ -254,7 +254,7 @@ static void take_over(struct brokerd *d, struct brokerd_arena *arena, const stru
             brokerd_client_check_session(c, true);
         return;
     }
-    own_session(c, arena, l->session, l->generation, pidfd);
+    own_session(c, arena, l->session, l->generation, pidfd >= 0 ? pidfd : -1);
     brokerd_client_end_session(c, pidfd < 0);
 }
 

@@ -191,7 +191,8 @@ static bool process_ended(pid_t pid)
 
     p.fd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (p.fd < 0)
-        return errno == ESRCH;
+        return errno == ESRCH ||
+               errno == EINVAL; /* or another process has a thread of that number */
     ended = poll(&p, 1, 0) == 1;
     (void)close(p.fd);
     return ended;
@@ -206,9 +207,12 @@ bool bri_session_is_dead(struct bri_arena *a, uint32_t number)
         return false;
     if (info.status == BRI_SESSION_DEAD)
         return true;
-    if (bri_process_start_time((pid_t)info.pid, &start_time) < 0 || start_time != info.start_time)
-        return true; /* gone, or another process under its number */
-    return process_ended((pid_t)info.pid);
+    if (process_ended((pid_t)info.pid))
+        return true;
+    /* Another process under its number? Whoever cannot be looked at may live: without descriptors
+     * left, and where /proc shows only one's own processes. */
+    return bri_process_start_time((pid_t)info.pid, &start_time) == 0 &&
+           start_time != info.start_time;
 }
 
 struct bri_attachment_shm *bri_attachment_at(const struct bri_object *session, uint64_t off)

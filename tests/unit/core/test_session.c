@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -60,6 +61,33 @@ static void kill_child(pid_t pid)
 {
     cr_assert_eq(kill(pid, SIGKILL), 0);
     cr_assert_eq(waitpid(pid, NULL, 0), pid);
+}
+
+static void allow_descriptors(rlim_t n)
+{
+    struct rlimit limit;
+
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    limit.rlim_cur = n;
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* Who cannot look at a process must not take from it. */
+Test(session, nobody_is_dead_for_want_of_descriptors)
+{
+    struct bri_peer peer = *me();
+    struct rlimit before;
+    uint32_t number;
+
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    peer.pid = live_child();
+    cr_assert_eq(bri_session_create(arena, &peer, &number), 0);
+    allow_descriptors(0);
+    cr_assert_not(bri_session_is_dead(arena, number));
+    allow_descriptors(before.rlim_cur);
+    cr_assert_not(bri_session_is_dead(arena, number));
+    kill_child(peer.pid);
+    cr_assert(bri_session_is_dead(arena, number));
 }
 
 Test(session, a_session_tells_whose_it_is)
