@@ -6,7 +6,6 @@
  */
 #include "peer.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -153,52 +152,14 @@ int zmqd_peer_take(
     return 0;
 }
 
-/* ---- sending ---- */
+/* ---- the end ---- */
 
-static int send_part(struct zmqd *z, const void *data, size_t size, int flags)
-{
-    int r;
-
-    do
-        r = zmq_send(z->router, data, size, flags | ZMQ_DONTWAIT);
-    while (r < 0 && errno == EINTR);
-    return r < 0 ? errno : 0;
-}
-
-/* libzmq does not look at each send for what the other side has read meanwhile; when it is asked
- * for events it does. */
-static int begin_answer(struct zmqd *z, const void *routing, size_t n_routing)
-{
-    int e = send_part(z, routing, n_routing, ZMQ_SNDMORE), events;
-    size_t size = sizeof(events);
-
-    if (e != EAGAIN)
-        return e;
-    (void)zmq_getsockopt(z->router, ZMQ_EVENTS, &events, &size);
-    return send_part(z, routing, n_routing, ZMQ_SNDMORE);
-}
-
-/* False if there is no room for what the other side does not read. */
-static bool transmit(
-    struct zmqd *z, const void *routing, size_t n_routing, const void *data, size_t size)
-{
-    int e = begin_answer(z, routing, n_routing);
-
-    if (e == 0)
-        (void)send_part(z, data, size, 0);
-    return e != EAGAIN; /* who is not there any more misses nothing */
-}
-
-void zmqd_send(struct zmqd *z, const void *routing, size_t n_routing, const void *data, size_t size)
-{
-    (void)transmit(z, routing, n_routing, data, size);
-}
-
-void zmqd_peer_send(struct zmqd *z, struct zmqd_peer *peer, const void *data, size_t size)
+void zmqd_peer_drop(struct zmqd *z, const void *routing, size_t n_routing)
 {
     static struct brokerd_rate rate;
+    struct zmqd_peer *peer = find(z, routing, n_routing);
 
-    if (transmit(z, peer->routing, peer->n_routing, data, size))
+    if (peer == NULL || peer->session == NULL)
         return;
     if (brokerd_log_allowed(&rate))
         brokerd_log(

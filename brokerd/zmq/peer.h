@@ -56,10 +56,8 @@ int zmqd_peer_take(
 /* Takes a connection from its session. @is_lost: its requests are answered with LOST. */
 void zmqd_peer_leave(struct zmqd *z, struct zmqd_peer *peer, bool is_lost);
 
-/* Sends an answer. A connection whose client does not read is dropped. */
-void zmqd_send(
-    struct zmqd *z, const void *routing, size_t n_routing, const void *data, size_t size);
-void zmqd_peer_send(struct zmqd *z, struct zmqd_peer *peer, const void *data, size_t size);
+/* Ends the connection that has this routing id, as its client does not read; its session stays. */
+void zmqd_peer_drop(struct zmqd *z, const void *routing, size_t n_routing);
 
 /* Ends the connection that @message came from. */
 void zmqd_drop(zmq_msg_t *message);

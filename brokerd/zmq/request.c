@@ -14,6 +14,7 @@
 
 #include "client/handle.h"
 #include "log.h"
+#include "send.h"
 #include "walk.h"
 
 #define WAIT_ANY_MAX 127
@@ -465,9 +466,13 @@ bool zmqd_request_next(struct zmqd *z)
     struct zmqd_incoming from = {.z = z};
 
     if (!receive(z, &from.routing)) {
+        if (zmqd_send_all(z))
+            return true; /* something may have come meanwhile */
+        z->is_drained = true;
         z->budget = 0;
         return false;
     }
+    z->is_drained = false;
     z->budget--;
     if (receive(z, &from.message)) {
         from.name = zmqd_sender(&from.message);

@@ -2,13 +2,14 @@
  * router.c - see router.h
  *
  * libzmq's descriptor only tells that something has changed since one looked. So there is a look
- * before every sleep, which also sees what came while something was sent; and what is there is
- * taken in portions, so that timers and waiting operations get their turn.
+ * before every sleep after something was sent, which also sees what came meanwhile; and what is
+ * there is taken in portions, so that timers and waiting operations get their turn.
  */
 #include "router.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
@@ -18,6 +19,7 @@
 
 #include "engine/keys.h"
 #include "log.h"
+#include "send.h"
 #include "session.h"
 #include "worker.h"
 #include "zap.h"
@@ -30,12 +32,14 @@
 #define IPC "ipc://"
 #define TCP "tcp://"
 
-static bool has_input(const struct zmqd *z)
+static bool has_input(struct zmqd *z)
 {
     int events = 0;
     size_t size = sizeof(events);
 
-    return zmq_getsockopt(z->router, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN) != 0;
+    z->is_drained =
+        zmq_getsockopt(z->router, ZMQ_EVENTS, &events, &size) != 0 || (events & ZMQ_POLLIN) == 0;
+    return !z->is_drained;
 }
 
 static int on_prepare(sd_event_source *source, void *arg)
@@ -43,7 +47,8 @@ static int on_prepare(sd_event_source *source, void *arg)
     struct zmqd *z = arg;
 
     (void)source;
-    if (has_input(z))
+    (void)zmqd_send_all(z);
+    if (!z->is_drained && has_input(z))
         (void)sd_event_source_set_enabled(z->on_more, SD_EVENT_ONESHOT);
     return 0;
 }
@@ -165,7 +170,8 @@ static bool watch(struct zmqd *z)
 bool zmqd_router_start(struct zmqd *z)
 {
     z->context = zmq_ctx_new();
-    if (z->context != NULL) {
+    z->outbox = calloc(1, sizeof(*z->outbox));
+    if (z->context != NULL && z->outbox != NULL) {
         (void)zmq_ctx_set(z->context, ZMQ_BLOCKY, 0);
         (void)zmq_ctx_set(z->context, ZMQ_MAX_SOCKETS, 16);
         z->router = zmq_socket(z->context, ZMQ_ROUTER);
@@ -182,8 +188,11 @@ void zmqd_router_stop(struct zmqd *z)
 {
     z->on_router = sd_event_source_disable_unref(z->on_router);
     z->on_more = sd_event_source_disable_unref(z->on_more);
-    if (z->router != NULL)
+    if (z->router != NULL) {
+        (void)zmqd_send_all(z);
         (void)zmq_close(z->router);
+    }
+    free(z->outbox);
     zmqd_zap_stop(z->zap);
     zmqd_clients_free(z->clients);
     if (z->context != NULL)

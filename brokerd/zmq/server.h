@@ -28,6 +28,7 @@ struct zmqd_peer;
 struct zmqd_arena;
 struct zmqd_zap;
 struct zmqd_clients;
+struct zmqd_outbox;
 
 struct zmqd {
     struct zmqd_settings settings;
@@ -53,6 +54,8 @@ struct zmqd {
     struct zmqd_arena *arenas;
 
     broker_buffer answer; /* the one under way */
+    struct zmqd_outbox *outbox;
+    bool is_drained; /* the socket's descriptor tells what comes from now on */
 };
 
 #endif

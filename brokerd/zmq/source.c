@@ -18,36 +18,27 @@ struct zmqd_source {
     sd_event_source *on_change, *on_input;
 };
 
-static int look(sd_event_source *source, void *arg)
+/* Until there is nothing: then the descriptor tells what comes next. */
+static int take_all(struct zmqd_source *s)
 {
-    const struct zmqd_source *s = arg;
-    int events = 0;
-    size_t size = sizeof(events);
-
-    (void)source;
-    if (zmq_getsockopt(s->socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN) != 0)
-        return sd_event_source_set_enabled(s->on_input, SD_EVENT_ONESHOT);
-    return 0;
+    for (unsigned i = 0; i < IN_A_ROW; i++)
+        if (!s->take(s->arg))
+            return 0;
+    return sd_event_source_set_enabled(s->on_input, SD_EVENT_ONESHOT);
 }
 
-/* What has changed is looked at before the next wait. */
 static int on_change(sd_event_source *source, int fd, uint32_t events, void *arg)
 {
     (void)source;
     (void)fd;
     (void)events;
-    (void)arg;
-    return 0;
+    return take_all(arg);
 }
 
 static int on_input(sd_event_source *source, void *arg)
 {
-    const struct zmqd_source *s = arg;
-
     (void)source;
-    for (unsigned i = 0; i < IN_A_ROW && s->take(s->arg); i++)
-        continue;
-    return 0;
+    return take_all(arg);
 }
 
 int zmqd_source_new(sd_event *event, void *socket, bool (*take)(void *arg), void *arg,
@@ -65,10 +56,6 @@ int zmqd_source_new(sd_event *event, void *socket, bool (*take)(void *arg), void
         r = sd_event_add_io(event, &s->on_change, fd, EPOLLIN, on_change, s);
     if (r >= 0)
         r = sd_event_add_defer(event, &s->on_input, on_input, s);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(s->on_input, SD_EVENT_OFF);
-    if (r >= 0)
-        r = sd_event_source_set_prepare(s->on_change, look);
     if (r < 0) {
         zmqd_source_free(s);
         return r;
