@@ -151,6 +151,32 @@ static inline uint32_t *bucket_at(
     return refs != NULL ? &refs[b & (FANOUT - 1)] : NULL;
 }
 
+static const uint32_t *bucket_for(
+    const struct bri_object *o, const struct bri_table_shm *table, uint32_t hash)
+{
+    uint64_t n_buckets = *(const volatile uint64_t *)&table->n_buckets;
+
+    return n_buckets > 0 ? bucket_at(o, table, bucket_of(hash, n_buckets)) : NULL;
+}
+
+void bri_table_fetch_bucket(
+    const struct bri_object *o, const struct bri_table_shm *table, uint32_t hash)
+{
+    __builtin_prefetch(bucket_for(o, table, hash));
+}
+
+void bri_table_fetch_entry(
+    const struct bri_object *o, const struct bri_table_shm *table, uint32_t hash)
+{
+    const uint32_t *link = bucket_for(o, table, hash);
+    const struct entry_shm *s = link != NULL ? head_at(o, load32(link)) : NULL;
+
+    if (s == NULL)
+        return;
+    __builtin_prefetch(s);
+    __builtin_prefetch((const uint8_t *)s + 64);
+}
+
 static uint64_t load64(const uint8_t *p)
 {
     uint64_t x;

@@ -68,6 +68,15 @@ uint8_t *bri_entry_fill(void *memory, const struct bri_table_key *key, size_t va
 int bri_table_find(const struct bri_object *o, const struct bri_table_shm *table,
     const struct bri_table_key *key, struct bri_entry *out_entry);
 
+/*
+ * For one who will look for several keys: has the processor fetch what leads to the first entry of
+ * the bucket of @hash, and then that entry, while others are looked at. Nothing else.
+ */
+void bri_table_fetch_bucket(
+    const struct bri_object *o, const struct bri_table_shm *table, uint32_t hash);
+void bri_table_fetch_entry(
+    const struct bri_object *o, const struct bri_table_shm *table, uint32_t hash);
+
 /* The entry at @unit; CORRUPT if there can't be one. */
 int bri_entry_at(const struct bri_object *o, uint32_t unit, struct bri_entry *out_entry);
 
