@@ -367,6 +367,7 @@ static int make_handle(broker *b, const char *name, struct bri_object *o, struct
 static int find_or_make_handle(
     broker *b, const char *name, struct bri_object *o, struct bri_handle **out_handle)
 {
+    struct bri_stand_in *stand_in = bri_stand_in_suspend();
     struct bri_handle *h;
     int r = 0;
 
@@ -377,6 +378,7 @@ static int find_or_make_handle(
     else
         r = make_handle(b, name, o, &h);
     (void)pthread_mutex_unlock(&b->mutex);
+    bri_stand_in_resume(stand_in);
     if (r == 0)
         *out_handle = h;
     return r;
