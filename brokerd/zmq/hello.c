@@ -157,8 +157,11 @@ static int find_session(struct zmqd *z, const struct options *o, struct zmqd_ses
 static int begin_session(struct zmqd_incoming *from, struct options *o, struct zmqd_session **out)
 {
     const struct zmqd_settings *settings = &from->z->settings;
+    uint64_t hello = ++from->z->n_hellos;
     int r;
 
+    if (zmqd_is_crowded(from->z))
+        return bri_fail_text(BROKER_LIMIT, "too many requests are waiting");
     if (o->wish.timeout_ns < settings->min_timeout_ns)
         o->wish.timeout_ns = settings->min_timeout_ns;
     if (o->wish.timeout_ns > settings->max_timeout_ns)
@@ -166,11 +169,10 @@ static int begin_session(struct zmqd_incoming *from, struct options *o, struct z
     r = o->resumes ? find_session(from->z, o, out) : zmqd_session_new(from->z, &o->wish, out);
     if (r < 0)
         return r;
-    if (zmqd_peer_take(from->z, *out, &from->routing, &from->message) == 0)
-        return 0;
-    if (!o->resumes)
+    r = zmqd_peer_take(from->z, *out, &from->routing, &from->message, hello);
+    if (r < 0 && !o->resumes)
         zmqd_session_end(*out, false);
-    return bri_fail_text(BROKER_NOMEM, "no memory for a connection");
+    return r;
 }
 
 void zmqd_hello(struct zmqd_incoming *from, const struct bri_wire_request *request)
@@ -185,7 +187,7 @@ void zmqd_hello(struct zmqd_incoming *from, const struct bri_wire_request *reque
 
     if (r == 0 && !zmqd_sender_user(from->z, from->name, &o.wish.user))
         r = bri_fail_text(BROKER_ACCESS, "this user may not use the broker");
-    if (r == 0)
+    if (r == 0) /* here others may come first, while the broker is asked */
         r = begin_session(from, &o, &s);
     if (r == 0)
         r = pack_agreed(zmqd_operation_results(w), s, o.resumes, &answer.results[0]);

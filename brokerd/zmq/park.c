@@ -383,7 +383,7 @@ static bool has_moved(const struct bri_sleep *sleep)
 void zmqd_park_add(struct zmqd_park *park, struct zmqd_parked *p, const struct bri_sleep *sleep)
 {
     p->places = &p->one;
-    p->n_places = 1;
+    p->n_places = sleep->n;
     if (sleep->n > 1) {
         p->places = calloc(sleep->n, sizeof(struct zmqd_place));
         p->n_places = p->places != NULL ? sleep->n : 0;

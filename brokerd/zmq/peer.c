@@ -14,6 +14,7 @@
 
 #include <broker/errors.h>
 
+#include "client/handle.h"
 #include "log.h"
 #include "session.h"
 #include "zap.h"
@@ -130,8 +131,8 @@ static struct zmqd_peer *make(struct zmqd *z, const void *routing, size_t n_rout
     return peer;
 }
 
-int zmqd_peer_take(
-    struct zmqd *z, struct zmqd_session *session, zmq_msg_t *routing, zmq_msg_t *message)
+int zmqd_peer_take(struct zmqd *z, struct zmqd_session *session, zmq_msg_t *routing,
+    zmq_msg_t *message, uint64_t hello)
 {
     const char *sender = zmqd_sender(message);
     struct zmqd_peer *peer = find(z, zmq_msg_data(routing), zmq_msg_size(routing));
@@ -139,7 +140,10 @@ int zmqd_peer_take(
     if (peer == NULL)
         peer = make(z, zmq_msg_data(routing), zmq_msg_size(routing));
     if (peer == NULL || sender == NULL)
-        return BROKER_NOMEM;
+        return bri_fail_text(BROKER_NOMEM, "no memory for a connection");
+    if (peer->hello > hello)
+        return bri_fail_text(BROKER_LOST, "the connection has said hello again");
+    peer->hello = hello;
     zmqd_peer_leave(z, peer, false);
     if (session->peer != NULL)
         zmqd_peer_leave(z, session->peer, true);

@@ -31,6 +31,7 @@ struct zmqd_peer {
     struct zmqd_session *session;    /* NULL: it had one */
     struct zmqd_peer *older, *newer; /* among those without a session */
     int fd;                          /* of the connection, as far as libzmq says */
+    uint64_t hello;                  /* number of the hello that it is for */
     bool is_lost;                    /* its session has ended, or another connection has it */
     uint8_t n_routing;
     char sender[ZMQD_SENDER_MAX]; /* what libzmq said of it */
@@ -49,9 +50,13 @@ bool zmqd_same_user(const struct zmqd_user *a, const struct zmqd_user *b);
 struct zmqd_peer *zmqd_peer_find(
     struct zmqd *z, const void *routing, size_t n_routing, const char *sender);
 
-/* Gives @session to the connection that @message came from, instead of what either had before. */
-int zmqd_peer_take(
-    struct zmqd *z, struct zmqd_session *session, zmq_msg_t *routing, zmq_msg_t *message);
+/*
+ * Gives @session to the connection that @message came from, instead of what either had before.
+ * @hello: which hello it was; if a later one has the connection already that stays, and it is LOST.
+ * NOMEM.
+ */
+int zmqd_peer_take(struct zmqd *z, struct zmqd_session *session, zmq_msg_t *routing,
+    zmq_msg_t *message, uint64_t hello);
 
 /* Takes a connection from its session. @is_lost: its requests are answered with LOST. */
 void zmqd_peer_leave(struct zmqd *z, struct zmqd_peer *peer, bool is_lost);

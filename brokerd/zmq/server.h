@@ -10,6 +10,7 @@
 #ifndef ZMQD_SERVER_H
 #define ZMQD_SERVER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -52,6 +53,9 @@ struct zmqd {
     uint32_t n_sessions;
     sd_event_source *on_beat;
     struct zmqd_arena *arenas;
+    _Atomic uint32_t
+        is_mapping; /* somebody gets a mapping of an arena; others wait for this word */
+    uint64_t n_hellos;
 
     broker_buffer answer; /* the one under way */
     struct zmqd_outbox *outbox;

@@ -7,6 +7,8 @@
  */
 #include "session.h"
 
+#include <limits.h>
+#include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +19,7 @@
 
 #include "client/attach.h"
 #include "client/open.h"
+#include "core/lock.h"
 #include "keys.h"
 #include "log.h"
 #include "request.h"
@@ -82,6 +85,35 @@ static int check_key(const struct zmqd *z, const struct zmqd_wish *wish)
     return 0;
 }
 
+static int attach_mapped(struct zmqd *z, const struct zmqd_wish *wish,
+    const struct bri_address *address, broker **out_broker)
+{
+    int r = bri_open_session(address, find_mapping(z, wish), out_broker);
+
+    if (r < 0 || keep_mapping(z, wish, (*out_broker)->arena))
+        return r;
+    bri_close_session(*out_broker, false);
+    *out_broker = NULL;
+    return bri_fail_text(BROKER_NOMEM, "no memory for another arena");
+}
+
+/* The first of several who want the same arena maps it for all. */
+static int attach_first(struct zmqd *z, const struct zmqd_wish *wish,
+    const struct bri_address *address, broker **out_broker)
+{
+    int r;
+
+    while (find_mapping(z, wish) == NULL && atomic_load(&z->is_mapping) != 0)
+        (void)bri_futex_wait_as(&z->is_mapping, 1, BRI_NEVER, FUTEX_BITSET_MATCH_ANY);
+    if (find_mapping(z, wish) != NULL)
+        return attach_mapped(z, wish, address, out_broker);
+    atomic_store(&z->is_mapping, 1);
+    r = attach_mapped(z, wish, address, out_broker);
+    atomic_store(&z->is_mapping, 0);
+    bri_futex_wake(&z->is_mapping, INT_MAX);
+    return r;
+}
+
 static int attach(struct zmqd *z, const struct zmqd_wish *wish, broker **out_broker)
 {
     struct bri_address address = {.read_only = wish->read_only};
@@ -98,13 +130,7 @@ static int attach(struct zmqd *z, const struct zmqd_wish *wish, broker **out_bro
     memcpy(address.path, z->settings.attach, strlen(z->settings.attach) + 1);
     memcpy(address.arena, wish->arena, sizeof(address.arena));
     address.behalf = is_self ? NULL : &behalf;
-    r = bri_open_session(&address, find_mapping(z, wish), out_broker);
-    if (r < 0)
-        return r;
-    if (keep_mapping(z, wish, (*out_broker)->arena))
-        return 0;
-    bri_close_session(*out_broker, false);
-    return bri_fail_text(BROKER_NOMEM, "no memory for another arena");
+    return attach_first(z, wish, &address, out_broker);
 }
 
 /* ---- the heartbeat ---- */
@@ -167,9 +193,21 @@ static int make_key(struct zmqd *z, struct zmqd_session *s)
     return zmqd_map_add(&z->sessions, &s->node, zmqd_hash(s->key, sizeof(s->key)));
 }
 
-int zmqd_session_new(struct zmqd *z, const struct zmqd_wish *wish, struct zmqd_session **out)
+static void list_session(struct zmqd *z, struct zmqd_session *s)
 {
     uint64_t beat = 0;
+
+    (void)sd_event_source_get_time(z->on_beat, &beat);
+    if (z->first_session == NULL || (uint64_t)expires_ns(s) / 1000 < beat)
+        set_beat(z, expires_ns(s));
+    s->next = z->first_session;
+    if (s->next != NULL)
+        s->next->previous = s;
+    z->first_session = s;
+}
+
+int zmqd_session_new(struct zmqd *z, const struct zmqd_wish *wish, struct zmqd_session **out)
+{
     struct zmqd_session *s;
     int r;
 
@@ -178,11 +216,13 @@ int zmqd_session_new(struct zmqd *z, const struct zmqd_wish *wish, struct zmqd_s
     s = calloc(1, sizeof(*s));
     if (s == NULL)
         return bri_fail_text(BROKER_NOMEM, "no memory for a session");
+    z->n_sessions++; /* others may begin before the broker has answered */
     r = attach(z, wish, &s->broker);
     if (r == 0)
         r = make_key(z, s);
     if (r < 0) {
         bri_close_session(s->broker, false);
+        z->n_sessions--;
         free(s);
         return r;
     }
@@ -190,14 +230,7 @@ int zmqd_session_new(struct zmqd *z, const struct zmqd_wish *wish, struct zmqd_s
     s->user = wish->user;
     s->timeout_ns = wish->timeout_ns;
     zmqd_session_heard(s);
-    s->next = z->first_session;
-    if (s->next != NULL)
-        s->next->previous = s;
-    z->first_session = s;
-    z->n_sessions++;
-    (void)sd_event_source_get_time(z->on_beat, &beat);
-    if (z->n_sessions == 1 || (uint64_t)expires_ns(s) / 1000 < beat)
-        set_beat(z, expires_ns(s));
+    list_session(z, s);
     *out = s;
     return 0;
 }

@@ -4,6 +4,7 @@
 #include "worker.h"
 
 #include <stdlib.h>
+#include <sys/epoll.h>
 
 #include "fiber.h"
 #include "log.h"
@@ -40,6 +41,33 @@ static bool sleep_parked(struct bri_stand_in *self, const struct bri_sleep *slee
     bri_stand_in = self;
     bri_owner_thread = w->owner_thread;
     return w->parked.was_time;
+}
+
+static int on_readable(sd_event_source *source, int fd, uint32_t revents, void *arg)
+{
+    struct zmqd_worker *w = arg;
+
+    (void)source;
+    (void)fd;
+    (void)revents;
+    zmqd_park_hurry(w->z->park, &w->parked);
+    zmqd_park_run(w->z->park);
+    return 0;
+}
+
+/* As a sleep that no word ends. */
+static bool await_parked(struct bri_stand_in *self, int fd, int64_t until_ns)
+{
+    const struct bri_sleep sleep = {.until_ns = until_ns};
+    struct zmqd_worker *w = WORKER_OF(self, stand_in);
+    sd_event_source *source = NULL;
+    bool was_time;
+
+    if (fd >= 0 && sd_event_add_io(w->z->event, &source, fd, EPOLLIN, on_readable, w) < 0)
+        return false;
+    was_time = sleep_parked(self, &sleep);
+    (void)sd_event_source_disable_unref(source);
+    return !was_time;
 }
 
 static int wake_parked(struct bri_stand_in *self, _Atomic uint32_t *word, int n, uint32_t bits)
@@ -91,7 +119,8 @@ static struct zmqd_worker *new_worker(struct zmqd *z)
     if (w == NULL)
         return NULL;
     w->z = z;
-    w->stand_in = (struct bri_stand_in){.sleep = sleep_parked, .wake = wake_parked};
+    w->stand_in =
+        (struct bri_stand_in){.sleep = sleep_parked, .await = await_parked, .wake = wake_parked};
     w->fiber = zmqd_fiber_new(work, w);
     if (w->fiber == NULL) {
         free(w);

@@ -8,6 +8,7 @@
 #include "client/attach.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,11 +21,14 @@
 #include "core/errno.h"
 #include "core/session.h"
 #include "core/spin.h"
+#include "core/stand_in.h"
 #include "engine_ops.h"
 
 #define PATIENCE_SECONDS 5
+#define PATIENCE_NS (PATIENCE_SECONDS * BRI_SECOND)
 #define SPIN_NS (300 * INT64_C(1000))
 #define HELLO_TRIES 4
+#define CONNECT_AGAIN_NS (10 * BRI_MILLISECOND)
 
 static int fail_connect(const char *path, int e)
 {
@@ -48,6 +52,37 @@ static int fail_connect(const char *path, int e)
         BROKER_NODAEMON, "no broker answers at %s: %s, or open \"private:\"", path, start);
 }
 
+/* Where too many wait to be let in, the kernel does not say when there is room again. */
+static int connect_while_standing_in(
+    int sock, const struct sockaddr *address, socklen_t size, int64_t until_ns)
+{
+    int r, flags = fcntl(sock, F_GETFL);
+
+    (void)fcntl(sock, F_SETFL, flags | O_NONBLOCK);
+    for (;;) {
+        r = connect(sock, address, size);
+        if (r == 0 || errno != EAGAIN || bri_now() >= until_ns)
+            break;
+        (void)bri_stand_in->await(bri_stand_in, -1, bri_now() + CONNECT_AGAIN_NS);
+        errno = EAGAIN;
+    }
+    if (r == 0)
+        (void)fcntl(sock, F_SETFL, flags);
+    return r;
+}
+
+static int try_to_connect(int sock, const struct sockaddr *address, socklen_t size)
+{
+    int r;
+
+    if (bri_stand_in != NULL)
+        return connect_while_standing_in(sock, address, size, bri_now() + PATIENCE_NS);
+    do
+        r = connect(sock, address, size);
+    while (r != 0 && errno == EINTR);
+    return r;
+}
+
 static int connect_to(const char *path, int *out_sock)
 {
     const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
@@ -62,9 +97,7 @@ static int connect_to(const char *path, int *out_sock)
         return bri_fail_text(bri_from_errno(errno), "cannot make a socket: %s", strerror(errno));
     (void)setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
     (void)setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    do
-        r = connect(sock, (const struct sockaddr *)&address, sizeof(address));
-    while (r != 0 && errno == EINTR);
+    r = try_to_connect(sock, (const struct sockaddr *)&address, sizeof(address));
     if (r != 0) {
         e = errno;
         (void)close(sock);
@@ -92,6 +125,21 @@ static int take_fd(struct msghdr *m)
     return fd;
 }
 
+static ssize_t receive_while_standing_in(int sock, struct msghdr *m, int64_t until_ns)
+{
+    ssize_t n;
+
+    for (;;) {
+        n = recvmsg(sock, m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        if (n >= 0 || errno != EAGAIN)
+            return n;
+        if (!bri_stand_in->await(bri_stand_in, sock, until_ns)) {
+            errno = EAGAIN;
+            return n;
+        }
+    }
+}
+
 /*
  * The daemon answers within some tens of microseconds, and to be woken costs as much again: look
  * for the answer a while before sleeping.
@@ -101,6 +149,8 @@ static ssize_t receive_soon(int sock, struct msghdr *m)
     int64_t until = bri_now() + SPIN_NS;
     ssize_t n;
 
+    if (bri_stand_in != NULL)
+        return receive_while_standing_in(sock, m, bri_now() + PATIENCE_NS);
     while (bri_may_spin()) {
         n = recvmsg(sock, m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
         if (n >= 0 || errno != EAGAIN)
@@ -425,6 +475,7 @@ static int exchange_once(
 static int exchange(
     broker *b, const struct bri_attach_request *request, void *answer, size_t size, size_t *out_n)
 {
+    struct bri_stand_in *stand_in = bri_stand_in_suspend();
     int r;
 
     (void)pthread_mutex_lock(&b->mutex);
@@ -432,6 +483,7 @@ static int exchange(
     if (r == BROKER_NODAEMON)
         r = exchange_once(b, request, answer, size, out_n);
     (void)pthread_mutex_unlock(&b->mutex);
+    bri_stand_in_resume(stand_in);
     return r;
 }
 

@@ -38,6 +38,8 @@ enum bri_wait_order {
 struct bri_stand_in {
     /* True if it was the time, and no word moved. */
     bool (*sleep)(struct bri_stand_in *self, const struct bri_sleep *sleep);
+    /* Waits until @fd (-1: none) has something to be read, or the time is over: then false. */
+    bool (*await)(struct bri_stand_in *self, int fd, int64_t until_ns);
     /* This thread is to wake @n who sleep for @word under one of @bits: how many are left to find
      * for the kernel. */
     int (*wake)(struct bri_stand_in *self, _Atomic uint32_t *word, int n, uint32_t bits);

@@ -3,7 +3,10 @@
  */
 #include "kit.h"
 
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 TestSuite(zmq_session, .init = kit_start, .fini = kit_stop, .timeout = 60);
@@ -291,5 +294,96 @@ Test(zmq_session, what_is_not_recorded_any_more_is_unknown)
     client_next_id(c, first + 10000);
     cr_expect_eq(CALL(c, "dict.get", d, ARGS(broker_str("n"))), 0);
     cr_expect_eq(client_int(c, 0), 513);
+    client_close(c);
+}
+
+/* brokerd, stopped for a while. */
+static void stop_broker(void)
+{
+    siginfo_t info;
+
+    cr_assert_eq(kill(instance_pid(instance), SIGSTOP), 0);
+    cr_assert_eq(waitid(P_PID, (id_t)instance_pid(instance), &info, WSTOPPED), 0);
+}
+
+static void wake_broker(void)
+{
+    cr_assert_eq(kill(instance_pid(instance), SIGCONT), 0);
+}
+
+/* How often the endpoint has mapped the arena. */
+static unsigned n_mappings(void)
+{
+    char path[64], line[512];
+    unsigned n = 0;
+    FILE *f;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/maps", (int)kit_endpoint_pid());
+    f = fopen(path, "re");
+    cr_assert_not_null(f);
+    while (fgets(line, sizeof(line), f) != NULL)
+        n += strstr(line, instance_arena_path(instance)) != NULL;
+    (void)fclose(f);
+    return n;
+}
+
+/* The broker is asked, and does not answer: those who have their sessions go on. */
+Test(zmq_session, hello_keeps_nobody_waiting)
+{
+    struct client *c = client_open(), *silent = client_open_silent();
+    broker_value q = client_make(c, "queue", "q");
+    uint64_t hello;
+
+    stop_broker();
+    hello = ASK(silent, "session.hello", broker_nil(), NO_ARGS);
+    for (unsigned i = 0; i < 100; i++) {
+        cr_expect_eq(CALL(c, "queue.put", q, ARGS(broker_int(i))), 0);
+        cr_expect_eq(CALL(c, "queue.get", q, NO_ARGS), 0);
+    }
+    cr_expect(!client_has_answer(silent, hello));
+    wake_broker();
+    cr_expect_eq(client_answer(silent, hello), 0);
+    cr_expect_eq(CALL(silent, "queue.put", broker_str("q"), ARGS(broker_int(1))), 0);
+    client_close(c);
+    client_close(silent);
+}
+
+/* Nobody has the arena yet: it is mapped once for all. */
+Test(zmq_session, many_first_hellos_at_a_time)
+{
+    enum { N = 20 };
+    struct client *all[N];
+    uint64_t ids[N];
+
+    stop_broker();
+    for (unsigned i = 0; i < N; i++) {
+        all[i] = client_open_silent();
+        ids[i] = ASK(all[i], "session.hello", broker_nil(), NO_ARGS);
+        cr_expect_eq(CALL(all[i], "session.ping", broker_nil(), NO_ARGS), BROKER_PROTO);
+    }
+    wake_broker();
+    for (unsigned i = 0; i < N; i++)
+        cr_expect_eq(client_answer(all[i], ids[i]), 0);
+    cr_expect_eq(n_mappings(), 1);
+    for (unsigned i = 0; i < N; i++)
+        client_close(all[i]);
+}
+
+/* Whichever the broker answers first: the connection has one session, and it works. */
+Test(zmq_session, hello_twice_before_it_is_answered)
+{
+    struct client *c = client_open_silent();
+    uint64_t first, second;
+    int r;
+
+    stop_broker();
+    first = ASK(c, "session.hello", broker_nil(), NO_ARGS);
+    second = ASK(c, "session.hello", broker_nil(), NO_ARGS);
+    cr_expect_eq(CALL(c, "session.ping", broker_nil(), NO_ARGS), BROKER_PROTO);
+    wake_broker();
+    r = client_answer(c, first);
+    cr_expect(r == 0 || r == BROKER_LOST, "%d", r);
+    cr_expect_eq(client_answer(c, second), 0);
+    cr_expect_eq(CALL(c, "session.ping", broker_nil(), NO_ARGS), 0);
     client_close(c);
 }
