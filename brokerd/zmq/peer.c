@@ -66,11 +66,17 @@ static void list(struct zmqd *z, struct zmqd_peer *peer)
     z->n_strays++;
 }
 
+static void free_peer(struct zmqd_peer *peer)
+{
+    zmqd_unread_free(peer->unread);
+    free(peer);
+}
+
 static void forget(struct zmqd *z, struct zmqd_peer *peer)
 {
     unlist(z, peer);
     zmqd_map_remove(&z->peers, &peer->node);
-    free(peer);
+    free_peer(peer);
 }
 
 void zmqd_peer_leave(struct zmqd *z, struct zmqd_peer *peer, bool is_lost)
@@ -123,8 +129,10 @@ static struct zmqd_peer *make(struct zmqd *z, const void *routing, size_t n_rout
         return NULL;
     memcpy(peer->routing, routing, n_routing);
     peer->n_routing = (uint8_t)n_routing;
-    if (zmqd_map_add(&z->peers, &peer->node, zmqd_hash(routing, n_routing)) < 0) {
-        free(peer);
+    peer->unread = zmqd_unread_new();
+    if (peer->unread == NULL ||
+        zmqd_map_add(&z->peers, &peer->node, zmqd_hash(routing, n_routing)) < 0) {
+        free_peer(peer);
         return NULL;
     }
     list(z, peer);

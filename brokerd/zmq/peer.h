@@ -15,6 +15,7 @@
 
 #include "keys.h"
 #include "server.h"
+#include "unread.h"
 
 #define ZMQD_ROUTING_MAX 255 /* bytes of a routing id */
 #define ZMQD_SENDER_MAX 128
@@ -30,6 +31,7 @@ struct zmqd_peer {
     struct zmqd_node node;           /* first: by routing id */
     struct zmqd_session *session;    /* NULL: it had one */
     struct zmqd_peer *older, *newer; /* among those without a session */
+    struct zmqd_unread *unread;      /* of what was sent to it */
     int fd;                          /* of the connection, as far as libzmq says */
     uint64_t hello;                  /* number of the hello that it is for */
     bool is_lost;                    /* its session has ended, or another connection has it */

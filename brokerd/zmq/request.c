@@ -36,6 +36,7 @@ struct action {
     const char *name;
     enum bri_op op; /* of `operate` and `open_object` */
     bool blocks, changes;
+    bool is_aside; /* one needs it most when nothing else gets through; see struct zmqd_pending */
     int (*run)(struct doing *d);
 };
 
@@ -259,13 +260,12 @@ static int say_goodbye(struct doing *d)
     return 0;
 }
 
-static int add_action(
-    const char *name, enum bri_op op, int (*run)(struct doing *d), bool changes, bool blocks)
+static int add_action(const struct action *action)
 {
     struct action *a = &actions.all[actions.n++];
 
-    *a = (struct action){.name = name, .op = op, .run = run, .changes = changes, .blocks = blocks};
-    return zmqd_map_add(&actions.by_name, &a->node, zmqd_hash(name, strlen(name)));
+    *a = *action;
+    return zmqd_map_add(&actions.by_name, &a->node, zmqd_hash(a->name, strlen(a->name)));
 }
 
 static bool is_open(enum bri_op op)
@@ -275,26 +275,36 @@ static bool is_open(enum bri_op op)
     return dot != NULL && strcmp(dot, ".open") == 0;
 }
 
+static struct action action_of(enum bri_op op)
+{
+    const struct bri_op_info *info = &bri_op_info[op];
+
+    if (is_open(op))
+        return (struct action){.name = info->name, .op = op, .changes = true, .run = open_object};
+    return (struct action){.name = info->name,
+        .op = op,
+        .blocks = info->blocks,
+        .changes = info->changes,
+        .run = info->type == BRI_TYPE_BROKER ? operate_broker : operate};
+}
+
 int zmqd_requests_start(void)
 {
-    int r = add_action("session.ping", BRI_N_OPS, ping, false, false);
+    static const struct action own[N_OWN_ACTIONS] = {
+        {.name = "session.ping", .is_aside = true, .run = ping},
+        {.name = "session.cancel", .is_aside = true, .run = cancel},
+        {.name = "session.end", .is_aside = true, .run = say_goodbye},
+        {.name = "object.close", .is_aside = true, .changes = true, .run = close_object},
+        {.name = "object.wait_any", .blocks = true, .run = wait_any},
+    };
+    int r = 0;
 
-    if (r == 0)
-        r = add_action("session.cancel", BRI_N_OPS, cancel, false, false);
-    if (r == 0)
-        r = add_action("session.end", BRI_N_OPS, say_goodbye, false, false);
-    if (r == 0)
-        r = add_action("object.close", BRI_N_OPS, close_object, true, false);
-    if (r == 0)
-        r = add_action("object.wait_any", BRI_N_OPS, wait_any, false, true);
+    for (size_t i = 0; r == 0 && i < N_OWN_ACTIONS; i++)
+        r = add_action(&own[i]);
     for (enum bri_op op = 0; r == 0 && op < BRI_N_OPS; op++) {
-        const struct bri_op_info *info = &bri_op_info[op];
+        struct action action = action_of(op);
 
-        if (is_open(op))
-            r = add_action(info->name, op, open_object, true, false);
-        else
-            r = add_action(info->name, op, info->type == BRI_TYPE_BROKER ? operate_broker : operate,
-                info->changes, info->blocks);
+        r = add_action(&action);
     }
     return r;
 }
@@ -381,7 +391,10 @@ static void serve(struct zmqd_session *s, const struct bri_wire_request *q, size
         s->last_id = q->id;
     if (d.action == NULL) {
         refuse(s, q, NULL, BROKER_INVALID, "there is no such operation");
-    } else if (zmqd_pending_add(s, &pending) < 0) {
+        return;
+    }
+    pending.is_aside = d.action->is_aside;
+    if (zmqd_pending_add(s, &pending) < 0) {
         refuse(s, q, d.action, BROKER_LIMIT, "the session has too many unanswered requests");
     } else {
         if (d.action->blocks && zmqd_is_crowded(s->z))

@@ -4,7 +4,6 @@
 #include "send.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "log.h"
 #include "peer.h"
@@ -60,28 +59,20 @@ bool zmqd_send_all(struct zmqd *z)
     return true;
 }
 
-static bool copy_in(zmq_msg_t *message, const void *data, size_t size)
-{
-    if (zmq_msg_init_size(message, size) != 0)
-        return false;
-    memcpy(zmq_msg_data(message), data, size);
-    return true;
-}
-
-/* Without memory an answer is lost, as with its connection. */
+/* Without memory an answer is lost, as with its connection. @unread: see zmqd_unread_message(). */
 static void hold_back(struct zmqd *z, const void *routing, size_t n_routing, const void *data,
-    size_t size, bool is_peers)
+    size_t size, struct zmqd_unread *unread)
 {
     struct zmqd_outbox *out = z->outbox;
     struct zmqd_letter *letter = &out->letters[out->n];
 
-    if (!copy_in(&letter->routing, routing, n_routing))
+    if (!zmqd_unread_message(NULL, &letter->routing, routing, n_routing))
         return;
-    if (!copy_in(&letter->body, data, size)) {
+    if (!zmqd_unread_message(unread, &letter->body, data, size)) {
         (void)zmq_msg_close(&letter->routing);
         return;
     }
-    letter->is_peers = is_peers;
+    letter->is_peers = unread != NULL;
     out->n++;
     out->n_bytes += size;
     if (out->n == ZMQD_HELD_BACK || out->n_bytes >= HELD_BACK_BYTES)
@@ -90,10 +81,13 @@ static void hold_back(struct zmqd *z, const void *routing, size_t n_routing, con
 
 void zmqd_send(struct zmqd *z, const void *routing, size_t n_routing, const void *data, size_t size)
 {
-    hold_back(z, routing, n_routing, data, size, false);
+    hold_back(z, routing, n_routing, data, size, NULL);
 }
 
 void zmqd_peer_send(struct zmqd *z, struct zmqd_peer *peer, const void *data, size_t size)
 {
-    hold_back(z, peer->routing, peer->n_routing, data, size, true);
+    if (zmqd_unread_bytes(peer->unread) > z->settings.max_unread)
+        zmqd_peer_drop(z, peer->routing, peer->n_routing);
+    else
+        hold_back(z, peer->routing, peer->n_routing, data, size, peer->unread);
 }

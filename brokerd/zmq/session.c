@@ -25,9 +25,7 @@
 #include "request.h"
 
 #define BEAT_ACCURACY_USEC 1000
-#define REQUEST_BYTES                                                                              \
-    (16u * 1024) /* what a waiting request costs beside its message: its stack                     \
-                  */
+#define REQUEST_BYTES (16u * 1024) /* beside its message a waiting request costs its stack */
 #define MAX_MAPPINGS 64
 
 struct zmqd_arena {
@@ -250,16 +248,23 @@ struct zmqd_session *zmqd_session_find(struct zmqd *z, const uint8_t key[ZMQD_KE
 
 /* ---- requests under way ---- */
 
+static size_t cost(const struct zmqd_pending *p)
+{
+    return p->is_aside ? 0 : p->size + REQUEST_BYTES;
+}
+
 int zmqd_pending_add(struct zmqd_session *s, struct zmqd_pending *p)
 {
     const struct zmqd_settings *settings = &s->z->settings;
-    size_t bytes = s->pending_bytes + p->size + REQUEST_BYTES;
+    uint32_t n = p->is_aside ? s->n_aside : s->n_pending - s->n_aside;
+    size_t bytes = s->pending_bytes + cost(p);
 
-    if (s->n_pending >= settings->max_pending || bytes > settings->session_memory)
+    if (n >= settings->max_pending || bytes > settings->session_memory)
         return BROKER_LIMIT;
     zmqd_record_shrink(&s->records, settings->session_memory - bytes);
     s->pending_bytes = bytes;
     s->n_pending++;
+    s->n_aside += p->is_aside;
     p->next = s->pending;
     p->link = &s->pending;
     if (p->next != NULL)
@@ -275,8 +280,9 @@ void zmqd_pending_remove(struct zmqd_session *s, struct zmqd_pending *p)
     *p->link = p->next;
     if (p->next != NULL)
         p->next->link = p->link;
-    s->pending_bytes -= p->size + REQUEST_BYTES;
+    s->pending_bytes -= cost(p);
     s->n_pending--;
+    s->n_aside -= p->is_aside;
     if (s->is_ending)
         finish(s);
 }

@@ -24,6 +24,7 @@ struct zmqd_pending {
     struct zmqd_worker *worker;
     uint64_t id;
     size_t size;      /* of its memory */
+    bool is_aside;    /* has an allowance of its own, so that it gets through when others do not */
     bool is_answered; /* the session ended first */
 };
 
@@ -37,7 +38,7 @@ struct zmqd_session {
     broker *broker;
     struct zmqd_objects objects;
     struct zmqd_pending *pending;
-    uint32_t n_pending;
+    uint32_t n_pending, n_aside; /* of these */
     size_t pending_bytes;
     struct zmqd_records records;
     uint64_t last_id; /* the greatest so far */
@@ -66,7 +67,7 @@ void zmqd_session_heard(struct zmqd_session *s);
 
 /*
  * Lists a request, and takes it off. BROKER_LIMIT if there are too many, or they take too much
- * memory.
+ * memory; what is aside takes none.
  */
 int zmqd_pending_add(struct zmqd_session *s, struct zmqd_pending *p);
 void zmqd_pending_remove(struct zmqd_session *s, struct zmqd_pending *p);

@@ -44,6 +44,8 @@ static const struct number {
         UINT64_C(1) << 40},
     {"max-queued", "N", "answers that a client may leave unread (1024)",
         offsetof(struct zmqd_settings, max_queued), 1024, 1, 1000000},
+    {"max-unread", "BYTES", "memory for answers that a client leaves unread (64 MiB)",
+        offsetof(struct zmqd_settings, max_unread), UINT64_C(64) << 20, 4096, UINT64_C(1) << 40},
     {"memory", "BYTES", "most memory of this process, without arenas (2 GiB)",
         offsetof(struct zmqd_settings, memory), UINT64_C(2) << 30, UINT64_C(64) << 20,
         UINT64_C(1) << 40},

@@ -19,6 +19,7 @@ struct zmqd_settings {
     uint64_t max_waiting;                               /* of all sessions together */
     uint64_t session_memory;                            /* bytes */
     uint64_t max_queued;                                /* answers that a client has not read */
+    uint64_t max_unread;                                /* bytes of these */
     int64_t timeout_ns, min_timeout_ns, max_timeout_ns; /* of sessions */
     int log_level;
 };

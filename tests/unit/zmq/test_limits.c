@@ -25,14 +25,34 @@ Test(zmq_limits, requests_under_way)
     for (unsigned i = 0; i < 5; i++)
         ids[i] = ASK(c, "queue.get", q, NO_ARGS);
     cr_expect_eq(client_answer(c, ids[4]), BROKER_LIMIT);
-    cr_expect_eq(CALL(c, "session.ping", broker_nil(), NO_ARGS), BROKER_LIMIT);
     for (int i = 0; i < 4; i++)
         cr_assert_eq(CALL(other, "queue.put", broker_str("q"), ARGS(broker_int(i))), 0);
     for (unsigned i = 0; i < 4; i++)
         cr_expect_eq(client_answer(c, ids[i]), 0);
-    cr_expect_eq(CALL(c, "session.ping", broker_nil(), NO_ARGS), 0);
+    cr_expect_eq(CALL(c, "queue.put", q, ARGS(broker_int(1))), 0);
     client_close(c);
     client_close(other);
+}
+
+/* However many requests are under way, those that end them get through, and keep the session. */
+Test(zmq_limits, what_ends_requests_is_not_counted)
+{
+    struct client *c = client_open();
+    broker_value q = client_make(c, "queue", "q"), d = client_make(c, "dict", "d");
+    uint64_t ids[4];
+
+    for (unsigned i = 0; i < 4; i++)
+        ids[i] = ASK(c, "queue.get", q, NO_ARGS);
+    cr_expect_eq(CALL(c, "dict.clear", d, NO_ARGS), BROKER_LIMIT);
+    cr_expect_eq(CALL(c, "session.ping", broker_nil(), NO_ARGS), 0);
+    cr_expect_eq(CALL(c, "object.close", d, NO_ARGS), 0);
+    cr_expect_eq(CALL(c, "session.cancel", broker_nil(), ARGS(broker_uint(ids[2]))), 0);
+    cr_expect_eq(client_answer(c, ids[2]), BROKER_TIMEDOUT);
+    cr_expect_eq(CALL(c, "session.end", broker_nil(), NO_ARGS), 0);
+    for (unsigned i = 0; i < 4; i++)
+        if (i != 2)
+            cr_expect_eq(client_answer(c, ids[i]), BROKER_LOST);
+    client_close(c);
 }
 
 Test(zmq_limits, memory_of_requests_under_way)
@@ -124,7 +144,7 @@ static unsigned n_descriptors(void)
 }
 
 /* Answers are not kept for ever for one who does not take them. */
-Test(zmq_limits, a_client_that_does_not_read)
+static void expect_that_reading_is_needed(unsigned n_requests)
 {
     struct client *c = client_open_narrow(), *other = client_open();
     static char big[60000];
@@ -135,7 +155,7 @@ Test(zmq_limits, a_client_that_does_not_read)
         CALL(other, "dict.set", broker_str("d"), ARGS(broker_int(1), broker_bin(big, sizeof(big)))),
         0);
     before = n_descriptors();
-    for (unsigned i = 0; i < 200; i++)
+    for (unsigned i = 0; i < n_requests; i++)
         ASK(c, "dict.get", broker_str("d"), ARGS(broker_int(1)));
     while (n_descriptors() >= before) /* until its connection is closed; or the suite's timeout */
         cr_assert_eq(CALL(other, "dict.len", broker_str("d"), NO_ARGS), 0, "others go on");
@@ -144,4 +164,37 @@ Test(zmq_limits, a_client_that_does_not_read)
     cr_expect_eq(CALL(c, "dict.len", broker_str("d"), NO_ARGS), 0);
     client_close(c);
     client_close(other);
+}
+
+Test(zmq_limits, a_client_that_does_not_read)
+{
+    expect_that_reading_is_needed(200);
+}
+
+static void start_with_few_bytes(void)
+{
+    kit_start_with((const char *const[]){
+        "--max-unread", "1000000", "--max-queued", "1000000", "--max-pending", "1000", NULL});
+}
+
+Test(zmq_limits, a_client_that_does_not_read_much, .init = start_with_few_bytes)
+{
+    expect_that_reading_is_needed(200);
+}
+
+/* What is in the way of others is what was not read, not what is large. */
+Test(zmq_limits, answers_larger_than_may_be_unread, .init = start_with_few_bytes)
+{
+    struct client *c = client_open();
+    static char big[700000];
+
+    client_make(c, "list", "l");
+    for (int i = 0; i < 4; i++)
+        cr_assert_eq(
+            CALL(c, "list.append", broker_str("l"), ARGS(broker_bin(big, sizeof(big)))), 0);
+    for (int i = 0; i < 20; i++) {
+        cr_expect_eq(CALL(c, "list.get_slice", broker_str("l"), NO_ARGS), 0);
+        cr_expect_gt(client_last(c)->results[0].size, 4 * sizeof(big));
+    }
+    client_close(c);
 }
