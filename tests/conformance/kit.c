@@ -16,6 +16,7 @@
 
 #include <msgpack.h>
 
+#include "conformance/host.h"
 #include "conformance/roads.h"
 
 #define MAX_NAMES 160
@@ -37,9 +38,21 @@ int64_t kit_now(void)
     return (int64_t)ts.tv_sec * BROKER_SECOND + ts.tv_nsec;
 }
 
+/* Who had the arena before may have been killed a moment ago. */
+static void await_solitude(void)
+{
+    broker_value clients;
+
+    do
+        OK(broker_clients(kit_broker, &kit_buffer, &clients));
+    while (kit_count(clients) > 1);
+}
+
 void kit_open(void)
 {
     OK(broker_open(road_begin(), &kit_broker));
+    if (host_is_there())
+        await_solitude();
 }
 
 void kit_close(void)
@@ -49,7 +62,6 @@ void kit_close(void)
     broker_close(kit_broker);
     broker_buffer_free(&kit_buffer);
     words_free();
-    road_end();
 }
 
 const char *kit_address(void)

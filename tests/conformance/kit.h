@@ -2,8 +2,8 @@
  * kit.h - what the cases of the conformance suite share
  *
  * The suite is written against the public interface alone, so that every engine can be asked to
- * pass it: the broker is the one at $BROKER_TEST_ADDRESS, or an instance for each case, reached as
- * roads.h says.
+ * pass it: the broker is the one at $BROKER_TEST_ADDRESS, or an arena of its own for each case,
+ * reached as roads.h says.
  * Objects get names that no other case and no other run uses. Nothing here sleeps: who waits for
  * another process waits for a pipe, for the process's end, or looks at what the broker says of its
  * sleepers.

@@ -3,12 +3,14 @@
  */
 #include "conformance/roads.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <criterion/criterion.h>
+#include <criterion/hooks.h>
 
-#include "support/instance.h"
+#include "conformance/host.h"
 
 /* Who waits by ZeroMQ does so in brokerd-zmq, and cannot be stopped there. */
 #define STOPPED "a process that is stopped where it waits"
@@ -46,14 +48,26 @@ static const struct unsupported {
     {"wait_any_sync", "their_descriptors_are_readable_while_they_are_ready", "broker_fd"},
 };
 
-/* Who was killed is found out by silence. Short enough for cases that wait for it, and long enough
- * for a machine that has other things to do. Requests may be as large and as many as those of
- * the cases. */
-#define CONFIG                                                                                     \
-    "[broker]\nlog_level = error\n"                                                                \
-    "[zmq]\nipc = yes\ntimeout = 2s\nmax_message = 8M\nmax_pending = 4096\n"
+/* Before Criterion starts the cases. */
+ReportHook(PRE_ALL)(struct criterion_test_set *set)
+{
+    const char *road = getenv("BROKER_TEST_ROAD");
 
-static struct instance *instance;
+    (void)set;
+    if (getenv("BROKER_TEST_ADDRESS") != NULL || road == NULL || strcmp(road, "private") == 0)
+        return;
+    if (strcmp(road, "unix") != 0 && strcmp(road, "ipc") != 0 && strcmp(road, "tcp") != 0) {
+        (void)fprintf(stderr, "there is no road %s\n", road);
+        exit(99);
+    }
+    host_start(road);
+}
+
+ReportHook(POST_ALL)(struct criterion_global_stats *stats)
+{
+    (void)stats;
+    host_stop();
+}
 
 static void skip_unsupported(void)
 {
@@ -67,30 +81,21 @@ static void skip_unsupported(void)
 
 const char *road_begin(void)
 {
-    const char *address = getenv("BROKER_TEST_ADDRESS"), *road = getenv("BROKER_TEST_ROAD");
+    const char *address = getenv("BROKER_TEST_ADDRESS");
 
-    if (address != NULL)
-        return address;
-    if (road == NULL || strcmp(road, "private") == 0)
-        return "private:";
-    cr_assert_str_eq(road, "ipc", "there is no road of this name");
-    skip_unsupported();
-    instance = instance_start(CONFIG);
-    return instance_zmq_address(instance);
+    if (!road_is_local())
+        skip_unsupported();
+    if (host_is_there())
+        return host_take_arena();
+    return address != NULL ? address : "private:";
 }
 
 pid_t road_pid(pid_t pid)
 {
-    return instance == NULL ? pid : instance_zmq_pid(instance);
+    return road_is_local() ? pid : host_endpoint();
 }
 
 bool road_is_local(void)
 {
-    return instance == NULL;
-}
-
-void road_end(void)
-{
-    instance_stop(instance);
-    instance = NULL;
+    return host_endpoint() == 0;
 }

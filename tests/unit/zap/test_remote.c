@@ -1,28 +1,23 @@
 /*
  * test_remote.c - over tcp: keys of the allow list come in with their rights, and nobody else does
  */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <criterion/criterion.h>
 #include <zmq.h>
 
 #include "core/clock.h"
+#include "support/curve.h"
 #include "support/pair.h"
-
-#define KEY_TEXT 41
 
 static struct {
     struct pair pair;
     char folder[32];
     unsigned port;
-    char writer[KEY_TEXT], reader[KEY_TEXT], stranger[KEY_TEXT]; /* public keys */
+    char writer[CURVE_KEY_TEXT], reader[CURVE_KEY_TEXT], stranger[CURVE_KEY_TEXT]; /* public keys */
 } t;
 
 static void path_of(const char *name, char out[64])
@@ -31,23 +26,12 @@ static void path_of(const char *name, char out[64])
 }
 
 /* A file with a new pair, and NAME.pub with its public key. */
-static void make_key(const char *name, char public[KEY_TEXT])
+static void make_key(const char *name, char public[CURVE_KEY_TEXT])
 {
-    char path[64], secret[KEY_TEXT];
-    FILE *f;
+    char path[64];
 
-    cr_assert_eq(zmq_curve_keypair(public, secret), 0);
     path_of(name, path);
-    f = fopen(path, "we");
-    cr_assert_not_null(f);
-    (void)fprintf(f, "public = %s\nsecret = %s\n", public, secret);
-    cr_assert_eq(fchmod(fileno(f), 0600), 0);
-    cr_assert_eq(fclose(f), 0);
-    (void)strncat(path, ".pub", sizeof(path) - strlen(path) - 1);
-    f = fopen(path, "we");
-    cr_assert_not_null(f);
-    (void)fprintf(f, "public = %s\n", public);
-    cr_assert_eq(fclose(f), 0);
+    curve_make_key(path, public);
 }
 
 static void write_clients(const char *writer_rights)
@@ -63,23 +47,9 @@ static void write_clients(const char *writer_rights)
     cr_assert_eq(fclose(f), 0);
 }
 
-/* One that nobody has just now. */
-static unsigned free_port(void)
-{
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
-    socklen_t size = sizeof(address);
-    int sock = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    cr_assert_eq(bind(sock, (const struct sockaddr *)&address, size), 0);
-    cr_assert_eq(getsockname(sock, (struct sockaddr *)&address, &size), 0);
-    (void)close(sock);
-    return ntohs(address.sin_port);
-}
-
 static void begin(void)
 {
-    char lines[512], server[KEY_TEXT];
+    char lines[512], server[CURVE_KEY_TEXT];
 
     (void)snprintf(t.folder, sizeof(t.folder), "/tmp/broker-keys-XXXXXX");
     cr_assert_not_null(mkdtemp(t.folder));
@@ -88,7 +58,7 @@ static void begin(void)
     make_key("reader", t.reader);
     make_key("stranger", t.stranger);
     write_clients("default:rw");
-    t.port = free_port();
+    t.port = curve_take_port();
     (void)snprintf(lines, sizeof(lines),
         "tcp = 127.0.0.1:%u\nserver_key = %s/server\nclients = %s/clients\n", t.port, t.folder,
         t.folder);
