@@ -32,7 +32,7 @@ class Broker:
         self.lock, self.last_id, self.waiting = threading.Lock(), 0, {}
         self.thread = threading.Thread(target=self._drive, args=(address,), daemon=True)
         self.thread.start()
-        self.agreed = self("session.hello", None, {"client": "client.py", **options})[0]
+        self.agreed = self("session.hello", None, {"client": "client.py", "process": os.getpid(), **options})[0]
 
     def _drive(self, address):
         dealer, inbox = self.context.socket(zmq.DEALER), self.context.socket(zmq.PAIR)

@@ -11,6 +11,7 @@
 
 struct options {
     uint64_t lowest, highest; /* versions */
+    uint64_t process;         /* 0: it does not say */
     bool resumes;
     uint8_t key[ZMQD_KEY_SIZE];
     struct zmqd_wish wish;
@@ -69,6 +70,12 @@ static bool take_client(struct options *o, broker_value v)
     return true;
 }
 
+static bool take_process(struct options *o, broker_value v)
+{
+    o->process = zmqd_is_unsigned(v) ? v.u : 0;
+    return o->process > 0 && o->process <= INT32_MAX;
+}
+
 static bool take_resume(struct options *o, broker_value v)
 {
     if (v.type != BROKER_BIN || v.size != sizeof(o->key))
@@ -90,6 +97,7 @@ static int take_options(struct options *o, const struct bri_wire_request *q)
         {"access", take_access},
         {"timeout", take_timeout},
         {"client", take_client},
+        {"process", take_process},
         {"resume", take_resume},
     };
     broker_value name, value;
@@ -154,6 +162,13 @@ static int find_session(struct zmqd *z, const struct options *o, struct zmqd_ses
     return 0;
 }
 
+/* Who comes through a relay is another process than the one that the kernel tells of, and may come
+ * again when that is gone. */
+static bool is_its_own_process(const struct options *o)
+{
+    return o->process != 0 && o->process == (uint64_t)o->wish.user.pid;
+}
+
 static int begin_session(struct zmqd_incoming *from, struct options *o, struct zmqd_session **out)
 {
     const struct zmqd_settings *settings = &from->z->settings;
@@ -170,9 +185,15 @@ static int begin_session(struct zmqd_incoming *from, struct options *o, struct z
     if (r < 0)
         return r;
     r = zmqd_peer_take(from->z, *out, &from->routing, &from->message, hello);
-    if (r < 0 && !o->resumes)
-        zmqd_session_end(*out, false);
-    return r;
+    if (r < 0) {
+        if (!o->resumes)
+            zmqd_session_end(*out, false);
+        return r;
+    }
+    if (zmqd_session_watch(*out, is_its_own_process(o) ? o->wish.user.pid : 0))
+        return 0;
+    zmqd_session_end(*out, true);
+    return bri_fail_text(BROKER_LOST, "the process has ended");
 }
 
 void zmqd_hello(struct zmqd_incoming *from, const struct bri_wire_request *request)

@@ -33,7 +33,7 @@ bool zmqd_sender_user(const struct zmqd *z, const char *sender, struct zmqd_user
 
     if (!zmqd_zap_caller(z->zap, sender, &caller))
         return false;
-    *out_user = (struct zmqd_user){.uid = caller.uid, .gid = caller.gid};
+    *out_user = (struct zmqd_user){.uid = caller.uid, .gid = caller.gid, .pid = caller.pid};
     if (caller.client != NULL) {
         out_user->uid = geteuid();
         out_user->gid = getegid();

@@ -24,6 +24,7 @@
 struct zmqd_user {
     uid_t uid;
     gid_t gid;
+    pid_t pid;                   /* of this machine, when it connected; else 0 */
     char name[ZMQD_CLIENT_NAME]; /* of its key; empty for a user of this machine */
 };
 

@@ -7,12 +7,15 @@
  */
 #include "session.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <broker/errors.h>
@@ -182,6 +185,36 @@ void zmqd_session_heard(struct zmqd_session *s)
     s->heard_ns = bri_now_coarse();
 }
 
+/* ---- the process ---- */
+
+static int on_death(sd_event_source *source, int fd, uint32_t events, void *arg)
+{
+    struct zmqd_session *s = arg;
+    struct zmqd *z = s->z;
+
+    (void)source;
+    (void)fd;
+    (void)events;
+    zmqd_session_end(s, true);
+    zmqd_work(z, 0);
+    return 0;
+}
+
+/* The end of one that cannot be watched is found out by its silence. */
+bool zmqd_session_watch(struct zmqd_session *s, pid_t pid)
+{
+    int fd = pid != 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+
+    s->on_death = sd_event_source_disable_unref(s->on_death);
+    if (fd < 0)
+        return pid == 0 || errno != ESRCH;
+    if (sd_event_add_io(s->z->event, &s->on_death, fd, EPOLLIN, on_death, s) < 0)
+        (void)close(fd);
+    else
+        (void)sd_event_source_set_io_fd_own(s->on_death, true);
+    return true;
+}
+
 /* ---- beginning ---- */
 
 static int make_key(struct zmqd *z, struct zmqd_session *s)
@@ -333,6 +366,7 @@ void zmqd_session_end(struct zmqd_session *s, bool died)
         return;
     s->is_ending = true;
     s->died = died;
+    s->on_death = sd_event_source_disable_unref(s->on_death);
     zmqd_map_remove(&z->sessions, &s->node);
     for (struct zmqd_pending *p = s->pending; p != NULL; p = p->next) {
         zmqd_answer_lost(s, p->id);

@@ -43,7 +43,8 @@ struct zmqd_session {
     struct zmqd_records records;
     uint64_t last_id; /* the greatest so far */
     int64_t timeout_ns, heard_ns;
-    bool is_ending, died; /* no request is begun any more */
+    sd_event_source *on_death; /* of its process; NULL: only silence tells */
+    bool is_ending, died;      /* no request is begun any more */
     struct zmqd_job end;
 };
 
@@ -64,6 +65,10 @@ struct zmqd_session *zmqd_session_find(struct zmqd *z, const uint8_t key[ZMQD_KE
 
 /* Something was heard of it. */
 void zmqd_session_heard(struct zmqd_session *s);
+
+/* From now on it ends with the process @pid, at the latest; 0: with no process. False if that has
+ * ended already. */
+bool zmqd_session_watch(struct zmqd_session *s, pid_t pid);
 
 /*
  * Lists a request, and takes it off. BROKER_LIMIT if there are too many, or they take too much

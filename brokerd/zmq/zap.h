@@ -44,7 +44,7 @@ struct zmqd_caller {
     const struct zmqd_client *client; /* on tcp; NULL on ipc, where these say who it is: */
     uid_t uid;
     gid_t gid;
-    pid_t pid; /* when it connected: it may be another one's by now */
+    pid_t pid; /* when it connected: it may be another one's by now; else 0 */
 };
 
 /* What the handler called the sender of @message when it let him in; NULL if it never did: then

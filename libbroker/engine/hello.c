@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <broker.h>
 
@@ -20,10 +21,11 @@ static void pack_options(struct bri_pack *p, const struct bri_hello *hello)
 {
     const char *client = program_invocation_short_name;
 
-    bri_pack_map(p, 3 + (hello->resume != NULL));
+    bri_pack_map(p, 4 + (hello->resume != NULL));
     bri_pack_entry(p, "arena", broker_str(hello->arena));
     bri_pack_entry(p, "access", broker_str(hello->read_only ? "ro" : "rw"));
     bri_pack_entry(p, "client", broker_strn(client, strnlen(client, BRI_CLIENT_NAME_MAX)));
+    bri_pack_entry(p, "process", broker_int(getpid()));
     if (hello->resume != NULL)
         bri_pack_entry(p, "resume", broker_bin(hello->resume, BRI_SESSION_KEY));
 }

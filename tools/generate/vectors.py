@@ -267,7 +267,8 @@ AGREED = {"version": 1, "session": SESSION_KEY, "number": 12, "resumed": False, 
 
 def protocol():
     """The protocol's own operations, and what can stand for an object."""
-    hello = {"versions": [1, 1], "arena": "default", "access": "rw", "timeout": 10000000000, "client": "vectors"}
+    hello = {"versions": [1, 1], "arena": "default", "access": "rw", "timeout": 10000000000, "client": "vectors",
+             "process": 4711}
     rows = [
         ("hello", "session.hello", None, [hello], [AGREED]),
         ("hello, all defaults", "session.hello", None, [], [AGREED]),

@@ -3,9 +3,11 @@
  */
 #include "kit.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -163,6 +165,90 @@ Test(zmq_session, silence_is_death)
     cr_expect_eq(value, 0);
     broker_buffer_free(&buffer);
     broker_close(b);
+    client_close(c);
+}
+
+/* ---- processes ---- */
+
+/* A client in a process of its own, which says that it is @process (0: itself). It holds a lock,
+ * waits for an item, tells the key of its session, and stays. */
+static _Noreturn void hold_and_wait(int to, pid_t process)
+{
+    const char *const names[] = {"timeout", "process"};
+    const broker_value values[] = {
+        broker_int(300 * BROKER_SECOND), broker_int(process != 0 ? process : getpid())};
+    struct client *c;
+
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    c = client_open_silent();
+    cr_assert_eq(client_hello(c, packed_map(names, values, 2)), 0);
+    cr_assert_eq(CALL(c, "lock.acquire", client_make(c, "lock", "l"), NO_ARGS), 0);
+    ASK(c, "queue.get", client_make(c, "queue", "q"), NO_ARGS);
+    cr_assert_eq(CALL(c, "session.ping", broker_nil(), NO_ARGS), 0);
+    cr_assert_eq(write(to, client_key(c).data, 16), 16);
+    for (;;)
+        (void)pause();
+}
+
+/* Starts one, and kills it when it holds and waits. Gives the key of the session that it had. */
+static void kill_one(pid_t process, uint8_t out_key[16])
+{
+    int line[2], status;
+    pid_t pid;
+
+    cr_assert_eq(pipe2(line, O_CLOEXEC), 0);
+    pid = fork();
+    cr_assert_geq(pid, 0);
+    if (pid == 0)
+        hold_and_wait(line[1], process);
+    (void)close(line[1]);
+    cr_assert_eq(read(line[0], out_key, 16), 16);
+    (void)close(line[0]);
+    cr_assert_eq(kill(pid, SIGKILL), 0);
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+}
+
+/* The session would have lasted for five minutes. */
+Test(zmq_session, the_death_of_its_process_is_known_at_once)
+{
+    broker_lock *lock;
+    broker_queue *queue;
+    uint64_t token, size;
+    uint8_t key[16];
+    broker *b;
+
+    kill_one(0, key);
+    cr_assert_eq(broker_open(instance_address(instance), &b), 0);
+    cr_assert_eq(broker_lock_open(b, "l", NULL, &lock), 0);
+    cr_assert_eq(broker_queue_open(b, "q", NULL, &queue), 0);
+    cr_expect_eq(broker_lock_acquire(lock, 40 * BROKER_SECOND, &token), BROKER_OWNER_DIED);
+    cr_expect_eq(broker_queue_put(queue, broker_int(5), 0), 0);
+    cr_expect_eq(broker_queue_qsize(queue, &size), 0);
+    cr_expect_eq(size, 1, "the dead waits for nothing");
+    broker_close(b);
+}
+
+/* Who comes through a relay: that its process ends is a connection that is lost. */
+Test(zmq_session, only_who_is_the_process_that_he_says_ends_with_it)
+{
+    struct client *c;
+    uint8_t key[16];
+
+    kill_one(getpid(), key);
+    c = client_open();
+    cr_assert_eq(client_resume(c, broker_bin(key, sizeof(key))), 0);
+    cr_expect_eq(CALL(c, "lock.locked", broker_str("l"), NO_ARGS), 0);
+    cr_expect(client_last(c)->results[0].b);
+    client_close(c);
+}
+
+Test(zmq_session, a_process_that_is_none_is_refused)
+{
+    struct client *c = client_open_silent();
+
+    cr_expect_eq(client_hello(c, option("process", broker_int(0))), BROKER_INVALID);
+    cr_expect_eq(client_hello(c, option("process", broker_int(-1))), BROKER_INVALID);
+    cr_expect_eq(client_hello(c, option("process", broker_str("1"))), BROKER_INVALID);
     client_close(c);
 }
 
