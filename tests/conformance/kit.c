@@ -38,21 +38,24 @@ int64_t kit_now(void)
     return (int64_t)ts.tv_sec * BROKER_SECOND + ts.tv_nsec;
 }
 
-/* Who had the arena before may have been killed a moment ago. */
-static void await_solitude(void)
+static uint32_t n_clients(void)
 {
     broker_value clients;
 
-    do
-        OK(broker_clients(kit_broker, &kit_buffer, &clients));
-    while (kit_count(clients) > 1);
+    OK(broker_clients(kit_broker, &kit_buffer, &clients));
+    return kit_count(clients);
+}
+
+int64_t kit_often(int64_t n)
+{
+    return road_is_local() || getenv("BROKER_CAMPAIGN") != NULL ? n : n / 10;
 }
 
 void kit_open(void)
 {
     OK(broker_open(road_begin(), &kit_broker));
-    if (host_is_there())
-        await_solitude();
+    while (host_is_there() && n_clients() > 1)
+        continue; /* who had the arena before may have been killed a moment ago */
 }
 
 void kit_close(void)
@@ -415,6 +418,15 @@ void kit_kill(struct line *line)
     cr_assert_eq(kill(line->pid, SIGKILL), 0);
     status = reap(line);
     cr_assert(WIFSIGNALED(status), "the process had ended before it was killed");
+}
+
+void kit_bury(struct line *line)
+{
+    uint32_t n = road_is_local() ? 0 : n_clients();
+
+    kit_kill(line);
+    while (!road_is_local() && n_clients() >= n)
+        continue;
 }
 
 void kit_end(struct line *line)

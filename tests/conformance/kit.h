@@ -113,6 +113,10 @@ uint64_t kit_hear(struct line *line);
 /* Kills the child; it is gone when this returns. */
 void kit_kill(struct line *line);
 
+/* The same, and nothing that it has asked for is done after this: by ZeroMQ that can be under way.
+ */
+void kit_bury(struct line *line);
+
 /* Waits for the child's end, which must be a good one. */
 void kit_end(struct line *line);
 
@@ -133,6 +137,10 @@ struct call {
 };
 void kit_call(struct call *c, int (*run)(struct call *c), void *object, int64_t number);
 int kit_return(struct call *c);
+
+/* How often what is repeated @n times in shared memory is to be repeated here: a tenth of it where
+ * each operation is a round trip, but in campaigns. */
+int64_t kit_often(int64_t n);
 
 /* CLOCK_MONOTONIC, in ns. */
 int64_t kit_now(void);

@@ -15,9 +15,6 @@
 /* Who waits by ZeroMQ does so in brokerd-zmq, and cannot be stopped there. */
 #define STOPPED "a process that is stopped where it waits"
 
-/* Until the silence has lasted long enough, it still takes what it waited for. */
-#define AT_ONCE "a death that is known at once"
-
 /* Who could still make room or give a permit back is told by the threads of a process that sleep;
  * of those behind ZeroMQ the broker knows nothing. */
 #define AWAKE "a circle through what is no lock"
@@ -44,7 +41,6 @@ static const struct unsupported {
     {"descriptor", NULL, "broker_fd"},
     {"in_place", NULL, "items in place"},
     {"inspect", "clients_tells_who_is_there_and_what_they_hold", "sessions by process id"},
-    {"pipe_shared", "the_death_of_a_waiter_costs_no_message", AT_ONCE},
     {"wait_any_sync", "their_descriptors_are_readable_while_they_are_ready", "broker_fd"},
 };
 

@@ -10,7 +10,7 @@
 TestSuite(array_shared, .init = kit_open, .fini = kit_close, .timeout = KIT_TIMEOUT);
 
 #define N_OTHERS 4
-#define TIMES 3000
+#define TIMES kit_often(3000)
 #define N 5
 
 static broker_array *shorts(void)
@@ -86,7 +86,7 @@ Test(array_shared, a_write_is_seen_whole)
         struct line other = kit_fork(write_until_told, a);
 
         (void)kit_hear(&other);
-        for (int i = 0; i < 2000; i++) {
+        for (int64_t i = 0, n = kit_often(2000); i < n; i++) {
             const uint8_t *p;
 
             OK(broker_array_read(a, &kit_buffer, &v));

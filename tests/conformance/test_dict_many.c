@@ -114,7 +114,7 @@ Test(dict_many, all_of_one_moment)
 
     OK(broker_dict_update(w.dict, value_of("{'a': '0', 'b': '0'}")));
     cr_assert_eq(pthread_create(&thread, NULL, write_pairs, &w), 0);
-    for (int i = 0; i < 50000; i++) {
+    for (int64_t i = 0, n = kit_often(50000); i < n; i++) {
         const uint8_t *bytes;
 
         OK(broker_dict_get_many(w.dict, broker_packed(keys, sizeof(keys)), &buffer, &found));

@@ -366,7 +366,7 @@ Test(dict_random, a_dict_and_its_model_stay_the_same)
     seed = random_seed();
     rng.state = seed;
     cr_log_info("seed %llu", (unsigned long long)seed);
-    for (int i = 0; i < OPERATIONS; i++) {
+    for (int64_t i = 0, n = kit_often(OPERATIONS); i < n; i++) {
         operate(d);
         if (i % 200 == 199) {
             compare(d);

@@ -89,10 +89,11 @@ Test(scan, every_key_comes_exactly_once_whatever_the_limit)
 {
     static const uint64_t limits[] = {1, 7, 100, 10000, UINT64_MAX};
     static struct met met;
+    const int64_t n = kit_often(5000);
     broker_dict *d = kit_dict("d", NULL);
     broker_value part;
 
-    add_keys(d, 0, 5000);
+    add_keys(d, 0, n);
     for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
         uint64_t cursor = 0, parts = 0;
 
@@ -102,9 +103,9 @@ Test(scan, every_key_comes_exactly_once_whatever_the_limit)
             note(&met, part);
             parts++;
         } while (cursor != 0);
-        check(&met, 5000);
-        cr_assert_eq(met.n, 5000);
-        cr_assert(limits[i] < 100 ? parts > 10 : parts <= 5000 / 50, "%llu parts",
+        check(&met, n);
+        cr_assert_eq(met.n, (size_t)n);
+        cr_assert(limits[i] < 100 ? parts > 10 : parts <= (uint64_t)n / 50, "%llu parts",
             (unsigned long long)parts);
     }
 }
@@ -137,15 +138,15 @@ Test(scan, growth_meanwhile_neither_hides_nor_repeats_a_key)
     broker_dict *d = kit_dict("d", NULL);
 
     add_keys(d, 0, 1000);
-    scan_while(d, 1000, 1000, 31000);
+    scan_while(d, 1000, 1000, 1000 + kit_often(30000));
 }
 
 Test(scan, shrinking_meanwhile_neither_hides_nor_repeats_a_key)
 {
     broker_dict *d = kit_dict("d", NULL);
 
-    add_keys(d, 0, 31000);
-    scan_while(d, 1000, 31000, 1000);
+    add_keys(d, 0, 1000 + kit_often(30000));
+    scan_while(d, 1000, 1000 + kit_often(30000), 1000);
 }
 
 /* Adds and removes keys above those that stay, in waves, and gives the others new values of other
@@ -156,9 +157,9 @@ static int make_waves(struct call *c)
     int r = 0;
 
     while (atomic_load((_Atomic int64_t *)&c->number) != 0) {
-        for (int64_t i = 2000; i < 12000 && r == 0; i++)
+        for (int64_t i = 2000; i < 2000 + kit_often(10000) && r == 0; i++)
             r = broker_dict_set(d, INT(i), INT(i + 1));
-        for (int64_t i = 2000; i < 12000 && r == 0; i++)
+        for (int64_t i = 2000; i < 2000 + kit_often(10000) && r == 0; i++)
             r = broker_dict_delete(d, INT(i));
         if (r < 0)
             return r;
@@ -176,7 +177,7 @@ Test(scan, concurrent_change_neither_hides_nor_repeats_a_key)
 
     add_keys(d, 0, 2000);
     kit_call(&writer, make_waves, d, 1);
-    for (int i = 0; i < 60; i++) {
+    for (int64_t i = 0, n = kit_often(60); i < n; i++) {
         uint64_t cursor = 0;
 
         memset(&met, 0, sizeof(met));

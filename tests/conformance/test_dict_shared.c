@@ -212,7 +212,7 @@ static int write_whole(struct call *c)
     char *text = malloc(longest);
     int r = text != NULL ? 0 : BROKER_NOMEM;
 
-    for (int i = 0; i < 3000 && r == 0; i++) {
+    for (int i = 0; i < kit_often(3000) && r == 0; i++) {
         memset(text, 'a' + i % 26, longest);
         r = broker_dict_set(
             c->object, INT(i % 3), broker_strn(text, lengths[(size_t)i % N_LENGTHS]));
@@ -229,7 +229,7 @@ static int read_whole(struct call *c)
     broker_value v;
     int r = 0;
 
-    for (int i = 0; i < 6000 && (r == 0 || r == BROKER_NOTFOUND); i++) {
+    for (int i = 0; i < kit_often(6000) && (r == 0 || r == BROKER_NOTFOUND); i++) {
         r = broker_dict_get(c->object, INT(i % 3), &buffer, &v);
         if (r != 0)
             continue;

@@ -496,7 +496,7 @@ Test(list_random, a_list_and_its_model_stay_the_same)
     rng.state = seed;
     cr_log_info("seed %llu", (unsigned long long)seed);
     model.texts = calloc(2 * MAX_ELEMENTS, sizeof(char *));
-    for (int i = 0; i < OPERATIONS; i++) {
+    for (int64_t i = 0, n = kit_often(OPERATIONS); i < n; i++) {
         if (model.n < MAX_ELEMENTS && below(12) != 0)
             common[below(COUNT(common))](l);
         else

@@ -150,7 +150,7 @@ Test(list_shared, bulk_changes_are_seen_wholly_or_not_at_all)
         struct line other = kit_fork(change_by_tens, l);
 
         (void)kit_hear(&other);
-        for (int i = 0; i < 100; i++) {
+        for (int64_t i = 0, n = kit_often(100); i < n; i++) {
             cr_assert_eq(length_of(l) % 10, 0);
             OK(broker_list_copy(l, &kit_buffer, &all));
             cr_assert_eq(kit_count(all) % 10, 0);
@@ -203,7 +203,7 @@ Test(list_shared, a_list_that_is_sorted_is_always_in_some_order)
         if (strcmp(text, rising) != 0 && strcmp(text, falling) != 0)
             cr_assert_fail("neither order: %s", text);
     }
-    kit_kill(&other);
+    kit_bury(&other);
     OK(broker_list_sort(l, false, broker_nil()));
     cr_assert_str_eq(kit_list_text(l), rising);
 }

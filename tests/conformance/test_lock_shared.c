@@ -13,7 +13,7 @@
 TestSuite(lock_shared, .init = kit_open, .fini = kit_close, .timeout = KIT_TIMEOUT);
 
 #define N_OTHERS 4
-#define TIMES 3000
+#define TIMES kit_often(3000)
 
 struct counted {
     broker_lock *lock;

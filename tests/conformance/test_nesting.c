@@ -526,9 +526,9 @@ Test(nesting, the_daemon_collects_by_itself)
 
 #define N_NODES 24
 #define N_SLOTS 6
-#define N_MOVES 4000 /* at least, and until so many collections are done: */
-#define N_COLLECTIONS 300
-#define ENOUGH (N_COLLECTIONS + 1)
+#define N_MOVES kit_often(4000) /* at least, and until so many collections are done: */
+#define N_COLLECTIONS kit_often(300)
+#define ENOUGH ((int)N_COLLECTIONS + 1)
 
 struct model {
     broker_value ref[N_NODES];      /* nil: there is none */

@@ -176,7 +176,7 @@ Test(pipe_shared, the_death_of_a_waiter_costs_no_message)
     kit_await_waiters(kit_name("p"), 1);
     kit_call(&receiver, recv_until_end, p, 0);
     kit_await_waiters(kit_name("p"), 2);
-    kit_kill(&waiter);
+    kit_bury(&waiter);
     for (int i = 0; i < 10; i++)
         OK(broker_pipe_send(p, 1, INT(i), 0));
     OK(broker_pipe_release(p, 1));

@@ -231,12 +231,12 @@ Test(browse, an_empty_queue_has_an_empty_page)
 /* Thousands, over many segments, in pages of the largest size and of an odd one. */
 Test(browse, all_items_of_a_long_queue_come_once_and_in_order)
 {
-    enum { N = 5000 };
+    const int64_t n = kit_often(5000);
 
     for (size_t order = 0; order < 3; order++) {
         broker_queue *q = kit_queue((char[2]){(char)('a' + order), 0}, orders[order]);
 
-        put_numbers(q, 0, N);
+        put_numbers(q, 0, n);
         for (uint64_t limit = 137; limit < 1000000; limit = limit * 10000) {
             uint64_t cursor = 0;
             int64_t expected = 0;
@@ -248,9 +248,9 @@ Test(browse, all_items_of_a_long_queue_come_once_and_in_order)
                 cr_assert_leq(kit_count(items), PAGE);
                 for (uint32_t i = 0; i < kit_count(items); i++, expected++)
                     cr_assert_eq(kit_field(kit_element(items, i), "number").i,
-                        orders[order] == &lifo ? N - 1 - expected : expected);
+                        orders[order] == &lifo ? n - 1 - expected : expected);
             } while (cursor != 0);
-            cr_assert_eq(expected, N);
+            cr_assert_eq(expected, n);
         }
     }
 }
@@ -303,7 +303,7 @@ Test(browse, a_cursor_of_nobody_harms_nothing)
         broker_value items;
 
         put_numbers(q, 0, 20);
-        for (uint64_t i = 0; i < 4096; i++) {
+        for (uint64_t i = 0, n = (uint64_t)kit_often(4096); i < n; i++) {
             OK(broker_queue_browse(q, i * UINT64_C(0x100000081), 5, &kit_buffer, &items, &next));
             cr_assert_leq(kit_count(items), 5);
         }
@@ -324,7 +324,7 @@ static void churn(struct line *parent, void *arg)
     REQUIRE(broker_open(kit_address(), &b) == 0);
     REQUIRE(broker_queue_open(b, name, NULL, &q) == 0);
     kit_tell(parent, 1);
-    for (int64_t i = 0; i < 20000; i++) {
+    for (int64_t i = 0, n = kit_often(20000); i < n; i++) {
         REQUIRE(broker_queue_put(q, INT(i), 0) == 0);
         REQUIRE(broker_queue_get(q, 0, &kit_buffer, &v) == 0);
     }

@@ -265,7 +265,7 @@ Test(order, priority_agrees_with_a_model)
     unsigned n_away = 0;
     uint64_t number = 0;
 
-    for (int i = 0; i < 8000; i++) {
+    for (int64_t i = 0, often = kit_often(8000); i < often; i++) {
         size_t pick = random_below(&random, 8);
 
         if (pick < 3 && ready.n + n_away < N_MODEL) {

@@ -202,7 +202,7 @@ static void run(const char *base, const broker_queue_options *o, size_t puts)
     broker_queue *q = kit_queue(base, o);
 
     memset(&model, 0, sizeof(model));
-    for (int i = 0; i < OPERATIONS && model.n_put + 20 < MODEL_MAX; i++) {
+    for (int64_t i = 0, n = kit_often(OPERATIONS); i < n && model.n_put + 20 < MODEL_MAX; i++) {
         size_t what = random_below(&rng, 10);
 
         if (what < puts)

@@ -348,7 +348,7 @@ Test(rlock, owner_and_locks_tell_who_holds_it)
 /* ---- contention ---- */
 
 #define N_OTHERS 4
-#define TIMES 2000
+#define TIMES kit_often(2000)
 
 struct counted {
     broker_rlock *lock;

@@ -10,7 +10,7 @@
 TestSuite(value_shared, .init = kit_open, .fini = kit_close, .timeout = KIT_TIMEOUT);
 
 #define N_OTHERS 4
-#define TIMES 5000
+#define TIMES kit_often(5000)
 
 static int64_t now(broker_number *n)
 {
