@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <broker.h>
@@ -14,6 +15,7 @@
 #include "core/audit.h"
 #include "core/clock.h"
 #include "core/session.h"
+#include "value/value.h"
 
 #define PATIENCE_NS (10 * BRI_SECOND)
 
@@ -132,4 +134,26 @@ bool settle_audit(struct instance *i, bool must_be_empty)
     sound = audit_map(a, must_be_empty);
     bri_arena_unmap(a);
     return sound;
+}
+
+bool settle_stat(broker *b, const char *name, const char *field, uint64_t *out_number)
+{
+    broker_buffer buffer = BROKER_BUFFER_INIT;
+    broker_value stat, k, v = {.type = BROKER_NIL};
+    struct bri_iter it;
+    const void *p;
+    size_t size;
+    bool found = false;
+
+    if (broker_stat(b, name, &buffer, &stat) < 0 || bri_iter_map(&it, stat.data, stat.size) < 0)
+        return false;
+    while (!found && bri_iter_next(&it, &p, &size) == 0) {
+        found = bri_value_decode(p, size, &k) == 0 && k.size == strlen(field) &&
+                memcmp(k.data, field, k.size) == 0;
+        if (bri_iter_next(&it, &p, &size) < 0 || bri_value_decode(p, size, &v) < 0)
+            break;
+    }
+    broker_buffer_free(&buffer);
+    *out_number = v.type == BROKER_UINT ? v.u : (uint64_t)v.i;
+    return found && (v.type == BROKER_UINT || v.type == BROKER_INT);
 }

@@ -5,6 +5,9 @@
 #define STRESS_SETTLE_H
 
 #include <stdbool.h>
+#include <stdint.h>
+
+#include <broker.h>
 
 #include "support/instance.h"
 
@@ -21,5 +24,8 @@ bool settle_await(const struct instance *i, unsigned n_fds);
  * restarted.
  */
 bool settle_audit(struct instance *i, bool must_be_empty);
+
+/* A number of an object's statistic; false if there is none. */
+bool settle_stat(broker *b, const char *name, const char *field, uint64_t *out_number);
 
 #endif

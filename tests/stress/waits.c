@@ -6,6 +6,7 @@
  * session wakes whoever waits, and would hide that somebody was forgotten.
  */
 #include "waits.h"
+#include "settle.h"
 
 #include <inttypes.h>
 #include <sched.h>
@@ -61,26 +62,11 @@ int waits_must(struct round *r, int result, const char *what)
 
 uint64_t waits_stat(const struct round *r, const char *field)
 {
-    broker_buffer buffer = BROKER_BUFFER_INIT;
-    broker_value stat, k, v = {.type = BROKER_NIL};
-    struct bri_iter it;
-    const void *p;
-    size_t size;
-    bool found = false;
-    int result = broker_stat(r->waits->broker, r->name, &buffer, &stat);
+    uint64_t n;
 
-    if (result < 0 || bri_iter_map(&it, stat.data, stat.size) < 0)
-        waits_fail(r, "stat: %s", broker_error_name(result));
-    while (!found && bri_iter_next(&it, &p, &size) == 0) {
-        found = bri_value_decode(p, size, &k) == 0 && k.size == strlen(field) &&
-                memcmp(k.data, field, k.size) == 0;
-        if (bri_iter_next(&it, &p, &size) < 0 || bri_value_decode(p, size, &v) < 0)
-            break;
-    }
-    broker_buffer_free(&buffer);
-    if (!found || (v.type != BROKER_UINT && v.type != BROKER_INT))
-        waits_fail(r, "there is no number %s", field);
-    return v.type == BROKER_UINT ? v.u : (uint64_t)v.i;
+    if (!settle_stat(r->waits->broker, r->name, field, &n))
+        waits_fail(r, "there is no number %s: %s", field, broker_last_error());
+    return n;
 }
 
 void waits_have(struct round *r, enum actor who, uint32_t limit)
