@@ -204,7 +204,7 @@ Test(quota, the_last_page_can_be_had_and_not_one_more)
 Test(quota, what_one_object_gives_back_another_can_have)
 {
     struct bri_object a, b;
-    uint64_t off, large;
+    uint64_t off, large = 0;
 
     limit_pages(1000);
     a = dict_of(UID, "a");
