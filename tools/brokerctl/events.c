@@ -89,8 +89,8 @@ static int take_objects(struct bri_arena *a, struct picture *p)
         r = r < 0 ? r : BROKER_NOMEM;
     for (uint32_t i = 0; i < n && r == 0; i++)
         if (bri_object_bind(a, entries[i].slot, &o) == 0 && o.generation == entries[i].generation)
-            p->objects[p->n_objects++] = (struct seen_object){entries[i],
-                *(volatile uint64_t *)&o.slot->n_recovered, bri_is_damaged(o.slot)};
+            p->objects[p->n_objects++] = (struct seen_object){
+                entries[i], *(volatile uint64_t *)&o.slot->n_recovered, bri_is_damaged(o.slot)};
     free(entries);
     if (p->n_objects > 0)
         qsort(p->objects, p->n_objects, sizeof(*p->objects), compare_slots);

@@ -177,13 +177,15 @@ static void start_with_few_bytes(void)
         "--max-unread", "1000000", "--max-queued", "1000000", "--max-pending", "1000", NULL});
 }
 
-Test(zmq_limits, a_client_that_does_not_read_much, .init = start_with_few_bytes)
+TestSuite(zmq_unread, .init = start_with_few_bytes, .fini = kit_stop, .timeout = 60);
+
+Test(zmq_unread, a_client_that_does_not_read_much)
 {
     expect_that_reading_is_needed(200);
 }
 
 /* What is in the way of others is what was not read, not what is large. */
-Test(zmq_limits, answers_larger_than_may_be_unread, .init = start_with_few_bytes)
+Test(zmq_unread, answers_larger_than_may_be_unread)
 {
     struct client *c = client_open();
     static char big[700000];
