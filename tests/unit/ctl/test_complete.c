@@ -55,6 +55,7 @@ Test(ctl_complete, live_names)
     expect(TYPED("stat", ""), "jobs\njobs2\nstock\n");
     expect(TYPED("rm", "jobs", "j"), "jobs\njobs2\n");
     expect(TYPED("mv", "j"), "jobs\njobs2\n");
+    expect(TYPED("monitor", "--json", "j"), "jobs\njobs2\n");
     instance_kill(instance);
     expect(TYPED("queue", "get", ""), "");
     expect(TYPED("--address", "unix:/nonexistent", "stat", ""), "");
@@ -70,6 +71,7 @@ Test(ctl_complete, options_are_the_commands_own_and_the_global_ones)
     expect(TYPED("lock", "run", "--t"), "--timeout\n");
     expect(TYPED("lock", "run", "till", "--", "ls", "--"), "");
     expect(TYPED("ls", "--type", "q"), "queue\n");
+    expect(TYPED("monitor", "--o"), "--operation\n--once\n--offline\n");
     expect(TYPED("check", "--o"), "--offline\n");
 }
 

@@ -3,6 +3,7 @@
  * does harm
  */
 #include <grp.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -98,11 +99,13 @@ Test(attach, requests_need_a_hello_first_and_only_one)
 {
     struct bri_attach_request unstick = {.head = bri_attach_head(BRI_ATTACH_UNSTICK), .slot = 1};
     struct bri_attach_request leave = {.head = bri_attach_head(BRI_ATTACH_LEAVE)};
+    struct bri_attach_request monitor = {.head = bri_attach_head(BRI_ATTACH_MONITOR)};
     struct bri_attach_hello hello = raw_hello(BRI_ATTACH_READ);
     struct bri_attach_reply reply;
     int fd, sock;
 
     cr_assert_eq(raw_ask_and_end(raw_connect(instance), &unstick, sizeof(unstick)), BROKER_PROTO);
+    cr_assert_eq(raw_ask_and_end(raw_connect(instance), &monitor, sizeof(monitor)), BROKER_PROTO);
     cr_assert_eq(raw_ask_and_end(raw_connect(instance), &leave, sizeof(leave)), BROKER_PROTO);
     sock = raw_connect(instance);
     raw_send(sock, &hello, sizeof(hello));
@@ -358,6 +361,31 @@ Test(attach, the_same_place_opened_twice_is_one_broker)
     cr_assert_eq(raw_status(instance).n_sessions, 1);
     broker_close(b);
     cr_assert(raw_await_sessions(instance, 0));
+}
+
+Test(attach, a_reader_may_have_programs_monitored_for_two_seconds)
+{
+    struct bri_attach_request monitor = {.head = bri_attach_head(BRI_ATTACH_MONITOR)};
+    struct bri_attach_hello hello = raw_hello(BRI_ATTACH_READ);
+    struct bri_attach_reply reply;
+    _Atomic uint64_t *word;
+    int fd, sock = raw_connect(instance);
+    broker *b;
+
+    cr_assert_eq(broker_open(instance_address(instance), &b), 0);
+    word = &b->arena->shm->monitored_until_ns;
+    raw_send(sock, &hello, sizeof(hello));
+    (void)raw_receive(sock, &reply, &fd);
+    (void)close(fd);
+    cr_assert_eq(atomic_load(word), 0);
+    cr_assert_eq(raw_ask(sock, &monitor, sizeof(monitor)), 0);
+    cr_assert(bri_monitor_check(b->arena, bri_now()));
+    cr_assert_not_null(bri_monitor_ring(b->arena));
+    monitor.zero = 1;
+    cr_assert_eq(raw_ask_and_end(sock, &monitor, sizeof(monitor)), BROKER_PROTO);
+    while (atomic_load(word) != 0) /* nobody renews it, and nobody does anything */
+        (void)poll(NULL, 0, 10);
+    broker_close(b);
 }
 
 Test(attach, unstick_frees_a_dead_owners_guard_for_readers)

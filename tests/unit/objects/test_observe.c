@@ -14,6 +14,7 @@
 
 #include "client/observe.h"
 #include "core/session.h"
+#include "core/stand_in.h"
 #include "unit/core/lab.h"
 
 #define BUDGET 256u /* of a thread, in a tick */
@@ -178,6 +179,46 @@ Test(observe, whoever_waits_is_told_of_however_much_else_there_is)
     cr_assert_geq(records[0].duration_ns, 4 * BRI_MILLISECOND, "without its first microseconds");
     get(1);
     cr_assert_eq(look().n, 0, "the wait was that operation's alone");
+}
+
+static bool do_other_things(struct bri_stand_in *self, const struct bri_sleep *sleep)
+{
+    bri_stand_in = NULL;
+    get(1);
+    bri_stand_in = self;
+    while (bri_now() < sleep->until_ns)
+        continue;
+    return true;
+}
+
+static int wake_others(struct bri_stand_in *self, _Atomic uint32_t *word, int n, uint32_t bits)
+{
+    (void)self;
+    (void)word;
+    (void)bits;
+    return n;
+}
+
+/* As in brokerd-zmq, where a thread carries out others while one waits. */
+Test(observe, another_operation_meanwhile_does_not_hide_a_wait)
+{
+    struct bri_stand_in stand_in = {.sleep = do_other_things, .wake = wake_others, .thread = 1};
+    struct bri_monitor_look got;
+    broker_value v;
+    int r;
+
+    (void)lease();
+    get(BUDGET + 5);
+    (void)look();
+    bri_stand_in = &stand_in;
+    r = broker_queue_get(queue, 5 * BRI_MILLISECOND, &buffer, &v);
+    bri_stand_in = NULL;
+    cr_assert_eq(r, BROKER_TIMEDOUT);
+    got = look();
+    cr_assert_eq(got.n, 1);
+    cr_assert_eq(got.n_missed, 6);
+    cr_assert_eq(records[0].op, BRI_OP_QUEUE_GET);
+    cr_assert_geq(records[0].duration_ns, 4 * BRI_MILLISECOND);
 }
 
 /* What takes long without waiting is told by the ticks that pass. */
