@@ -255,6 +255,9 @@ static int fail(const struct monitor *x, int r)
             "the broker at %s is gone, which had the programs tell what they do: who may only "
             "read cannot",
             broker_address(x->m.ctl->broker));
+    if (r == BROKER_LOST)
+        return ctl_fail(r,
+            "brokerd is moving everything to a new arena: begin again to see what happens there");
     return ctl_fail(r, "the operations have no place to be written down: %s", broker_error_text(r));
 }
 

@@ -11,6 +11,7 @@
 #include "client/attach.h"
 #include "client/handle.h"
 #include "core/registry.h"
+#include "core/seal.h"
 
 #define N_NAMES 1024u            /* that are remembered */
 #define NAME_AGE_NS BRI_SECOND   /* looking one up holds up who makes objects */
@@ -58,7 +59,9 @@ int ctl_monitor_look(struct ctl_monitor *m)
     int64_t now = bri_now();
     int r = 0;
 
-    if (!m->ctl->broker->read_only || now - m->asked_ns >= ASK_NS) {
+    if (bri_is_sealed(m->ctl->broker->arena))
+        r = BROKER_LOST;
+    else if (!m->ctl->broker->read_only || now - m->asked_ns >= ASK_NS) {
         r = bri_attach_monitor(m->ctl->broker);
         m->asked_ns = now;
     }

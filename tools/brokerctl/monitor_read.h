@@ -29,7 +29,8 @@ struct ctl_monitor {
 /* Begins: what happens from now on is seen. NOMEM, and what bri_attach_monitor() says. */
 int ctl_monitor_start(struct ctl_monitor *m);
 
-/* Has the programs go on writing down what they do, and looks at what they wrote. */
+/* Has the programs go on writing down what they do, and looks at what they wrote. As above; LOST if
+ * nothing happens any more, since the arena goes on as another one. */
 int ctl_monitor_look(struct ctl_monitor *m);
 
 void ctl_monitor_stop(struct ctl_monitor *m);

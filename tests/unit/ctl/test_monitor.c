@@ -14,6 +14,7 @@
 
 #include "client/handle.h"
 #include "core/monitor.h"
+#include "core/seal.h"
 #include "fixture.h"
 
 #define MANY 50000
@@ -477,6 +478,18 @@ Test(ctl_monitor, an_arena_without_room_says_so)
         continue;
     EXPECT_SAYS("monitor --once", 37, "no place to be written down");
     cr_assert_eq(lease(), 0);
+}
+
+/* As before an upgrade to another layout of memory. */
+Test(ctl_monitor, an_arena_that_goes_on_elsewhere_ends_it)
+{
+    struct running r = MONITOR("--json");
+
+    put();
+    expect(&r, "queue.put", "OK");
+    cr_assert_eq(bri_seal(b->arena), 0);
+    expect_end(&r, 49);
+    cr_assert_eq(bri_unseal(b->arena), 0);
 }
 
 /* ---- readers ---- */
