@@ -97,6 +97,7 @@ int ctl_cmd_clients(struct ctl *ctl, int argc, char **argv)
     bool is_long = false;
     const struct ctl_syntax syntax = {.title = "clients",
         .args_doc = "",
+        .prints_table = true,
         .doc = "The programs that are attached: what they have open, and the locks, leased items "
                "and waiting threads they have.",
         .options = options,

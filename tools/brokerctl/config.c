@@ -210,6 +210,7 @@ int ctl_cmd_config(struct ctl *ctl, int argc, char **argv)
     struct show show = {0};
     const struct ctl_syntax syntax = {.title = "config",
         .args_doc = "show",
+        .prints_table = true,
         .doc = "The configuration as the files say it, key by key, with the defaults of the "
                "others.\vThe files are those of the instance at the address; "
                "a running brokerd has read them at its start or its last reload.",

@@ -32,7 +32,7 @@ struct ctl {
     bool offline;                 /* look at a copy of the memory */
     const char *image_path;       /* of its file; NULL: that of `instance` and `arena` */
     const char *instance, *arena; /* NULL: the standard ones */
-    bool json;
+    bool json, csv;
     bool no_header;
     bool no_pager;
     bool quiet;

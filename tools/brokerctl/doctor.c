@@ -54,7 +54,7 @@ static int print_findings(struct ctl *ctl, struct ctl_diagnosis *d)
 
     if (ctl_rows_end(&d->rows, &rows) < 0)
         return ctl_fail(BROKER_NOMEM, "no memory for the findings");
-    if (ctl->quiet || ctl->json || !ctl->out_is_tty)
+    if (ctl->quiet || ctl->json || ctl->csv || !ctl->out_is_tty)
         return ctl_print_rows(ctl, &table, rows);
     for (bool more = ctl_walk_start(&walk, rows); more && ctl_walk_next(&walk, &row);)
         print_finding(ctl, row);
@@ -68,7 +68,7 @@ int ctl_cmd_doctor(struct ctl *ctl, int argc, char **argv)
     struct ctl_diagnosis d = {.ctl = ctl, .full = {WARNING_PERCENT, CRITICAL_PERCENT}};
     int r, code;
 
-    if (!ctl_parse_none(ctl, "doctor",
+    if (!ctl_parse_for_table(ctl, "doctor",
             "Look for what is wrong or soon will be, and tell it in words: the dead that were not "
             "cleared up after, damaged objects, memory and quotas that are nearly used up, queues "
             "that nobody takes from, dead items, deadlocks, processes that are stopped. Ends with "

@@ -290,6 +290,8 @@ static int help_json(void)
         "from 1970. What is not known, or does not apply, is null. Numbers are exact, up to 64 "
         "bits; some readers round above 2^53. The values of programs are written as `brokerctl "
         "help values` tells.",
+        "With --output=csv, or -o csv, tables are comma-separated values under the names that the "
+        "fields have in JSON, with numbers as they are.",
         "Without --json, and where standard output is no terminal, tables are lines of fields "
         "with a tab between them and without headings, in an order that stays; fields may be "
         "added at the end.",
@@ -322,11 +324,29 @@ static int help_by_option(struct ctl *ctl, int argc, char **argv)
     return code;
 }
 
+/* Of this command itself, which else takes words only. */
+static bool parse_help(struct ctl *ctl, int argc, char **argv)
+{
+    static const struct ctl_syntax syntax = {.title = "help",
+        .args_doc = "[COMMAND | TYPE [COMMAND] | values | json | exit-codes]",
+        .doc = "How a command is used, what can be done with a type of objects, how values are "
+               "written and results printed, and what exit codes mean. Without a word: a list of "
+               "all commands.",
+        .max_words = 2};
+    struct ctl_words words;
+    bool run = ctl_parse(ctl, &syntax, argc, argv, &words);
+
+    free(words.words);
+    return run;
+}
+
 int ctl_cmd_help(struct ctl *ctl, int argc, char **argv)
 {
     char *overview;
 
-    if (argc == 1) {
+    if (argc > 1 && argv[1][0] == '-' && !parse_help(ctl, argc, argv))
+        return 0;
+    if (argc == 1 || argv[1][0] == '-') {
         (void)puts("Usage: " CTL_PROGRAM " [OPTION...] COMMAND [ARGUMENT...]");
         overview = ctl_help_overview();
         if (overview == NULL)

@@ -37,6 +37,7 @@ int ctl_cmd_stat(struct ctl *ctl, int argc, char **argv)
 {
     const struct ctl_syntax syntax = {.title = "stat",
         .args_doc = "NAME",
+        .prints_table = true,
         .doc = "All numbers of one object: its size, its counters, its waiters, and what its type "
                "adds.",
         .min_words = 1,
@@ -87,7 +88,7 @@ int ctl_cmd_quota(struct ctl *ctl, int argc, char **argv)
     static const struct ctl_table table = {
         .columns = columns, .n_columns = COUNT(columns), .none = "nobody has anything"};
 
-    if (!ctl_parse_none(ctl, "quota",
+    if (!ctl_parse_for_table(ctl, "quota",
             "What each user has, and how much he may have (0: as much as there is): objects that "
             "he "
             "made, their memory, and programs that are attached.",
@@ -153,6 +154,7 @@ int ctl_cmd_locks(struct ctl *ctl, int argc, char **argv)
     bool deadlocks = false;
     const struct ctl_syntax syntax = {.title = "locks",
         .args_doc = "",
+        .prints_table = true,
         .doc = "The locks that are held, by whom, and how many wait for each.",
         .options = options,
         .option = locks_option,

@@ -292,6 +292,7 @@ int ctl_cmd_ls(struct ctl *ctl, int argc, char **argv)
     struct ls ls = {0};
     const struct ctl_syntax syntax = {.title = "ls",
         .args_doc = "[PREFIX|GLOB]",
+        .prints_table = true,
         .doc = "The objects that there are: those whose names begin with PREFIX, or match GLOB "
                "(with *, ? or "
                "[]).",

@@ -182,6 +182,7 @@ int ctl_cmd_mem(struct ctl *ctl, int argc, char **argv)
     struct mem m = {.ctl = ctl, .n_wanted = LARGEST};
     const struct ctl_syntax syntax = {.title = "mem",
         .args_doc = "",
+        .prints_table = true,
         .doc = "Where the memory is: of the arena as a whole, by type, by user, and in the largest "
                "objects.",
         .options = options,

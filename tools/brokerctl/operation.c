@@ -199,6 +199,7 @@ static int parse_words(struct operation *o, int argc, char **argv)
     struct ctl_words words;
     struct ctl_syntax syntax = {.title = title,
         .args_doc = args_doc,
+        .prints_table = true,
         .doc = doc,
         .option = parse_option,
         .own = o,

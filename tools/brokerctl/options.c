@@ -25,6 +25,8 @@ static const struct argp_option global_options[] = {
         "unless that is what is printed (see `brokerctl help json`)",
         0},
     {NULL, 'j', NULL, 0, "the same as --json", 0},
+    {"output", 'o', "FORMAT", 0,
+        "table (aligned on a terminal, fields with tabs between them elsewhere), csv, or json", 0},
     {"no-header", CTL_OPTION_NO_HEADER, NULL, 0, "no headings above tables", 0},
     {"no-pager", CTL_OPTION_NO_PAGER, NULL, 0,
         "long tables go to a terminal as they are, and not through $BROKERCTL_PAGER, $PAGER or "
@@ -52,6 +54,15 @@ static void set_json(struct ctl *ctl, const char *version, struct argp_state *st
     if (version != NULL && strcmp(version, own) != 0)
         argp_error(state, "--json=%s: this program prints version %s", version, own);
     ctl->json = true;
+    ctl->csv = false;
+}
+
+static void set_output(struct ctl *ctl, const char *format, struct argp_state *state)
+{
+    if (strcmp(format, "json") != 0 && strcmp(format, "csv") != 0 && strcmp(format, "table") != 0)
+        argp_error(state, "--output=%s: it is table, csv or json", format);
+    ctl->json = strcmp(format, "json") == 0;
+    ctl->csv = strcmp(format, "csv") == 0;
 }
 
 static void set_color(struct ctl *ctl, const char *when, struct argp_state *state)
@@ -77,6 +88,9 @@ static error_t parse_global(int key, char *arg, struct argp_state *state)
     case CTL_OPTION_JSON:
     case 'j':
         set_json(ctl, arg, state);
+        return 0;
+    case 'o':
+        set_output(ctl, arg, state);
         return 0;
     case 'q':
         ctl->quiet = true;
@@ -179,6 +193,8 @@ static error_t parse_word(int key, char *arg, struct argp_state *state)
         if (p->out->n < syntax->min_words || (syntax->then_command && p->out->command == NULL))
             argp_error(state, "an argument is missing: write " CTL_PROGRAM " %s %s", syntax->title,
                 syntax->args_doc);
+        if (p->ctl->csv && !syntax->prints_table)
+            argp_error(state, "--output=csv is for tables, and this prints none");
         return 0;
     default:
         return syntax->option != NULL ? syntax->option(key, arg, state, syntax->own)
@@ -235,14 +251,28 @@ bool ctl_parse(
     return true;
 }
 
-bool ctl_parse_none(struct ctl *ctl, const char *title, const char *doc, int argc, char **argv)
+static bool parse_none(struct ctl *ctl, const struct ctl_syntax *syntax, int argc, char **argv)
 {
-    const struct ctl_syntax syntax = {.title = title, .args_doc = "", .doc = doc};
     struct ctl_words words;
-    bool run = ctl_parse(ctl, &syntax, argc, argv, &words);
+    bool run = ctl_parse(ctl, syntax, argc, argv, &words);
 
     free(words.words);
     return run;
+}
+
+bool ctl_parse_none(struct ctl *ctl, const char *title, const char *doc, int argc, char **argv)
+{
+    const struct ctl_syntax syntax = {.title = title, .args_doc = "", .doc = doc};
+
+    return parse_none(ctl, &syntax, argc, argv);
+}
+
+bool ctl_parse_for_table(struct ctl *ctl, const char *title, const char *doc, int argc, char **argv)
+{
+    const struct ctl_syntax syntax = {
+        .title = title, .args_doc = "", .doc = doc, .prints_table = true};
+
+    return parse_none(ctl, &syntax, argc, argv);
 }
 
 /* ---- up to the command ---- */

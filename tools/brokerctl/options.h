@@ -36,6 +36,7 @@ struct ctl_syntax {
     error_t (*option)(int key, char *arg, struct argp_state *state, void *own);
     void *own;
     unsigned min_words, max_words;
+    bool prints_table; /* with --output=csv there is something to print */
     bool then_command; /* what follows the words is a command with options that are not ours */
 };
 
@@ -56,6 +57,10 @@ bool ctl_parse(
 
 /* The same for a command without words and options of its own. */
 bool ctl_parse_none(struct ctl *ctl, const char *title, const char *doc, int argc, char **argv);
+
+/* The same for one that prints a table. */
+bool ctl_parse_for_table(
+    struct ctl *ctl, const char *title, const char *doc, int argc, char **argv);
 
 /* Whether @option is a global one, and the next word its argument. */
 bool ctl_global_takes_word(const char *option);

@@ -80,8 +80,7 @@ int ctl_flush(struct ctl *ctl)
     return ctl->output_failed ? CTL_EXIT_FAILURE : 0;
 }
 
-/* Text that does nothing to a terminal but show. */
-static bool is_plain(broker_value v)
+bool ctl_is_plain(broker_value v)
 {
     const unsigned char *p = v.data;
 
@@ -98,7 +97,7 @@ static bool is_raw(const struct ctl *ctl, broker_value v)
 {
     if (ctl->json || (v.type != BROKER_STR && v.type != BROKER_BIN))
         return false;
-    return !ctl->out_is_tty || is_plain(v);
+    return !ctl->out_is_tty || ctl_is_plain(v);
 }
 
 static int print_one(const struct ctl *ctl, broker_value v, bool as_lines)
@@ -112,7 +111,7 @@ static int print_one(const struct ctl *ctl, broker_value v, bool as_lines)
     return 0;
 }
 
-/* Several results: an object with their names. */
+/* Results: an object with their names. */
 static int print_several(const struct ctl *ctl, const struct ctl_operation *op,
     const struct bri_call *call, bool as_lines)
 {
@@ -126,8 +125,11 @@ static int print_several(const struct ctl *ctl, const struct ctl_operation *op,
     for (uint32_t i = 0; i < call->n_results; i++)
         bri_pack_entry(&pack, op->results[i].name, call->results[i]);
     r = bri_pack_end(&pack, &all);
-    code = r < 0 ? ctl_fail(r, "the answer cannot be printed: %s", broker_error_text(r))
-                 : print_json(ctl, all, ctl->out_is_tty && !as_lines);
+    if (r < 0)
+        code = ctl_fail(r, "the answer cannot be printed: %s", broker_error_text(r));
+    else
+        code =
+            ctl->csv ? ctl_print_map(ctl, all) : print_json(ctl, all, ctl->out_is_tty && !as_lines);
     broker_buffer_free(&buffer);
     return code;
 }
@@ -160,6 +162,6 @@ int ctl_print_answer(const struct ctl *ctl, const struct ctl_operation *op,
         return 0;
     if (op->results[0].n_columns > 0 && !ctl->json)
         return print_table(ctl, op, call);
-    return call->n_results == 1 ? print_one(ctl, call->results[0], as_lines)
-                                : print_several(ctl, op, call, as_lines);
+    return call->n_results == 1 && !ctl->csv ? print_one(ctl, call->results[0], as_lines)
+                                             : print_several(ctl, op, call, as_lines);
 }

@@ -24,10 +24,14 @@ int ctl_print_json_line(const struct ctl *ctl, broker_value v);
 int ctl_print_answer(const struct ctl *ctl, const struct ctl_operation *op,
     const struct bri_call *call, bool as_lines);
 
+/* Text that does nothing to a terminal but show. */
+bool ctl_is_plain(broker_value v);
+
 /* Everything printed so far is written. 0, or CTL_EXIT_FAILURE; told once. */
 int ctl_flush(struct ctl *ctl);
 
-/* ---- tables: aligned on a terminal, separated by tabs elsewhere, an array with --json ---- */
+/* ---- tables: aligned on a terminal, separated by tabs elsewhere, an array with --json; or csv
+ * ---- */
 
 struct ctl_table {
     const struct ctl_column *columns;

@@ -107,6 +107,7 @@ int ctl_cmd_show(struct ctl *ctl, int argc, char **argv)
 {
     const struct ctl_syntax syntax = {.title = "show",
         .args_doc = "NAME",
+        .prints_table = true,
         .doc = "One object from all sides: its numbers (but those that are zero), the programs "
                "that have it open, and the items that are leased.",
         .min_words = 1,
@@ -152,6 +153,7 @@ int ctl_cmd_leases(struct ctl *ctl, int argc, char **argv)
 {
     const struct ctl_syntax syntax = {.title = "leases",
         .args_doc = "[PREFIX|GLOB]",
+        .prints_table = true,
         .doc = "The items of queues that are leased: taken, and not finished yet; by whom, and how "
                "long the lease lasts if it has an end.",
         .max_words = 1};

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "csv.h"
 #include "fail.h"
 #include "json.h"
 #include "objects/pack.h"
@@ -303,6 +304,8 @@ static bool write_map(FILE *f, const struct ctl *ctl, broker_value map)
 
 static bool write_part(FILE *f, const struct ctl *ctl, const struct ctl_part *part)
 {
+    if (ctl->csv)
+        return ctl_csv_write(f, ctl, part);
     if (part->table == NULL)
         return write_map(f, ctl, part->value);
     return ctl->out_is_tty ? show_rows(f, ctl, part->table, part->value)
@@ -315,7 +318,7 @@ static void write_heading(FILE *f, const struct ctl *ctl, const struct ctl_part 
 
     if (!first)
         (void)fputc('\n', f);
-    if (part->heading != NULL && ctl->out_is_tty && !ctl->no_header)
+    if (part->heading != NULL && ctl->out_is_tty && !ctl->no_header && !ctl->csv)
         (void)fprintf(f, "%s%s%s\n", color ? "\033[1m" : "", part->heading, color ? "\033[0m" : "");
 }
 

@@ -65,14 +65,14 @@ Test(ctl_complete, options_are_the_commands_own_and_the_global_ones)
 {
     expect(TYPED("--j"), "--json\n");
     expect(TYPED("queue", "get", "jobs", "--"),
-        "--timeout\n--count\n--address\n--json\n--no-header\n--no-pager\n--color\n--quiet\n"
+        "--timeout\n--count\n--address\n--json\n--output\n--no-header\n--no-pager\n--color\n--quiet\n"
         "--offline\n--instance\n--arena\n");
     expect(TYPED("queue", "create", "--max"), "--max-items\n--max-bytes\n--max-deliveries\n");
     expect(TYPED("lock", "run", "--t"), "--timeout\n");
     expect(TYPED("lock", "run", "till", "--", "ls", "--"), "");
     expect(TYPED("ls", "--type", "q"), "queue\n");
-    expect(TYPED("monitor", "--o"), "--operation\n--once\n--offline\n");
-    expect(TYPED("check", "--o"), "--offline\n");
+    expect(TYPED("monitor", "--o"), "--operation\n--once\n--output\n--offline\n");
+    expect(TYPED("check", "--o"), "--output\n--offline\n");
 }
 
 Test(ctl_complete, bash_offers_what_it_is_told)

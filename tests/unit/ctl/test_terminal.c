@@ -54,6 +54,27 @@ Test(ctl_terminal, tables_are_aligned_and_have_headings)
     EXPECT("ls", 0, "a-longer-name\tlock\t512\ntill\tlock\t512\n");
 }
 
+/* Everywhere the same: exact numbers, the names of JSON, and quotes where others would be misled.
+ */
+Test(ctl_terminal, csv_is_for_spreadsheets)
+{
+    EXPECT("queue put jobs [1,\"x\"]", 0, "");
+    EXPECT("queue put jobs plain", 0, "");
+    EXPECT("queue put jobs \"a,\\\"b\"", 0, "");
+    EXPECT("queue browse jobs -o csv --no-header", 0, NULL);
+    EXPECT("lock create till", 0, "");
+    EXPECT("ls t* -o csv", 0, "name,type,bytes\ntill,lock,512\n");
+    EXPECT("ls t* -j -o csv --no-header", 0, "till,lock,512\n");
+    EXPECT("ls t* -o csv --output=table", 0, "till\tlock\t512\n");
+    expect("ls t* -o csv", "name,type,bytes\ntill,lock,512\n");
+    EXPECT("ls none* -o csv", 0, "name,type,bytes\n");
+    EXPECT("dict set d k a,\"b", 0, "");
+    EXPECT("dict get d k -o csv", 0, "name,value\nvalue,\"a,\"\"b\"\n");
+    EXPECT("dict set d esc \"\\u001b[31mred\"", 0, "");
+    expect("dict get d esc -o csv", "name,value\nvalue,\"\"\"\\u001b[31mred\"\"\"\n");
+    EXPECT("-o csv dict get d esc --no-header", 0, "value,\x1b[31mred\n");
+}
+
 Test(ctl_terminal, stat_has_units_and_dates)
 {
     struct run r;
