@@ -70,6 +70,16 @@ static void make_options(const struct ctl_type *type, struct argp_option *list)
     list[n] = (struct argp_option){0};
 }
 
+/* What no object of the type can be without. */
+static int check_needed(const struct create *c)
+{
+    for (unsigned i = 0; i < c->type->n_options; i++)
+        if (c->type->options[i].needed && c->values[i].type == BROKER_NIL)
+            return ctl_fail_usage("%s create: %s is missing: %s", c->type->name,
+                c->type->options[i].flag, c->type->options[i].doc);
+    return 0;
+}
+
 int ctl_create(struct ctl *ctl, const struct ctl_type *type, int argc, char **argv)
 {
     struct argp_option options[CTL_MAX_OPTIONS + 2];
@@ -96,9 +106,11 @@ int ctl_create(struct ctl *ctl, const struct ctl_type *type, int argc, char **ar
     if (!ctl_parse(ctl, &syntax, argc, argv, &words))
         return 0;
     broker_buffer_free(&c.buffer);
+    code = check_needed(&c);
     target.name = words.words[0];
     free(words.words);
-    code = ctl_refuse_offline(ctl, title);
+    if (code == 0)
+        code = ctl_refuse_offline(ctl, title);
     if (code == 0)
         code = ctl_open_object(ctl, &target, c.mode, c.values, &handle);
     if (code == 0)

@@ -184,6 +184,11 @@ int ctl_fail_open(struct ctl *ctl, const struct ctl_target *target, int r)
         return ctl_fail(r,
             "the %s \"%s\" is there with other options; `brokerctl stat %s` shows which",
             target->type->name, name, name);
+    case BROKER_INVALID:
+        return ctl_fail(r,
+            "an option is out of range for a %s; `brokerctl %s create --help` tells what they are "
+            "(INVALID)",
+            target->type->name, target->type->name);
     default:
         return ctl_fail_last(r);
     }

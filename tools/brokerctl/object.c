@@ -68,8 +68,9 @@ bool ctl_has_values(const struct ctl_operation *op)
 }
 
 /*
- * An operation makes its object if a fresh one is all that it needs: it stores a value (which can
- * be too much) or waits for something, and never misses what was there before.
+ * An operation makes its object if the schema says so, or if a fresh one is all that it needs: it
+ * stores a value (which can be too much) or changes it after waiting for something, and never
+ * misses what was there before.
  */
 bool ctl_creates(const struct ctl_operation *op)
 {
@@ -78,6 +79,8 @@ bool ctl_creates(const struct ctl_operation *op)
 
     bool stores = ctl_has_values(op) && may_answer(op, BROKER_QUOTA);
 
+    if (op->creates)
+        return true;
     if (!op->changes || (!op->blocks && !stores))
         return false;
     for (size_t i = 0; i < sizeof(misses) / sizeof(misses[0]); i++)

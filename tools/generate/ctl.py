@@ -58,6 +58,7 @@ struct ctl_operation {
     bool blocks;
     bool changes;
     bool destroys; /* what is in the object: to be confirmed */
+    bool creates;  /* the object, if it is not there; see ctl_creates() */
     const struct ctl_argument *args;
     unsigned n_args;
     const struct ctl_result *results;
@@ -73,6 +74,7 @@ struct ctl_option {
     const char *flag; /* "--max-items"; NULL if it is not given by a flag of its own */
     enum bri_arg kind;
     const char *doc;
+    bool needed; /* to create an object */
 };
 
 struct ctl_type {
@@ -109,6 +111,17 @@ extern const unsigned ctl_n_errors;
 
 def ctl_table_h():
     return banner("All operations and errors as brokerctl presents them.") + HEADER
+
+
+# What the schema says to callers in C, in the words of the command line.
+SPOKEN = [("BROKER_OMITTED", "left out"), ("BROKER_FOREVER", "forever"), ("a handle is not open, ", ""),
+          ("the handle is not open, ", ""), ("a pointer is NULL that may not be, ", ""), ("a pointer is NULL, ", "")]
+
+
+def spoken(text):
+    for written, said in SPOKEN:
+        text = text.replace(written, said)
+    return text[len("or "):] if text.startswith("or ") else text
 
 
 def flag(name):
@@ -198,7 +211,7 @@ def operation_parts(operation):
     name = operation.slot
     return (
         array("ctl_argument", "args_" + name,
-              [members(quoted(arg.name), arg.kind.constant, quoted(arg.doc, 8), word(arg.as_option),
+              [members(quoted(arg.name), arg.kind.constant, quoted(spoken(arg.doc), 8), word(arg.as_option),
                        quoted(fallback(arg))) for arg in operation.args]) +
         "".join(array("ctl_column", columns_name(operation, result), [column_row(each) for each in result.columns])
                 for result in operation.results) +
@@ -206,7 +219,7 @@ def operation_parts(operation):
               [members(quoted(result.name), result.kind.constant, quoted(result.doc, 8),
                        sized(columns_name(operation, result), result.columns)) for result in operation.results]) +
         array("ctl_cause", "errors_" + name,
-              [entry([error.constant, quoted(when, 8)]).strip(" ,") for error, when in operation.errors]))
+              [entry([error.constant, quoted(spoken(when), 8)]).strip(" ,") for error, when in operation.errors]))
 
 
 def columns_name(operation, result):
@@ -221,12 +234,13 @@ def operation_row(operation):
     name = operation.slot
     return members(
         quoted(operation.type.name), quoted(operation.name), quoted(operation.command),
-        quoted(usage(operation), 8), quoted(operation.doc, 8), quoted(operation.detail, 8),
+        quoted(usage(operation), 8), quoted(operation.doc, 8), quoted(spoken(operation.detail), 8),
         quoted(operation.crash, 8), operation.constant, word(operation.blocks), word(operation.changes),
-        word(operation.destroys),
+        word(operation.destroys), word(operation.creates),
         sized("args_" + name, operation.args), sized("results_" + name, operation.results),
         "errors_" + name, operation.n_specific, len(operation.errors))
 
 
 def option_row(option):
-    return members(quoted(option.name), quoted(option_flag(option)), option.kind.constant, quoted(option.doc, 8))
+    return members(quoted(option.name), quoted(option_flag(option)), option.kind.constant, quoted(spoken(option.doc), 8),
+                   word(option.needed))

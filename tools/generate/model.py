@@ -75,6 +75,7 @@ class Option:
     name: str
     kind: object
     doc: str
+    needed: bool = False
 
     @property
     def c_name(self):
@@ -96,6 +97,7 @@ class Operation:
     crash: str
     command: str
     destroys: bool
+    creates: bool
     example: list
     errors: list = field(default_factory=list)  # of (Error, when): its specific ones, then the common ones
     n_specific: int = 0

@@ -251,7 +251,8 @@ def load_options(row, name, taken):
     options, seen = [], dict(taken)
     for index, data in enumerate(row.take(name, list)):
         option_row = named_row("%s: option" % row.where, index, data)
-        option = Option(option_row.bare_identifier(), option_row.kind(lambda kind: kind.option), option_row.text("doc"))
+        option = Option(option_row.bare_identifier(), option_row.kind(lambda kind: kind.option), option_row.text("doc"),
+                        option_row.take("needed", bool, False))
         option_row.end()
         unique(option_row, seen, option.name, "the name")
         options.append(option)
@@ -330,7 +331,8 @@ def load_operation(row, kind):
         kind, name, doc, detail, args, results,
         row.text("success", "the outputs are set" if results else "it is done"),
         row.take("blocks", bool), row.take("changes", bool), row.take("errors", dict), row.sentence("crash"),
-        cli.take("command", str, name.replace("_", "-")), cli.take("destroys", bool, False), row.lines("example"))
+        cli.take("command", str, name.replace("_", "-")), cli.take("destroys", bool, False), cli.take("creates", bool, False),
+        row.lines("example"))
     cli.end()
     row.end()
     return operation

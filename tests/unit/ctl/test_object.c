@@ -36,6 +36,17 @@ Test(ctl_object, operations_that_store_or_wait_create_and_those_that_miss_someth
         "queue.put queue.put_many lock.acquire list.append list.extend list.insert");
 }
 
+/* Who waits for an event may come before who sets it. */
+Test(ctl_object, an_event_is_made_by_who_comes_first)
+{
+    const struct ctl_type *event = ctl_find_type("event");
+
+    cr_assert(ctl_creates(ctl_find_operation(event, "set")));
+    cr_assert(ctl_creates(ctl_find_operation(event, "wait")));
+    cr_assert_not(ctl_creates(ctl_find_operation(event, "clear")));
+    cr_assert_not(ctl_creates(ctl_find_operation(event, "is-set")));
+}
+
 Test(ctl_object, operations_that_take_can_be_counted)
 {
     char found[1024];
