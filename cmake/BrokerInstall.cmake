@@ -13,6 +13,8 @@ install(TARGETS broker_static EXPORT brokerStaticTargets)
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/libbroker/include/" TYPE INCLUDE FILES_MATCHING PATTERN "*.h")
 install(FILES ${BROKER_GENERATED_HEADERS} DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}/broker")
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/docs/guide" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/examples" DESTINATION "${CMAKE_INSTALL_DOCDIR}"
+        FILES_MATCHING PATTERN "*.c" PATTERN "*.py" PATTERN "README.md" PATTERN "__pycache__" EXCLUDE)
 install(FILES ${BROKER_GENERATED_REFERENCE} DESTINATION "${CMAKE_INSTALL_DOCDIR}/reference")
 
 # Two export sets: only the static library makes its users find msgpack-c.
