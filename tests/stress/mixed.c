@@ -23,7 +23,7 @@
 #include "settle.h"
 
 #define CONFIG                                                                                     \
-    "[broker]\nlog_level = error\n[arena default]\nsize = 128M\n[zmq]\nipc = yes\ntimeout = 30\n"
+    "[broker]\nlog_level = error\n[arena default]\nsize = 128M\n[zmq]\nipc = yes\ntimeout = 30s\n"
 #define DEFAULT_SECONDS 8.0
 #define PACE_NS (30 * BRI_MILLISECOND)
 #define STUCK_NS (30 * BRI_SECOND)
