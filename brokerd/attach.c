@@ -506,5 +506,6 @@ bool brokerd_attach_start(struct brokerd *d)
 
 void brokerd_attach_resume(struct brokerd *d)
 {
-    (void)sd_event_source_set_enabled(d->listener, SD_EVENT_ON);
+    if (!d->hands_over)
+        (void)sd_event_source_set_enabled(d->listener, SD_EVENT_ON);
 }

@@ -38,6 +38,7 @@ struct brokerd {
     bool was_attached; /* private: somebody has been here */
     bool must_sweep;   /* clients or arenas are to be let go */
     bool is_stopping;  /* it ends when all arenas are saved */
+    bool hands_over;   /* to a brokerd of another layout: nobody is let in any more */
     int listen_fd;
     sd_event_source *listener, *beat, *retry, *sweep;
     struct brokerd_rate refused, stuck;

@@ -3,6 +3,7 @@
  */
 #include "handover.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <broker/errors.h>
@@ -24,6 +26,8 @@
 #define REPLACED " (deleted)" /* what the kernel appends to the name of a file that has none */
 #define ANSWER_NS (5 * BRI_SECOND)
 #define ANSWER_MAX 256
+#define ASK_TRIES 5u
+#define ASK_PAUSE_NS (100 * BRI_MILLISECOND)
 
 /* ---- who comes next ---- */
 
@@ -74,30 +78,52 @@ static void read_answer(int fd, char text[ANSWER_MAX])
     text[n] = '\0';
 }
 
-/* The layout that the program at @path knows. */
-static bool ask(const char *path, unsigned out_layout[2])
+/* Runs it, and gives its wait status; -1 with errno if it could not be started. */
+static int run_program(const char *path, char text[ANSWER_MAX])
 {
-    char text[ANSWER_MAX];
-    const char *line;
-    int ends[2];
+    int ends[2], status = -1, e = 0;
     pid_t pid;
 
+    text[0] = '\0';
     if (pipe2(ends, O_CLOEXEC) != 0)
-        return false;
+        return -1;
     pid = fork();
     if (pid == 0)
         tell_version(path, ends[1]);
-    (void)close(ends[1]);
-    if (pid > 0)
-        read_answer(ends[0], text);
-    (void)close(ends[0]);
     if (pid < 0)
-        return false;
-    (void)kill(pid, SIGKILL);
-    (void)waitpid(pid, NULL, 0);
-    line = strstr(text, "\n" BROKERD_LAYOUT_LINE);
-    return line != NULL &&
-           sscanf(line, "\n" BROKERD_LAYOUT_LINE "%u.%x", &out_layout[0], &out_layout[1]) == 2;
+        e = errno;
+    (void)close(ends[1]);
+    if (pid > 0) {
+        read_answer(ends[0], text);
+        (void)kill(pid, SIGKILL);
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            ;
+    }
+    (void)close(ends[0]);
+    errno = e;
+    return status;
+}
+
+/* The layout that the program at @path knows. On a busy machine a start may fail: so it is asked
+ * some times. */
+static bool ask(const char *path, unsigned out_layout[2])
+{
+    const struct timespec pause = {.tv_nsec = ASK_PAUSE_NS};
+    char text[ANSWER_MAX];
+    const char *line;
+    int status;
+
+    for (unsigned i = 0; i < ASK_TRIES; i++) {
+        status = run_program(path, text);
+        line = strstr(text, "\n" BROKERD_LAYOUT_LINE);
+        if (line != NULL &&
+            sscanf(line, "\n" BROKERD_LAYOUT_LINE "%u.%x", &out_layout[0], &out_layout[1]) == 2)
+            return true;
+        brokerd_log(LOG_WARNING, NULL, "%s --version: status %#x (%s), printed \"%s\"", path,
+            (unsigned)status, strerror(errno), text);
+        (void)nanosleep(&pause, NULL);
+    }
+    return false;
 }
 
 bool brokerd_handover_is_due(const struct brokerd *d)
@@ -173,6 +199,7 @@ void brokerd_handover_begin(struct brokerd *d)
     brokerd_endpoint_stop(d);
     brokerd_selftest_stop(d);
     /* Who comes now waits for the next one, where systemd has the socket. */
+    d->hands_over = true;
     (void)sd_event_source_set_enabled(d->listener, SD_EVENT_OFF);
     for (struct brokerd_arena *a = d->arenas; a != NULL; a = a->next)
         hand_over(d, a);
