@@ -153,8 +153,10 @@ static int convert(enum bri_arg kind, const broker_value *v, struct argument *a)
     case BRI_ARG_STRING:
         return to_text(v, a);
     case BRI_ARG_BOOL:
+        if (v->type != BROKER_BOOL)
+            return BROKER_INVALID;
         a->b = v->b;
-        return v->type == BROKER_BOOL ? 0 : BROKER_INVALID;
+        return 0;
     }
     return BROKER_INTERNAL;
 }
