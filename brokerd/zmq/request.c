@@ -416,7 +416,7 @@ static bool is_hello(const struct bri_wire_request *q)
     return q->op_size == sizeof(name) - 1 && memcmp(q->op, name, q->op_size) == 0;
 }
 
-static void handle(struct zmqd_incoming *from)
+void zmqd_request_take(struct zmqd_incoming *from)
 {
     size_t size = zmq_msg_size(&from->message);
     struct zmqd_peer *peer = zmqd_peer_find(
@@ -490,7 +490,7 @@ bool zmqd_request_next(struct zmqd *z)
     if (receive(z, &from.message)) {
         from.name = zmqd_sender(&from.message);
         if (is_single(z, &from.message) && from.name != NULL)
-            handle(&from);
+            zmqd_request_take(&from);
         (void)zmq_msg_close(&from.message);
     }
     (void)zmq_msg_close(&from.routing);

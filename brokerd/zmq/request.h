@@ -24,6 +24,9 @@ void zmqd_requests_free(void);
  * none. */
 bool zmqd_request_next(struct zmqd *z);
 
+/* On a worker: does what a message of one part asks for. It stays the caller's. */
+void zmqd_request_take(struct zmqd_incoming *from);
+
 /* Answers outside of a session. */
 void zmqd_answer(struct zmqd_incoming *to, const struct bri_wire_answer *answer);
 
