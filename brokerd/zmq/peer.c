@@ -166,13 +166,10 @@ int zmqd_peer_take(struct zmqd *z, struct zmqd_session *session, zmq_msg_t *rout
 
 /* ---- the end ---- */
 
-void zmqd_peer_drop(struct zmqd *z, const void *routing, size_t n_routing)
+void zmqd_peer_drop(struct zmqd *z, struct zmqd_peer *peer)
 {
     static struct brokerd_rate rate;
-    struct zmqd_peer *peer = find(z, routing, n_routing);
 
-    if (peer == NULL || peer->session == NULL)
-        return;
     if (brokerd_log_allowed(&rate))
         brokerd_log(
             LOG_WARNING, NULL, "dropped a client that does not read its answers: %s", peer->sender);

@@ -64,8 +64,8 @@ int zmqd_peer_take(struct zmqd *z, struct zmqd_session *session, zmq_msg_t *rout
 /* Takes a connection from its session. @is_lost: its requests are answered with LOST. */
 void zmqd_peer_leave(struct zmqd *z, struct zmqd_peer *peer, bool is_lost);
 
-/* Ends the connection that has this routing id, as its client does not read; its session stays. */
-void zmqd_peer_drop(struct zmqd *z, const void *routing, size_t n_routing);
+/* Ends the connection of a client that does not read; its session stays. */
+void zmqd_peer_drop(struct zmqd *z, struct zmqd_peer *peer);
 
 /* Ends the connection that @message came from. */
 void zmqd_drop(zmq_msg_t *message);

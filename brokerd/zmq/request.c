@@ -479,8 +479,6 @@ bool zmqd_request_next(struct zmqd *z)
     struct zmqd_incoming from = {.z = z};
 
     if (!receive(z, &from.routing)) {
-        if (zmqd_send_all(z))
-            return true; /* something may have come meanwhile */
         z->is_drained = true;
         z->budget = 0;
         return false;

@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
@@ -19,7 +18,6 @@
 
 #include "engine/keys.h"
 #include "log.h"
-#include "send.h"
 #include "session.h"
 #include "worker.h"
 #include "zap.h"
@@ -47,7 +45,6 @@ static int on_prepare(sd_event_source *source, void *arg)
     struct zmqd *z = arg;
 
     (void)source;
-    (void)zmqd_send_all(z);
     if (!z->is_drained && has_input(z))
         (void)sd_event_source_set_enabled(z->on_more, SD_EVENT_ONESHOT);
     return 0;
@@ -170,8 +167,7 @@ static bool watch(struct zmqd *z)
 bool zmqd_router_start(struct zmqd *z)
 {
     z->context = zmq_ctx_new();
-    z->outbox = calloc(1, sizeof(*z->outbox));
-    if (z->context != NULL && z->outbox != NULL) {
+    if (z->context != NULL) {
         (void)zmq_ctx_set(z->context, ZMQ_BLOCKY, 0);
         (void)zmq_ctx_set(z->context, ZMQ_MAX_SOCKETS, 16);
         z->router = zmq_socket(z->context, ZMQ_ROUTER);
@@ -188,11 +184,8 @@ void zmqd_router_stop(struct zmqd *z)
 {
     z->on_router = sd_event_source_disable_unref(z->on_router);
     z->on_more = sd_event_source_disable_unref(z->on_more);
-    if (z->router != NULL) {
-        (void)zmqd_send_all(z);
+    if (z->router != NULL)
         (void)zmq_close(z->router);
-    }
-    free(z->outbox);
     zmqd_zap_stop(z->zap);
     zmqd_clients_free(z->clients);
     if (z->context != NULL)

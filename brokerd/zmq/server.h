@@ -29,7 +29,6 @@ struct zmqd_peer;
 struct zmqd_arena;
 struct zmqd_zap;
 struct zmqd_clients;
-struct zmqd_outbox;
 
 struct zmqd {
     struct zmqd_settings settings;
@@ -58,8 +57,7 @@ struct zmqd {
     uint64_t n_hellos;
 
     broker_buffer answer; /* the one under way */
-    struct zmqd_outbox *outbox;
-    bool is_drained; /* the socket's descriptor tells what comes from now on */
+    bool is_drained;      /* the socket's descriptor tells what comes from now on */
 };
 
 #endif

@@ -147,12 +147,6 @@ void zmqd_peer_send(struct zmqd *z, struct zmqd_peer *peer, const void *data, si
     zmqd_send(z, NULL, 0, data, size);
 }
 
-bool zmqd_send_all(struct zmqd *z)
-{
-    (void)z;
-    return false;
-}
-
 /* ---- requests ---- */
 
 /* On a worker, whose stack the message lies on: the request may wait here. */
