@@ -74,12 +74,13 @@ static int add_key(struct many *x, struct bri_iter *it, struct wanted *w)
 static int take_keys(
     struct many *x, const struct bri_arena *arena, broker_value keys, struct wanted *few)
 {
+    const void *none;
     struct bri_iter it;
     size_t size;
-    int r = keys.type == BROKER_PACKED ? bri_value_measure(keys, &size) : BROKER_INVALID;
+    int r = keys.type == BROKER_PACKED && keys.data != NULL
+                ? bri_iter_array(&it, keys.data, keys.size)
+                : BROKER_INVALID;
 
-    if (r == 0)
-        r = bri_iter_array(&it, keys.data, keys.size);
     if (r < 0)
         return r;
     if (it.left > KEYS_MAX)
@@ -88,7 +89,9 @@ static int take_keys(
     if (x->wanted == NULL)
         return BROKER_NOMEM;
     for (; it.left > 0 && r == 0; x->n++)
-        r = add_key(x, &it, &x->wanted[x->n]);
+        r = add_key(x, &it, &x->wanted[x->n]); /* the walk checks the array itself */
+    if (r == 0 && bri_iter_next(&it, &none, &size) != BROKER_EMPTY)
+        r = BROKER_INVALID;
     for (uint32_t i = 0; i < x->n && r == 0; i++) {
         struct bri_table_key *key = &x->wanted[i].key;
 
