@@ -223,16 +223,17 @@ static int on_end(sd_event_source *source, int fd, uint32_t events, void *arg)
     return 0;
 }
 
-/* After fork: only what is safe there. */
+/* After fork: only what is safe there. A request to read its list anew waits until it listens. */
 static _Noreturn void become(const struct brokerd_endpoint *e, pid_t parent)
 {
-    sigset_t none;
+    sigset_t blocked;
 
-    (void)sigemptyset(&none);
+    (void)sigemptyset(&blocked);
+    (void)sigaddset(&blocked, SIGHUP);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(EXIT_FAILURE);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
+    (void)sigprocmask(SIG_SETMASK, &blocked, NULL);
     (void)unsetenv("NOTIFY_SOCKET");
     (void)unsetenv("WATCHDOG_USEC");
     (void)unsetenv("LISTEN_FDS");

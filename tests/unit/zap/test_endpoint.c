@@ -39,6 +39,19 @@ Test(endpoint, is_started_again_when_it_dies)
     pair_expect_well(&pair);
 }
 
+/* It is told to read its list anew before it listens to signals. */
+Test(endpoint, goes_on_when_the_configuration_is_read_while_it_starts)
+{
+    pid_t first = pair_endpoint(&pair), second;
+
+    cr_assert_eq(kill(first, SIGKILL), 0);
+    do
+        second = pair_endpoint(&pair);
+    while (second == first);
+    instance_reload(pair.instance, "[arena default]\nsize = 16M\n[zmq]\nipc = yes\n");
+    pair_expect_same(&pair, second);
+}
+
 /* Sees to it that what a dead endpoint's sessions held comes back. */
 Test(endpoint, gives_back_what_it_held_when_it_dies)
 {
