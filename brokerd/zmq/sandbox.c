@@ -203,8 +203,8 @@ bool zmqd_sandbox_limit(uint64_t memory_bytes)
     const struct rlimit none = {.rlim_cur = 0, .rlim_max = 0};
     struct rlimit files;
 
-    /* A session costs a descriptor, and so does a connection; without any left libzmq ends the
-     * process. */
+    /* A session costs a descriptor, and so do its connection and, by ipc, its process; without any
+     * left libzmq ends this one. */
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &files);
