@@ -4,9 +4,9 @@
  * The suite is written against the public interface alone, so that every engine can be asked to
  * pass it: the broker is the one at $BROKER_TEST_ADDRESS, or an arena of its own for each case,
  * reached as roads.h says.
- * Objects get names that no other case and no other run uses. Nothing here sleeps: who waits for
- * another process waits for a pipe, for the process's end, or looks at what the broker says of its
- * sleepers.
+ * Objects get names that no other case and no other run uses. Nothing here hopes that a time is
+ * long enough: who waits for another process waits for a pipe, for the process's end, or looks,
+ * again and again, at what the broker says of its sleepers.
  *
  *     TestSuite(dict, .init = kit_open, .fini = kit_close, .timeout = KIT_TIMEOUT);
  */
