@@ -64,9 +64,9 @@ Test(ctl_complete, live_names)
 Test(ctl_complete, options_are_the_commands_own_and_the_global_ones)
 {
     expect(TYPED("--j"), "--json\n");
-    expect(TYPED("queue", "get", "jobs", "--"),
-        "--timeout\n--count\n--address\n--json\n--output\n--no-header\n--no-pager\n--color\n--quiet\n"
-        "--offline\n--instance\n--arena\n");
+    expect(TYPED("queue", "get", "jobs", "--"), "--timeout\n--count\n--address\n--json\n--output\n-"
+                                                "-no-header\n--no-pager\n--color\n--quiet\n"
+                                                "--offline\n--instance\n--arena\n");
     expect(TYPED("queue", "create", "--max"), "--max-items\n--max-bytes\n--max-deliveries\n");
     expect(TYPED("lock", "run", "--t"), "--timeout\n");
     expect(TYPED("lock", "run", "till", "--", "ls", "--"), "");
