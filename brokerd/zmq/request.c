@@ -34,6 +34,7 @@ struct doing {
 struct action {
     struct zmqd_node node; /* first: by name */
     const char *name;
+    size_t name_size;
     enum bri_op op; /* of `operate` and `open_object` */
     bool blocks, changes;
     bool is_aside; /* one needs it most when nothing else gets through; see struct zmqd_pending */
@@ -265,7 +266,8 @@ static int add_action(const struct action *action)
     struct action *a = &actions.all[actions.n++];
 
     *a = *action;
-    return zmqd_map_add(&actions.by_name, &a->node, zmqd_hash(a->name, strlen(a->name)));
+    a->name_size = strlen(a->name);
+    return zmqd_map_add(&actions.by_name, &a->node, zmqd_hash(a->name, a->name_size));
 }
 
 static bool is_open(enum bri_op op)
@@ -321,7 +323,7 @@ static const struct action *find_action(const char *name, uint32_t size)
     for (; node != NULL; node = zmqd_map_next(node)) {
         const struct action *a = (const struct action *)node;
 
-        if (strlen(a->name) == size && memcmp(a->name, name, size) == 0)
+        if (a->name_size == size && memcmp(a->name, name, size) == 0)
             return a;
     }
     return NULL;
