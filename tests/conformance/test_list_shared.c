@@ -11,7 +11,7 @@ TestSuite(list_shared, .init = kit_open, .fini = kit_close, .timeout = KIT_TIMEO
 
 #define INT(number) broker_int(number)
 #define N_OTHERS 4
-#define TIMES 500
+#define TIMES kit_often(500)
 #define FIRST BROKER_OMITTED
 #define END BROKER_OMITTED
 
@@ -59,7 +59,8 @@ Test(list_shared, no_addition_of_four_processes_is_lost)
     start(others, add_often, l);
     for (int i = 0; i < N_OTHERS; i++)
         kit_end(&others[i]);
-    cr_assert_str_eq(kit_list_text(l), "[2000]");
+    cr_assert_eq(number_at(l, 0), N_OTHERS * TIMES);
+    cr_assert_eq(length_of(l), 1);
 }
 
 static void append_often(struct line *parent, void *arg)
@@ -80,7 +81,7 @@ Test(list_shared, what_four_processes_append_is_there)
     start(others, append_often, l);
     for (int i = 0; i < N_OTHERS; i++)
         kit_end(&others[i]);
-    cr_assert_eq(length_of(l), N_OTHERS * TIMES);
+    cr_assert_eq(length_of(l), (uint64_t)(N_OTHERS * TIMES));
     for (int64_t i = 0; i < N_OTHERS * TIMES; i++) {
         int64_t number = number_at(l, i);
 
@@ -220,7 +221,7 @@ Test(list_shared, a_sort_among_changes_loses_nothing)
     for (int i = 0; i < N_OTHERS; i++)
         kit_end(&others[i]);
     OK(broker_list_sort(l, false, broker_nil()));
-    cr_assert_eq(length_of(l), N_OTHERS * TIMES);
+    cr_assert_eq(length_of(l), (uint64_t)(N_OTHERS * TIMES));
     for (int64_t i = 0; i < N_OTHERS * TIMES; i++)
         cr_assert_eq(number_at(l, i), i);
 }
