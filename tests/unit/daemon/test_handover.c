@@ -4,6 +4,9 @@
  */
 #include <fcntl.h>
 #include <glob.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +19,7 @@
 
 #include "client/handle.h"
 #include "core/layout.h"
+#include "raw.h"
 #include "support/instance.h"
 
 #define OK(call) cr_assert_eq((call), 0, "%s: %s", #call, broker_last_error())
@@ -185,6 +189,42 @@ Test(handover, what_cannot_be_saved_is_given_back)
     cr_assert_eq(access(instance_arena_path(instance), F_OK), 0, "the memory is gone");
     OK(broker_dict_set(d, broker_str("n"), broker_int(9)));
     shell("rm '%s/saved' %s", dir, "");
+    put_back();
+    instance_restart(instance);
+    cr_assert_eq(now_in(b), 9);
+}
+
+/* What is written goes into a pipe that is full soon, so that the handover lasts as long as we
+ * like: over some of the beats at which brokerd accepts again what had to wait. */
+Test(handover, nobody_is_let_in_meanwhile)
+{
+    struct bri_attach_hello hello = raw_hello(BRI_ATTACH_WRITE);
+    static char value[1 << 20];
+    char folder[60], path[160], message[600];
+    const char *name = strstr(instance_arena_path(instance), "brokerd.") + strlen("brokerd.");
+    struct pollfd answer = {.events = POLLIN};
+    broker_value v;
+
+    (void)snprintf(folder, sizeof(folder), "%s/saved", dir);
+    (void)snprintf(path, sizeof(path), "%s/%s.handover.new", folder, name);
+    cr_assert_eq(mkdir(folder, 0700), 0);
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    OK(broker_dict_set(d, broker_str("large"), broker_bin(value, sizeof(value))));
+    replace_program("layout 2.00000001");
+    cr_assert_eq(kill(instance_pid(instance), SIGTERM), 0);
+    while (broker_dict_get(d, broker_str("n"), &buffer, &v) == 0)
+        (void)sched_yield();
+    answer.fd = raw_connect(instance);
+    raw_send(answer.fd, &hello, sizeof(hello));
+    for (unsigned i = 0; i < 3; i++) {
+        instance_drain(instance);
+        cr_assert(instance_hear(instance, "EXTEND_TIMEOUT_USEC", NULL, message, sizeof(message)));
+    }
+    cr_assert_eq(poll(&answer, 1, 0), 0, "it was let in");
+    (void)close(answer.fd);
+    cr_assert_eq(instance_end(instance), 0); /* told again, it stops at once */
+    OK(broker_dict_set(d, broker_str("n"), broker_int(9)));
+    cr_assert_eq(unlink(path), 0);
     put_back();
     instance_restart(instance);
     cr_assert_eq(now_in(b), 9);
