@@ -78,7 +78,7 @@ Test(lock_shared, one_of_four_threads_is_inside)
     for (int i = 0; i < N_OTHERS; i++)
         OK(kit_return(&others[i]));
     cr_assert_eq(*c.plain, N_OTHERS * TIMES);
-    cr_assert_eq(kit_stat(kit_name("l"), "acquired"), N_OTHERS * TIMES);
+    cr_assert_eq(kit_stat(kit_name("l"), "acquired"), (uint64_t)(N_OTHERS * TIMES));
 }
 
 Test(lock_shared, one_of_four_processes_is_inside)
@@ -93,7 +93,7 @@ Test(lock_shared, one_of_four_processes_is_inside)
     for (int i = 0; i < N_OTHERS; i++)
         kit_end(&others[i]);
     cr_assert_eq(*c.plain, N_OTHERS * TIMES);
-    cr_assert_eq(kit_stat(kit_name("l"), "acquired"), N_OTHERS * TIMES);
+    cr_assert_eq(kit_stat(kit_name("l"), "acquired"), (uint64_t)(N_OTHERS * TIMES));
 }
 
 static void die_inside(struct line *parent, void *arg)
