@@ -49,10 +49,11 @@ struct bri_object {
     bool burying; /* damage is no hindrance: it is being destroyed */
     struct bri_attachment_shm
         *att; /* this session's; NULL for the core's own use and for readers */
-    /* Only while `att` is being reaped: the session it belongs to, and the generation of that
-     * session. */
+    /* Only while `att` is being reaped: the session it belongs to, the generation of that session,
+     * and how long the guard is waited for. */
     const struct bri_slot_shm *reaped;
     uint64_t reaped_generation;
+    int64_t reaped_patience_ns;
     uint32_t reaped_number;
 };
 

@@ -343,7 +343,8 @@ static int unlink_attachment(
 }
 
 /* One run reserved of an object that is gone: out of the list, and given back by its slot. */
-static int give_orphan(const struct bri_object *session, struct bri_attachment_shm *att)
+static int give_orphan(
+    const struct bri_object *session, struct bri_attachment_shm *att, int64_t patience_ns)
 {
     struct bri_arena *a = session->arena;
     uint32_t page = *(volatile uint32_t *)&att->reserved;
@@ -357,7 +358,7 @@ static int give_orphan(const struct bri_object *session, struct bri_attachment_s
         bri_tag_owner(tag) != att->object)
         return BROKER_CORRUPT;
     bare.generation = atomic_load(&bare.slot->generation); /* whatever lives there now */
-    r = bri_begin(&t, &bare, -2 * BRI_MILLISECOND);
+    r = bri_begin(&t, &bare, patience_ns);
     if (r < 0)
         return r == BROKER_GONE ? 0 : r; /* it changed just now: look again */
     if (atomic_load(&session->slot->generation) != session->generation || att->reserved != page) {
@@ -369,13 +370,14 @@ static int give_orphan(const struct bri_object *session, struct bri_attachment_s
     return bri_end(&t, 0);
 }
 
-static int give_orphans(const struct bri_object *session, struct bri_attachment_shm *att)
+static int give_orphans(
+    const struct bri_object *session, struct bri_attachment_shm *att, int64_t patience_ns)
 {
     uint32_t left = session->arena->n_pages;
     int r = 0;
 
     while (att->reserved != 0 && r == 0 && left-- > 0)
-        r = give_orphan(session, att);
+        r = give_orphan(session, att, patience_ns);
     return r == BROKER_CORRUPT || r == BROKER_NOTFOUND ? 0 : r;
 }
 
@@ -400,7 +402,8 @@ void bri_pin(struct bri_txn *t)
  * The object is destroyed, or quarantined and waits for that: its slot is nobody else's while this
  * pin, among others, is there.
  */
-static int unpin_gone(const struct bri_object *session, struct bri_attachment_shm *att)
+static int unpin_gone(
+    const struct bri_object *session, struct bri_attachment_shm *att, int64_t patience_ns)
 {
     struct bri_arena *a = session->arena;
     struct bri_object bare = {
@@ -411,7 +414,7 @@ static int unpin_gone(const struct bri_object *session, struct bri_attachment_sh
     if (*(volatile uint32_t *)&att->pinned == 0 || bare.slot == NULL)
         return 0;
     bare.generation = atomic_load(&bare.slot->generation); /* 0, or that of one quarantined */
-    r = bri_begin(&t, &bare, -2 * BRI_MILLISECOND);
+    r = bri_begin(&t, &bare, patience_ns);
     if (r < 0)
         return r == BROKER_GONE ? 0 : r;
     if (atomic_load(&session->slot->generation) != session->generation) {
@@ -426,16 +429,17 @@ static int unpin_gone(const struct bri_object *session, struct bri_attachment_sh
 }
 
 /* What an attachment has of an object that is gone. */
-static int reap_gone(const struct bri_object *session, struct bri_attachment_shm *att)
+static int reap_gone(
+    const struct bri_object *session, struct bri_attachment_shm *att, int64_t patience_ns)
 {
-    int r = give_orphans(session, att);
+    int r = give_orphans(session, att, patience_ns);
 
-    return r < 0 ? r : unpin_gone(session, att);
+    return r < 0 ? r : unpin_gone(session, att, patience_ns);
 }
 
 int bri_reap_begin(struct bri_txn *t, struct bri_object *o)
 {
-    int r = bri_begin(t, o, -2 * BRI_MILLISECOND);
+    int r = bri_begin(t, o, o->reaped_patience_ns);
 
     if (r == 0 &&
         (atomic_load(&o->reaped->generation) != o->reaped_generation ||
@@ -470,8 +474,8 @@ static int reap_common(struct bri_object *o)
 }
 
 /* Gives back what one attachment holds. TIMEDOUT if somebody stopped holds the object's guard. */
-static int reap_attachment(
-    const struct bri_object *session, struct bri_attachment_shm *att, bool died)
+static int reap_attachment(const struct bri_object *session, struct bri_attachment_shm *att,
+    bool died, int64_t patience_ns)
 {
     struct bri_arena *a = session->arena;
     const struct bri_type_ops *ops;
@@ -479,10 +483,11 @@ static int reap_attachment(
     int r = bri_object_bind(a, att->object, &o);
 
     if (r < 0 || o.generation != att->generation)
-        return reap_gone(session, att);
+        return reap_gone(session, att, patience_ns);
     o.att = att;
     o.reaped = session->slot;
     o.reaped_generation = session->generation;
+    o.reaped_patience_ns = patience_ns;
     o.reaped_number = session->id - a->first_slot - 1;
     ops = bri_type_ops(o.type);
     if (died)
@@ -491,16 +496,16 @@ static int reap_attachment(
     if (r == 0)
         r = reap_common(&o);
     if (r == BROKER_GONE)
-        return reap_gone(session, att);
+        return reap_gone(session, att, patience_ns);
     if (r == BROKER_CORRUPT)
-        r = unpin_gone(session, att);
+        r = unpin_gone(session, att, patience_ns);
     /* Done by another; or quarantined, and then nothing comes back but by destroying it. */
     return r == BROKER_NOTFOUND || r == BROKER_CORRUPT ? 0 : r;
 }
 
 int bri_detach(struct bri_object *session, struct bri_object *o)
 {
-    int r = reap_attachment(session, o->att, false);
+    int r = reap_attachment(session, o->att, false, BRI_PATIENCE);
 
     return r < 0 ? r : unlink_attachment(session, o->att, BRI_PATIENCE);
 }
@@ -565,7 +570,7 @@ static int reap_attachments(struct bri_object *session, bool died, int64_t patie
         if (att == NULL)
             break;
         next = att->next_off;
-        r = reap_attachment(session, att, died);
+        r = reap_attachment(session, att, died, patience_ns);
         if (r == 0)
             r = unlink_attachment(session, att, patience_ns);
         if (r == BROKER_TIMEDOUT)
@@ -619,7 +624,7 @@ int bri_session_reap_object(struct bri_object *o, uint32_t number)
         if (att == NULL)
             return BROKER_CORRUPT;
         if (att->object == o->id && att->generation == o->generation)
-            return reap_attachment(&session, att, true);
+            return reap_attachment(&session, att, true, -2 * BRI_MILLISECOND);
         off = att->next_off;
     }
     return 0;

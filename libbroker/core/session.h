@@ -83,9 +83,9 @@ int bri_session_reap_object(struct bri_object *o, uint32_t number);
 void bri_look_after_dead(struct bri_object *o);
 
 /*
- * bri_begin() for a type's reap: waits only shortly, and makes sure that the attachment still is
- * the one to be reaped: several may reap at once, and the first to be done lets the session's
- * memory go. NOTFOUND if there is nothing left to do.
+ * bri_begin() for a type's reap: waits as long as whoever reaps does, and makes sure that the
+ * attachment still is the one to be reaped: several may reap at once, and the first to be done lets
+ * the session's memory go. NOTFOUND if there is nothing left to do.
  */
 int bri_reap_begin(struct bri_txn *t, struct bri_object *o);
 
@@ -96,7 +96,8 @@ int bri_session_check_objects(const struct bri_object *session);
 int bri_attach(
     struct bri_object *session, const struct bri_object *o, struct bri_attachment_shm **out_att);
 
-/* Gives back what @o->att holds and unties it. TIMEDOUT as in bri_session_reap(). */
+/* Gives back what @o->att holds and unties it. TIMEDOUT as in bri_session_reap(), after
+ * BRI_PATIENCE. */
 int bri_detach(struct bri_object *session, struct bri_object *o);
 
 /*

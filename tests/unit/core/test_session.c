@@ -3,7 +3,9 @@
  */
 #include "lab.h"
 
+#include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -320,6 +322,43 @@ Test(session, what_is_stuck_waits_and_the_rest_does_not)
     cr_assert_eq(bri_session_reap(arena, number, true, -5 * BRI_MILLISECOND), 0);
     cr_assert_eq(bri_session_info(arena, number, &info), 0);
     cr_assert_eq(info.status, BRI_SESSION_FREE);
+    lab_audit(arena);
+}
+
+/* Lets go long after somebody has begun to wait, as one does that was put off its processor. */
+static void *let_go_late(void *arg)
+{
+    struct holder *h = arg;
+    int64_t until;
+
+    while ((atomic_load(&h->o.slot->word) & FUTEX_WAITERS) == 0)
+        (void)sched_yield();
+    for (until = bri_now() + 50 * BRI_MILLISECOND; bri_now() < until;)
+        (void)sched_yield();
+    (void)pthread_barrier_wait(&h->leave);
+    return NULL;
+}
+
+/* What stays of a closed object holds its place in memory until the session ends. */
+Test(session, who_detaches_waits_for_who_is_inside)
+{
+    struct holder h = {.o = lab_object(arena, "busy", BRI_TYPE_DICT, 0)};
+    struct bri_object session, mine;
+    pthread_t late;
+    uint32_t number;
+
+    session = lab_session(arena, &number);
+    cr_assert_eq(bri_attach(&session, &h.o, &h.o.att), 0);
+    mine = h.o;
+    cr_assert_eq(pthread_barrier_init(&h.inside, NULL, 2), 0);
+    cr_assert_eq(pthread_barrier_init(&h.leave, NULL, 2), 0);
+    cr_assert_eq(pthread_create(&h.thread, NULL, hold, &h), 0);
+    (void)pthread_barrier_wait(&h.inside);
+    cr_assert_eq(pthread_create(&late, NULL, let_go_late, &h), 0);
+    cr_assert_eq(bri_detach(&session, &mine), 0);
+    cr_assert_eq(pthread_join(late, NULL), 0);
+    cr_assert_eq(pthread_join(h.thread, NULL), 0);
+    cr_assert_eq(bri_session_state(&session)->n_attachments, 0);
     lab_audit(arena);
 }
 
