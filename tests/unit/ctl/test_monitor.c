@@ -260,7 +260,7 @@ static void *wait_in_vain(void *arg)
     broker_buffer own = BROKER_BUFFER_INIT;
     broker_value v;
 
-    cr_assert_eq(broker_queue_get(arg, BROKER_SECOND / 5, &own, &v), BROKER_TIMEDOUT);
+    cr_assert_eq(broker_queue_get(arg, 2 * BROKER_SECOND, &own, &v), BROKER_TIMEDOUT);
     broker_buffer_free(&own);
     return NULL;
 }
@@ -298,7 +298,7 @@ Test(ctl_monitor, operations_that_wait_by_zeromq_keep_their_times)
     expect(&r, "\"operation\":\"queue.qsize\"", "OK");
     cr_assert_geq(number("\"time_ns\":") - number("\"duration_ns\":"), before - BROKER_SECOND / 40);
     expect(&r, "\"operation\":\"queue.get\"", "TIMEDOUT");
-    cr_assert_geq(number("\"duration_ns\":"), BROKER_SECOND / 6);
+    cr_assert_geq(number("\"duration_ns\":"), BROKER_SECOND);
     expect_end(&r, 0);
     broker_close(remote);
 }

@@ -10,7 +10,7 @@
 
 unsigned harm_part(unsigned n)
 {
-    return getenv("BROKER_CAMPAIGN") != NULL ? n * 20 : (n + 2) / 3;
+    return getenv("BROKER_CAMPAIGN") != NULL ? n * 20 : (n + 5) / 6;
 }
 
 bool harm_range(
