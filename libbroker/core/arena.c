@@ -36,6 +36,11 @@ static uint64_t round_up(uint64_t n, uint64_t to)
     return (n + to - 1) / to * to;
 }
 
+static uint32_t count_chunks(uint32_t n_pages)
+{
+    return (n_pages + BRI_CHUNK_PAGES - 1) / BRI_CHUNK_PAGES;
+}
+
 /* Where the fixed tables lie; the one place that knows. */
 static void plan(struct bri_arena_shm *h)
 {
@@ -49,7 +54,9 @@ static void plan(struct bri_arena_shm *h)
     h->slots_off = off;
     off = round_up(off + (1 + (uint64_t)h->n_sessions) * BRI_SLOT_SIZE, BRI_PAGE_SIZE);
     h->names_off = off;
-    off = round_up(off + (uint64_t)h->n_buckets * sizeof(uint32_t), BRI_PAGE_SIZE);
+    off = round_up(off + (uint64_t)h->n_buckets * sizeof(uint32_t), sizeof(uint64_t));
+    h->chunks_off = off;
+    off = round_up(off + (uint64_t)count_chunks(h->n_pages) * sizeof(uint64_t), BRI_PAGE_SIZE);
     h->first_page = (uint32_t)(off >> BRI_PAGE_SHIFT);
 }
 
@@ -62,6 +69,8 @@ static void copy_bounds(struct bri_arena *a, const struct bri_arena_shm *h)
     a->first_slot = (uint32_t)(h->slots_off >> BRI_SLOT_SHIFT);
     a->pages = (struct bri_page_shm *)(a->base + h->pages_off);
     a->names = (uint32_t *)(a->base + h->names_off);
+    a->chunks = (_Atomic uint64_t *)(a->base + h->chunks_off);
+    a->n_chunks = count_chunks(h->n_pages);
     memcpy(a->secret, h->secret, sizeof(a->secret));
     memcpy(a->id, h->id, sizeof(a->id));
     memcpy(a->name, h->name, sizeof(a->name) - 1);
@@ -81,7 +90,8 @@ static int check_header(const struct bri_arena_shm *h, uint64_t size)
     plan(&wanted);
     if (h->n_buckets != wanted.n_buckets || h->pages_off != wanted.pages_off ||
         h->slots_off != wanted.slots_off || h->names_off != wanted.names_off ||
-        h->first_page != wanted.first_page || h->first_page >= h->n_pages)
+        h->chunks_off != wanted.chunks_off || h->first_page != wanted.first_page ||
+        h->first_page >= h->n_pages)
         return BROKER_CORRUPT;
     return 0;
 }
@@ -133,7 +143,6 @@ static int fill_header(struct bri_arena_shm *h, const struct bri_arena_options *
     (void)snprintf(h->libc, sizeof(h->libc), "%s", gnu_get_libc_version());
     h->created_ns = (uint64_t)bri_clock(CLOCK_REALTIME);
     h->committed = h->first_page + 1; /* the registry's root page */
-    h->hint = h->first_page + 1;
     return 0;
 }
 

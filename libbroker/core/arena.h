@@ -31,6 +31,8 @@ struct bri_arena {
     struct bri_arena_shm *shm;
     struct bri_page_shm *pages;
     uint32_t *names;
+    _Atomic uint64_t *chunks;
+    uint32_t n_chunks;
     uint8_t secret[BRI_SECRET_SIZE];
     uint8_t id[16];
     char name[64];

@@ -15,7 +15,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#define BRI_LAYOUT_VERSION 2u
+#define BRI_LAYOUT_VERSION 3u
 #define BRI_MAGIC 0x31656e6572614272u /* "rBarene1" */
 
 #define BRI_PAGE_SHIFT 12
@@ -40,8 +40,10 @@
 #define BRI_SLOT_STATE 128u
 #define BRI_ROOT_STATE 2304u
 #define BRI_SECRET_SIZE 192u
-#define BRI_RING_PAGES 64u /* of the records of operations */
-#define BRI_NAME_MAX 255u  /* bytes of an object's name, without a NUL */
+#define BRI_RING_PAGES 64u   /* of the records of operations */
+#define BRI_NAME_MAX 255u    /* bytes of an object's name, without a NUL */
+#define BRI_CHUNK_PAGES 256u /* whose free ones a word sums up; see chunks.c */
+#define BRI_RUN_CURSORS 16u  /* runs of up to so many pages are looked for by length */
 
 /* One page of the arena: who has it, and its neighbours in the owner's list of runs. */
 struct bri_page_shm {
@@ -282,18 +284,21 @@ struct bri_arena_shm {
     uint64_t pages_off;      /* [const] struct bri_page_shm[n_pages] */
     uint64_t slots_off; /* [const] struct bri_slot_shm: the registry, then n_sessions sessions */
     uint64_t names_off; /* [const] uint32_t[n_buckets], slots */
-    uint8_t id[16];     /* [const] random */
-    char name[64];      /* [const] NUL-terminated */
+    uint64_t
+        chunks_off; /* [const] _Atomic uint64_t[], one for BRI_CHUNK_PAGES pages: see chunks.c */
+    uint8_t id[16]; /* [const] random */
+    char name[64];  /* [const] NUL-terminated */
     uint8_t secret[BRI_SECRET_SIZE]; /* [const] random, for the hash */
     char libc[16];                   /* [const] of the creator, NUL-terminated */
     uint64_t created_ns;             /* [const] CLOCK_REALTIME */
-    uint64_t spare0[2];
+    uint64_t spare0;
 
     /* Each on a line of its own: written often, by everybody. */
     _Alignas(64) _Atomic uint32_t committed; /* [atomic] pages below have memory behind them */
-    _Alignas(64) _Atomic uint32_t hint;      /* [hint] no free page below */
     _Atomic uint32_t n_free;                 /* [hint] free pages */
-    _Alignas(64) _Atomic uint32_t spinners;  /* [hint] threads that spin now */
+    /* [hint] No run of n pages or more is free below the page runs_from[n - 1]. */
+    _Alignas(64) _Atomic uint32_t runs_from[BRI_RUN_CURSORS];
+    _Alignas(64) _Atomic uint32_t spinners; /* [hint] threads that spin now */
     _Alignas(64) _Atomic uint64_t
         daemon_beat_ns; /* [atomic] CLOCK_MONOTONIC of the daemon's last look at the arena */
     _Atomic uint32_t daemon_pid;              /* [atomic] 0 after a clean stop */

@@ -129,6 +129,44 @@ const struct bench_probe bench_dict_sizes = {
     .run = run_sizes,
 };
 
+/* ---- memory that has been in use for a while ---- */
+
+#define WORN_ENTRIES 40000
+#define WORN_BYTES 8192 /* and from half as much */
+
+/* Each change gives a run of pages back and takes one of another length. */
+static void resize_batch(void *arg, unsigned n)
+{
+    struct dict *d = arg;
+
+    while (n-- > 0) {
+        d->value_size = WORN_BYTES / 2 + bench_pick(&d->random, WORN_BYTES / 2);
+        set_one(d, bench_pick(&d->random, d->n));
+    }
+}
+
+static void run_worn(struct bench *b)
+{
+    struct dict d;
+
+    dict_open(b, &d, "worn", WORN_ENTRIES, WORN_BYTES);
+    resize_batch(&d, WORN_ENTRIES);
+    bench_give(b, 0, bench_time(b, resize_batch, &d, BATCH));
+    bench_must(broker_destroy(bench_open(b), "worn"), "destroy");
+}
+
+const struct bench_probe bench_dict_worn = {
+    .group = "dict",
+    .n_processes = 1,
+    .max_rounds = 3,
+    .figures =
+        (const struct bench_figure[]){
+            {"set 4 to 8 KiB of 40,000, worn memory", BENCH_NS, 0, "raw/copy of 1 KiB"},
+            {0},
+        },
+    .run = run_worn,
+};
+
 static void run_two(struct bench *b)
 {
     struct dict d;

@@ -34,6 +34,7 @@ const struct bench_probe *const bench_probes[] = {
     &bench_ring_1m,
     &bench_dict_alone,
     &bench_dict_sizes,
+    &bench_dict_worn,
     &bench_dict_two,
     &bench_dict_writers,
     &bench_dict_mixed,

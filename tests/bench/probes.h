@@ -16,7 +16,7 @@ extern const struct bench_probe bench_raw_alone, bench_raw_contended, bench_raw_
 extern const struct bench_probe bench_table_alone, bench_table_two, bench_table_million;
 extern const struct bench_probe bench_ring_alone, bench_ring_64, bench_ring_1k, bench_ring_64k,
     bench_ring_1m;
-extern const struct bench_probe bench_dict_alone, bench_dict_sizes, bench_dict_two,
+extern const struct bench_probe bench_dict_alone, bench_dict_sizes, bench_dict_worn, bench_dict_two,
     bench_dict_writers, bench_dict_mixed;
 extern const struct bench_probe bench_million_load, bench_million_slowest;
 extern const struct bench_probe bench_queue_alone, bench_queue_lease, bench_queue_64,

@@ -169,12 +169,24 @@ Test(pages, counting_repairs_the_hints)
     bri_pages_give(a, page, 5, OWNER);
     n_free = bri_pages_count(a, &used);
     atomic_store(&a->shm->n_free, 0);
-    atomic_store(&a->shm->hint, UINT32_MAX);
+    for (uint32_t i = 0; i < BRI_RUN_CURSORS; i++)
+        atomic_store(&a->shm->runs_from[i], UINT32_MAX);
+    for (uint32_t i = 0; i < a->n_chunks; i++)
+        atomic_store(&a->chunks[i], 0);
+    cr_assert_eq(bri_pages_find(a, 1, &page), BROKER_NOMEM);
     cr_assert_eq(bri_pages_count(a, &used), n_free);
     cr_assert_eq(atomic_load(&a->shm->n_free), n_free);
     cr_assert_neq(claim(a, 1, OWNER), 0);
     cr_assert_eq(bri_pages_count(a, &used), n_free - 1);
     bri_arena_unmap(a);
+}
+
+static void lie(struct bri_arena *a, uint32_t number)
+{
+    for (uint32_t i = 0; i < BRI_RUN_CURSORS; i++)
+        atomic_store(&a->shm->runs_from[i], number);
+    for (uint32_t i = 0; i < a->n_chunks; i++)
+        atomic_store(&a->chunks[i], number * UINT64_C(0x8040201));
 }
 
 /* Numbers that lie are only slow, or NOMEM: no page is given out that has no memory. */
@@ -185,7 +197,7 @@ Test(pages, hints_that_lie_do_no_harm)
     uint32_t end = atomic_load(&a->shm->committed), page;
 
     for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
-        atomic_store(&a->shm->hint, lies[i]);
+        lie(a, lies[i]);
         atomic_store(&a->shm->n_free, lies[sizeof(lies) / sizeof(lies[0]) - 1 - i]);
         if (bri_pages_find(a, 1, &page) == 0) {
             cr_assert(page >= a->first_page && page < atomic_load(&a->shm->committed));
