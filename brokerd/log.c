@@ -17,6 +17,7 @@
 #include <broker/errors.h>
 
 #include "core/clock.h"
+#include "core/text.h"
 
 #define JOURNAL_SOCKET "/run/systemd/journal/socket"
 #define TEXT_MAX 512
@@ -129,6 +130,7 @@ void brokerd_log(int level, const struct brokerd_about *about, const char *forma
     va_start(args, format);
     (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    bri_tame(text); /* names in it come from clients: they must not begin a line of their own */
     if (level <= LOG_ERR)
         memcpy(last_error, text, sizeof(text));
     if (to_journal)

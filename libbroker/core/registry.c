@@ -14,6 +14,7 @@
 #include "core/pages.h"
 #include "core/quota.h"
 #include "core/session.h"
+#include "core/text.h"
 
 #define READ_TRIES 1000000
 #define FIND_TRIES 64
@@ -44,24 +45,6 @@ void bri_registry_format(struct bri_arena *a)
     }
 }
 
-/* Length of the UTF-8 sequence at @p, of which @n bytes are left; 0 if it is none (RFC 3629). */
-static size_t utf8_length(const unsigned char *p, size_t n)
-{
-    size_t length = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-    uint32_t code = length == 1 ? p[0] : p[0] & (0x7fu >> length);
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-
-    if ((p[0] >= 0x80 && p[0] < 0xc2) || p[0] > 0xf4 || length > n)
-        return 0;
-    for (size_t i = 1; i < length; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (p[i] & 0x3f);
-    }
-    return code < least[length] || code > 0x10ffff || (code >= 0xd800 && code < 0xe000) ? 0
-                                                                                        : length;
-}
-
 int bri_name_check(const char *name)
 {
     const unsigned char *p = (const unsigned char *)name;
@@ -73,7 +56,7 @@ int bri_name_check(const char *name)
     if (n == 0 || n > BRI_NAME_MAX)
         return BROKER_BADNAME;
     for (; n > 0; p += step, n -= step) {
-        step = utf8_length(p, n);
+        step = bri_utf8_length(p, n);
         if (step == 0 || *p < 0x20 || *p == 0x7f)
             return BROKER_BADNAME;
     }

@@ -2,13 +2,15 @@
  * complete.c - what could stand in the place of the word that is being typed, for the shells
  *
  * Told are commands, types, their verbs, options, and the names of the objects that there are.
- * Without a daemon there are no names, and no complaint.
+ * Without a daemon there are no names, and no complaint. Names that shells could not show, or would
+ * take for two, are left out.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "ctl.h"
 #include "options.h"
+#include "print.h"
 #include "view.h"
 
 #define ADDRESS "--address"
@@ -56,7 +58,8 @@ static void offer_names(struct ctl *ctl, const struct ctl_type *type, const char
             0 &&
         ctl_walk_start(&walk, objects))
         while (ctl_walk_next(&walk, &row))
-            if (ctl_map_get(row, "name", &name) && ctl_copy_text(name, text, sizeof(text)))
+            if (ctl_map_get(row, "name", &name) && ctl_is_plain(name) &&
+                ctl_copy_text(name, text, sizeof(text)) && strpbrk(text, "\n\t") == NULL)
                 (void)fprintf(ctl->candidates, "%s\n", text);
     broker_buffer_free(&buffer);
 }

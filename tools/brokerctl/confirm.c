@@ -60,7 +60,7 @@ static void tell_one(broker_value row)
         (void)ctl_copy_text(v, name, sizeof(name));
     if (ctl_map_get(row, "type", &v))
         (void)ctl_copy_text(v, type, sizeof(type));
-    (void)fprintf(stderr, "  %s \"%s\"", type, name);
+    ctl_say(stderr, "  %s \"%s\"", type, name);
     if (ctl_map_get(row, "contents", &v) && v.type != BROKER_NIL)
         (void)fprintf(stderr, ", contains: %llu", (unsigned long long)v.u);
     if (ctl_map_number(row, "sessions") > 0)

@@ -40,8 +40,9 @@ static void print_finding(const struct ctl *ctl, broker_value row)
             color = colors[i];
     (void)printf("%s%s%s: ", color, level, color[0] != '\0' ? "\033[0m" : "");
     if (object[0] != '\0')
-        (void)printf("\"%s\": ", object);
-    (void)puts(finding);
+        ctl_say(stdout, "\"%s\": ", object);
+    ctl_say(stdout, "%s", finding);
+    (void)putchar('\n');
 }
 
 static int print_findings(struct ctl *ctl, struct ctl_diagnosis *d)
@@ -123,7 +124,15 @@ static int say(int state, const char *text)
 {
     static const char *const words[] = {"OK", "WARNING", "CRITICAL", "UNKNOWN"};
 
-    (void)printf("BROKER %s - %s", words[state], text);
+    ctl_say(stdout, "BROKER %s - %s", words[state], text);
+    return state;
+}
+
+/* The same as all there is to say. */
+static int say_only(int state, const char *text)
+{
+    (void)say(state, text);
+    (void)putchar('\n');
     return state;
 }
 
@@ -226,7 +235,7 @@ static int print_health(struct health *h)
     broker_value rows, row, v;
 
     if (ctl_rows_end(&h->d.rows, &rows) < 0)
-        return say(HEALTH_UNKNOWN, "no memory for the findings\n");
+        return say_only(HEALTH_UNKNOWN, "no memory for the findings");
     for (bool more = state != HEALTH_OK && ctl_walk_start(&walk, rows);
          more && text[0] == '\0' && ctl_walk_next(&walk, &row);)
         if (ctl_map_get(row, "level", &v) &&
@@ -256,16 +265,14 @@ static int examine(struct ctl *ctl, struct health *h)
 {
     int r = broker_open(ctl->address, &ctl->broker);
 
-    if (r < 0) {
-        say(r == BROKER_NODAEMON ? HEALTH_CRITICAL : HEALTH_UNKNOWN, broker_last_error());
-        (void)putchar('\n');
-        return r == BROKER_NODAEMON ? HEALTH_CRITICAL : HEALTH_UNKNOWN;
-    }
+    if (r < 0)
+        return say_only(
+            r == BROKER_NODAEMON ? HEALTH_CRITICAL : HEALTH_UNKNOWN, broker_last_error());
     if (ctl->broker->arena == NULL)
-        return say(HEALTH_UNKNOWN, "only a unix: address gives the memory to be looked at\n");
+        return say_only(HEALTH_UNKNOWN, "only a unix: address gives the memory to be looked at");
     r = ctl_diagnose(&h->d);
     if (r < 0)
-        return say(HEALTH_UNKNOWN, "the arena cannot be looked at\n");
+        return say_only(HEALTH_UNKNOWN, "the arena cannot be looked at");
     for (unsigned i = 0; i < h->n_depths; i++)
         look_at_depth(h, &h->depths[i]);
     return print_health(h);

@@ -166,12 +166,12 @@ static void print_words(const struct event *e, int64_t time_ns)
     ctl_format_clock(time_ns, clock);
     (void)printf("%s  %s", clock, e->event);
     if (e->object != NULL)
-        (void)printf("  %s \"%s\"", e->type != NULL ? e->type : "object", e->object);
+        ctl_say(stdout, "  %s \"%s\"", e->type != NULL ? e->type : "object", e->object);
     if (e->new_name != NULL)
-        (void)printf(" -> \"%s\"", e->new_name);
+        ctl_say(stdout, " -> \"%s\"", e->new_name);
     if (e->session != NULL)
-        (void)printf("  session %u, process %u (%s), uid %u", e->session->number, e->session->pid,
-            e->session->comm, e->session->uid);
+        ctl_say(stdout, "  session %u, process %u (%s), uid %u", e->session->number,
+            e->session->pid, e->session->comm, e->session->uid);
     (void)putchar('\n');
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "nearest.h"
+#include "print.h"
 #include "view.h"
 
 int ctl_exit_code(int r)
@@ -46,7 +47,7 @@ static __attribute__((format(printf, 1, 0))) void tell(const char *format, va_li
 {
     (void)fflush(stdout);
     (void)fputs(CTL_PROGRAM ": ", stderr);
-    (void)vfprintf(stderr, format, args);
+    ctl_vsay(stderr, format, args);
     (void)fputc('\n', stderr);
 }
 

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/text.h"
+
 /* The text that is left to check. */
 struct scan {
     const char *p;
@@ -233,45 +235,13 @@ int ctl_text_check(const char *text, size_t n, const char **out_message)
     return r;
 }
 
-/* The length of the UTF-8 sequence that begins at @p, or 0 if none does. */
-static size_t utf8_sequence(const uint8_t *p, size_t n)
-{
-    uint8_t least = 0x80; /* the bounds of the second byte keep out overlong forms, surrogates, and
-                             too large ones */
-    uint8_t most = 0xbf;
-    size_t size;
-
-    if (p[0] < 0x80)
-        return 1;
-    if (p[0] >= 0xc2 && p[0] <= 0xdf) {
-        size = 2;
-    } else if ((p[0] & 0xf0) == 0xe0) {
-        size = 3;
-        least = p[0] == 0xe0 ? 0xa0 : least;
-        most = p[0] == 0xed ? 0x9f : most;
-    } else if (p[0] >= 0xf0 && p[0] <= 0xf4) {
-        size = 4;
-        least = p[0] == 0xf0 ? 0x90 : least;
-        most = p[0] == 0xf4 ? 0x8f : most;
-    } else {
-        return 0;
-    }
-    if (size > n || p[1] < least || p[1] > most)
-        return 0;
-    for (size_t i = 2; i < size; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    return size;
-}
-
 bool ctl_utf8_valid(const void *data, size_t n)
 {
     const uint8_t *p = data;
     size_t size;
 
     for (size_t at = 0; at < n; at += size) {
-        size = utf8_sequence(p + at, n - at);
+        size = bri_utf8_length(p + at, n - at);
         if (size == 0)
             return false;
     }

@@ -169,12 +169,13 @@ static void print_words(
     format_time(seen->duration_ns, took);
     (void)printf("%s  %s", clock, operation != NULL ? operation : "(unknown operation)");
     if (object != NULL && object->name[0] != '\0')
-        (void)printf("  \"%s\"", object->name);
+        ctl_say(stdout, "  \"%s\"", object->name);
     else if (seen->object != 0)
         (void)printf("  (no name)");
-    (void)printf("  %s  %s  session %u, process %u (%s), uid %u\n", took,
+    ctl_say(stdout, "  %s  %s  session %u, process %u (%s), uid %u", took,
         broker_error_name(seen->result), seen->who.session, seen->who.pid, seen->who.comm,
         seen->who.uid);
+    (void)putchar('\n');
 }
 
 static void tell(struct monitor *x, const struct bri_record *seen)

@@ -1,7 +1,7 @@
 /*
  * monitor_read.c - see monitor_read.h
  *
- * Whatever lies in the arena may be wrong, and is bounded and checked before it shows.
+ * Whatever lies in the arena may be wrong, and is bounded before it shows.
  */
 #include "monitor_read.h"
 
@@ -37,14 +37,6 @@ void ctl_monitor_stop(struct ctl_monitor *m)
     m->seen = NULL;
 }
 
-/* Text that does nothing to a terminal: names come from memory that others can write. */
-static void tame(char *text)
-{
-    for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++)
-        if (*p < ' ' || *p == 0x7f || (*p == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0))
-            *p = '?';
-}
-
 /* Of several threads, the one that began to write first may have ended last. */
 static int compare_ends(const void *a, const void *b)
 {
@@ -68,8 +60,6 @@ int ctl_monitor_look(struct ctl_monitor *m)
     look = bri_monitor_read(m->ctl->broker->arena, &m->place, m->seen, BRI_RING_RECORDS);
     m->n_seen = look.n;
     m->n_missed += look.n_missed;
-    for (uint32_t i = 0; i < look.n; i++)
-        tame(m->seen[i].who.comm);
     if (look.n > 1)
         qsort(m->seen, look.n, sizeof(*m->seen), compare_ends);
     return r;
@@ -88,7 +78,6 @@ static void look_up_object(struct ctl_monitor *m, struct ctl_named *named)
         return; /* it was destroyed: what it was called is what it is called */
     named->type = o.type;
     bri_registry_name(&o, name);
-    tame(name);
     if (name[0] != '\0')
         memcpy(named->name, name, sizeof(name));
 }

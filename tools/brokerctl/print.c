@@ -2,36 +2,29 @@
  * print.c - values on stdout; see print.h
  *
  * What is printed may come from anybody who may write into the arena. On a terminal, text with
- * control characters is therefore printed as JSON, which escapes them.
+ * control characters is therefore printed as JSON, which escapes them; within lines of words it is
+ * tamed.
  */
 #include "print.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "core/text.h"
 #include "fail.h"
 #include "json.h"
 #include "json_text.h"
 #include "objects/pack.h"
 
-/*
- * The length of the control character at @p that JSON does not escape: DEL, or one of the UTF-8
- * sequences C2 80 to C2 9F, some of which start terminal commands. 0 if there is none.
- */
-static size_t control_at(const unsigned char *p, size_t left)
-{
-    if (p[0] == 0x7f)
-        return 1;
-    return left > 1 && p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0 ? 2 : 0;
-}
-
-/* JSON for a terminal: in strings, the only place where they can be, control characters are
- * escaped. */
+/* JSON for a terminal: in strings, the only place where they can be, control characters that JSON
+ * lets through are escaped. */
 static void write_harmless(const unsigned char *p, size_t left)
 {
     while (left > 0) {
-        size_t n = control_at(p, left);
+        size_t n = *p >= ' ' ? bri_control_length(p, left) : 0;
 
         if (n > 0)
             (void)printf("\\u%04x", p[n - 1]);
@@ -80,6 +73,26 @@ int ctl_flush(struct ctl *ctl)
     return ctl->output_failed ? CTL_EXIT_FAILURE : 0;
 }
 
+void ctl_vsay(FILE *f, const char *format, va_list args)
+{
+    char *text = NULL;
+
+    if (vasprintf(&text, format, args) < 0)
+        return;
+    bri_tame(text);
+    (void)fputs(text, f);
+    free(text);
+}
+
+void ctl_say(FILE *f, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    ctl_vsay(f, format, args);
+    va_end(args);
+}
+
 bool ctl_is_plain(broker_value v)
 {
     const unsigned char *p = v.data;
@@ -87,7 +100,7 @@ bool ctl_is_plain(broker_value v)
     if (v.type != BROKER_STR || !ctl_utf8_valid(v.data, v.size))
         return false;
     for (uint32_t i = 0; i < v.size; i++) {
-        if ((p[i] < ' ' && p[i] != '\n' && p[i] != '\t') || control_at(p + i, v.size - i) > 0)
+        if (p[i] != '\n' && p[i] != '\t' && bri_control_length(p + i, v.size - i) > 0)
             return false;
     }
     return true;

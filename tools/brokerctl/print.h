@@ -4,6 +4,9 @@
 #ifndef CTL_PRINT_H
 #define CTL_PRINT_H
 
+#include <stdarg.h>
+#include <stdio.h>
+
 #include "ctl.h"
 #include "dispatch.h"
 
@@ -23,6 +26,13 @@ int ctl_print_json_line(const struct ctl *ctl, broker_value v);
  */
 int ctl_print_answer(const struct ctl *ctl, const struct ctl_operation *op,
     const struct bri_call *call, bool as_lines);
+
+/*
+ * Words for people, a line or a part of one without its newline, in which names may stand that
+ * others chose: control characters come out as question marks, whatever @f is.
+ */
+void ctl_say(FILE *f, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void ctl_vsay(FILE *f, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 
 /* Text that does nothing to a terminal but show. */
 bool ctl_is_plain(broker_value v);

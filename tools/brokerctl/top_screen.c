@@ -12,6 +12,7 @@
 
 #include "client/handle.h"
 #include "core/clock.h"
+#include "core/text.h"
 #include "print.h"
 
 #include <term.h> /* last: it makes macros of many words */
@@ -93,17 +94,20 @@ static void draw_head(const struct ctl_top *top, const struct view *view)
         ctl_rate_orders[top->order], view->paused ? ", paused" : "");
 }
 
-/* Names may be in any script: they are written as they are, and the rest stands at fixed places. */
+/* Names may be in any script: they are written as they are, but for what would play with the
+ * terminal, and the rest stands at fixed places. */
 static void draw_row(int y, int name_width, const struct ctl_rate *x)
 {
-    char size[16], contents[24] = "-";
+    char size[16], contents[24] = "-", name[BRI_NAME_MAX + 1];
 
+    (void)snprintf(name, sizeof(name), "%s", x->name);
+    bri_tame(name);
     ctl_format_bytes(x->bytes, size);
     if (x->contains)
         (void)snprintf(contents, sizeof(contents), "%llu", (unsigned long long)x->contents);
     if (x->waiters > 0)
         attron(A_BOLD);
-    mvaddnstr(y, 0, x->name, name_width - 1);
+    mvaddnstr(y, 0, name, name_width - 1);
     mvprintw(y, name_width, "%-9s %10.1f %9s %8s %7llu %7.2f %9.1f", x->type, x->changes_rate,
         contents, size, (unsigned long long)x->waiters, x->waiting, x->contended_rate);
     clrtoeol();

@@ -88,7 +88,7 @@ static int print_json(struct watch *w, int64_t time_ns, const struct change *cha
 static void print_number(broker_value v)
 {
     if (v.type == BROKER_STR)
-        (void)fwrite(v.data, 1, v.size, stdout);
+        ctl_say(stdout, "%.*s", (int)v.size, (const char *)v.data);
     else if (v.type == BROKER_NIL)
         (void)fputs("-", stdout);
     else
@@ -102,7 +102,7 @@ static void print_words(int64_t time_ns, const struct change *changes, unsigned 
     ctl_format_clock(time_ns, clock);
     (void)fputs(clock, stdout);
     for (unsigned i = 0; i < n; i++) {
-        (void)printf("%s%.*s ", i == 0 ? "  " : ", ", (int)changes[i].key.size,
+        ctl_say(stdout, "%s%.*s ", i == 0 ? "  " : ", ", (int)changes[i].key.size,
             (const char *)changes[i].key.data);
         print_number(changes[i].before);
         (void)fputs(" -> ", stdout);

@@ -250,6 +250,27 @@ struct running run_start_terminal(const char *const words[])
     return r;
 }
 
+int run_answer(const char *line, const char *typed, char *out_seen, size_t size)
+{
+    const char *words[MAX_WORDS + 1];
+    char *copy = strdup(line);
+    struct running r;
+    size_t n = 0;
+    ssize_t got;
+    int status;
+
+    split(copy, words);
+    r = run_start_terminal(words);
+    free(copy);
+    cr_assert_eq(write(r.in, typed, strlen(typed)), (ssize_t)strlen(typed));
+    while (n + 1 < size && (got = read(r.out, out_seen + n, size - n - 1)) > 0)
+        n += (size_t)got;
+    out_seen[n] = '\0';
+    status = run_end(&r);
+    cr_assert(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
 void run_expect_line(const struct running *r, const char *wanted)
 {
     char line[256];

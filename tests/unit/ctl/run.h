@@ -58,6 +58,10 @@ struct running run_start(const char *const words[]);
  * end. */
 struct running run_start_terminal(const char *const words[]);
 
+/* Runs @line on a terminal of its own and types @typed; gives its exit code, and what was on the
+ * terminal. */
+int run_answer(const char *line, const char *typed, char *out_seen, size_t size);
+
 /* Reads one line that it prints, and expects it to be @wanted, without its newline. */
 void run_expect_line(const struct running *r, const char *wanted);
 

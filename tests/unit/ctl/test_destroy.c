@@ -30,30 +30,6 @@ static unsigned count_objects(void)
     return n;
 }
 
-/* Runs @line on a terminal and types @answer; gives its exit code, and what was on the terminal. */
-static int answer(const char *line, const char *typed, char *out_seen, size_t size)
-{
-    const char *words[16] = {NULL};
-    char copy[256], *save = NULL;
-    struct running r;
-    size_t n = 0;
-    ssize_t got;
-    int status;
-
-    (void)snprintf(copy, sizeof(copy), "%s", line);
-    for (char *word = strtok_r(copy, " ", &save); word != NULL; word = strtok_r(NULL, " ", &save))
-        words[n++] = word;
-    r = run_start_terminal(words);
-    cr_assert_eq(write(r.in, typed, strlen(typed)), (ssize_t)strlen(typed));
-    n = 0;
-    while (n + 1 < size && (got = read(r.out, out_seen + n, size - n - 1)) > 0)
-        n += (size_t)got;
-    out_seen[n] = '\0';
-    status = run_end(&r);
-    cr_assert(WIFEXITED(status));
-    return WEXITSTATUS(status);
-}
-
 Test(ctl_destroy, what_is_named_goes_without_a_question_in_scripts)
 {
     make_objects();
@@ -111,20 +87,20 @@ Test(ctl_destroy, on_a_terminal_contents_are_asked_for)
     char seen[4096];
 
     make_objects();
-    cr_assert_eq(answer("rm jobs.a", "n\n", seen, sizeof(seen)), 1);
+    cr_assert_eq(run_answer("rm jobs.a", "n\n", seen, sizeof(seen)), 1);
     cr_assert_not_null(strstr(seen, "queue \"jobs.a\", contains: 1"), "%s", seen);
     cr_assert_not_null(strstr(seen, "Go on? [y/N]"), "%s", seen);
     cr_assert_not_null(strstr(seen, "nothing was changed"), "%s", seen);
-    cr_assert_eq(answer("rm jobs.a", "\n", seen, sizeof(seen)), 1);
+    cr_assert_eq(run_answer("rm jobs.a", "\n", seen, sizeof(seen)), 1);
     cr_assert_eq(count_objects(), 3);
-    cr_assert_eq(answer("rm jobs.a", "y\n", seen, sizeof(seen)), 0);
+    cr_assert_eq(run_answer("rm jobs.a", "y\n", seen, sizeof(seen)), 0);
     cr_assert_eq(count_objects(), 2);
-    cr_assert_eq(answer("rm till", "", seen, sizeof(seen)), 0, "nothing is in it");
+    cr_assert_eq(run_answer("rm till", "", seen, sizeof(seen)), 0, "nothing is in it");
     cr_assert_str_empty(seen);
-    cr_assert_eq(answer("queue clear jobs.b", "n\n", seen, sizeof(seen)), 1);
+    cr_assert_eq(run_answer("queue clear jobs.b", "n\n", seen, sizeof(seen)), 1);
     cr_assert_not_null(strstr(seen, "This will clear:"), "%s", seen);
     EXPECT("queue qsize jobs.b", 0, "1\n");
-    cr_assert_eq(answer("queue clear jobs.b --yes", "", seen, sizeof(seen)), 0);
+    cr_assert_eq(run_answer("queue clear jobs.b --yes", "", seen, sizeof(seen)), 0);
     EXPECT("queue qsize jobs.b", 0, "0\n");
 }
 
