@@ -38,7 +38,9 @@ int64_t kit_now(void)
     return (int64_t)ts.tv_sec * BROKER_SECOND + ts.tv_nsec;
 }
 
-/* Between two looks. By ZeroMQ each is work for three processes, which others could use better. */
+/* Between two looks. No event tells that somebody sleeps, or that the dead were reaped, and who
+ * waits for changes would count as a waiter himself. By ZeroMQ each look is work for three
+ * processes, which others could use better. */
 static void pause_looking(void)
 {
     const struct timespec pause = {.tv_nsec = 500 * BROKER_MICROSECOND};
