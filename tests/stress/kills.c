@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "children.h"
 #include "core/clock.h"
 #include "settle.h"
 #include "verify.h"
@@ -61,22 +62,13 @@ static void fail(struct stress *s, const char *what, uint32_t life)
 
 static void fill_seat(struct stress *s, struct seat *seat)
 {
-    sigset_t none;
-
     seat->life = ledger_begin_life(s->l);
     seat->goes_on_at = 0;
     seat->n_steps = 0;
     seat->moved_at = bri_now();
-    seat->pid = fork();
-    if (seat->pid < 0) {
-        perror("fork");
-        exit(99);
-    }
-    if (seat->pid > 0)
-        return;
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    worker_run(s->l, seat->life, instance_address(s->instance));
+    seat->pid = children_fork();
+    if (seat->pid == 0)
+        worker_run(s->l, seat->life, instance_address(s->instance));
 }
 
 static struct seat *seat_of(struct stress *s, pid_t pid)
@@ -188,17 +180,6 @@ static void do_harm(struct stress *s)
         stop_one(s, seat);
 }
 
-/* Until somebody ends or it is time for the next harm. */
-static void pass_time(int64_t ns)
-{
-    struct timespec left = {.tv_sec = ns / BRI_SECOND, .tv_nsec = ns % BRI_SECOND};
-    sigset_t ends;
-
-    (void)sigemptyset(&ends);
-    (void)sigaddset(&ends, SIGCHLD);
-    (void)sigtimedwait(&ends, NULL, &left);
-}
-
 static bool is_over(const struct stress *s)
 {
     return s->has_failed || atomic_load(&s->l->has_failed) != 0;
@@ -217,7 +198,7 @@ static void run(struct stress *s, int64_t until)
             next = now + (int64_t)ledger_pick(
                              &s->random, ledger_pick(&s->random, 16) == 0 ? CALM_NS : PACE_NS);
         }
-        pass_time(next > now ? next - now : 1);
+        children_await(next > now ? next - now : 1);
         now = bri_now();
         collect(s);
         let_go_on(s, now);
@@ -239,7 +220,7 @@ static void stop(struct stress *s)
         for (unsigned i = 0; i < N_WORKERS; i++)
             n_left += s->seats[i].pid != 0;
         if (n_left > 0)
-            pass_time(10 * BRI_MILLISECOND);
+            children_await(10 * BRI_MILLISECOND);
     } while (n_left > 0 && bri_now() < deadline && !is_over(s));
     for (unsigned i = 0; i < N_WORKERS; i++) {
         if (s->seats[i].pid == 0)
@@ -309,16 +290,13 @@ int main(int argc, char **argv)
 {
     struct arguments a = {.seconds = DEFAULT_SECONDS, .seed = (uint64_t)bri_clock(CLOCK_REALTIME)};
     struct stress s = {0};
-    sigset_t ends;
     unsigned n_fds;
     bool right;
 
     parse(argc, argv, &a);
     (void)printf("seed %" PRIu64 "\n", a.seed);
     (void)fflush(stdout); /* or every child has it in its buffer */
-    (void)sigemptyset(&ends);
-    (void)sigaddset(&ends, SIGCHLD);
-    (void)sigprocmask(SIG_BLOCK, &ends, NULL);
+    children_begin();
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
     s.l = ledger_new(a.seed);
     s.l->kills_daemon = a.kills_daemon;

@@ -14,10 +14,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "children.h"
 #include "core/clock.h"
 #include "mixed.h"
 #include "settle.h"
@@ -45,6 +45,7 @@ struct stress {
     struct seat seats[N_SEATS];
     uint64_t random;
     pid_t endpoint; /* 0: it is away */
+    pid_t killed_endpoint;
     int64_t endpoint_ns;
     uint64_t n_killed[2], n_endpoints;
     bool has_failed;
@@ -69,22 +70,9 @@ static bool is_over(const struct stress *s)
 
 static void fill_seat(struct stress *s, unsigned i)
 {
-    pid_t parent = getpid();
-    sigset_t none;
-
-    s->seats[i] = (struct seat){.moved_ns = bri_now(), .pid = fork()};
-    if (s->seats[i].pid < 0) {
-        perror("fork");
-        exit(99);
-    }
-    if (s->seats[i].pid > 0)
-        return;
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
-        _exit(99);
-    (void)sigemptyset(&none);
-    (void)sigprocmask(SIG_SETMASK, &none, NULL);
-    mixed_run(s->m, i, &s->progress[i]);
+    s->seats[i] = (struct seat){.moved_ns = bri_now(), .pid = children_fork()};
+    if (s->seats[i].pid == 0)
+        mixed_run(s->m, i, &s->progress[i]);
 }
 
 static void fill_seats(struct stress *s)
@@ -146,16 +134,6 @@ static void look_for_stuck(struct stress *s)
     }
 }
 
-static void pass_time(int64_t ns)
-{
-    struct timespec left = {.tv_sec = ns / BRI_SECOND, .tv_nsec = ns % BRI_SECOND};
-    sigset_t ends;
-
-    (void)sigemptyset(&ends);
-    (void)sigaddset(&ends, SIGCHLD);
-    (void)sigtimedwait(&ends, NULL, &left);
-}
-
 /* ---- the endpoint ---- */
 
 /* Nobody is killed for a while, and everybody must come further by himself: what an endpoint has
@@ -173,7 +151,7 @@ static void await_progress(struct stress *s)
         if (atomic_load(&s->progress[i].n_steps) - before[i] > N_STEPS_FURTHER)
             i++;
         else
-            pass_time(BRI_MILLISECOND);
+            children_await(BRI_MILLISECOND); /* a step is too little to tell of each */
     }
 }
 
@@ -182,8 +160,8 @@ static void kill_endpoint(struct stress *s)
     await_progress(s);
     (void)atomic_fetch_add(&s->m->epoch, 1);
     (void)kill(s->endpoint, SIGKILL);
-    while (instance_zmq_pid(s->instance) == s->endpoint)
-        (void)usleep(100);
+    children_await_other(s->endpoint);
+    s->killed_endpoint = s->endpoint;
     s->endpoint = 0;
     s->n_endpoints++;
 }
@@ -191,7 +169,9 @@ static void kill_endpoint(struct stress *s)
 static void look_for_endpoint(struct stress *s)
 {
     if (s->endpoint == 0) {
-        s->endpoint = instance_zmq_pid(s->instance);
+        pid_t pid = instance_zmq_pid(s->instance);
+
+        s->endpoint = pid != s->killed_endpoint ? pid : 0; /* brokerd has not collected it yet */
         s->endpoint_ns = bri_now();
     } else if (bri_now() - s->endpoint_ns > ENDPOINT_LASTS_NS) {
         kill_endpoint(s);
@@ -204,7 +184,7 @@ static void run(struct stress *s, int64_t until)
 {
     while (bri_now() < until && !is_over(s)) {
         fill_seats(s);
-        pass_time((int64_t)ledger_pick(&s->random, PACE_NS));
+        children_await((int64_t)ledger_pick(&s->random, PACE_NS));
         collect(s);
         if (!is_over(s))
             kill_one(s, ledger_pick(&s->random, N_SEATS));
@@ -233,7 +213,7 @@ static void stop(struct stress *s)
         s->has_failed = true;
     while (count(s) > 0 && bri_now() < deadline && !is_over(s)) {
         mixed_let_go(s->m, b);
-        pass_time(10 * BRI_MILLISECOND);
+        children_await(10 * BRI_MILLISECOND);
         collect(s);
     }
     for (unsigned i = 0; i < N_SEATS; i++) {
@@ -304,7 +284,6 @@ int main(int argc, char **argv)
     double seconds = DEFAULT_SECONDS;
     struct stress s = {
         .m = share(sizeof(struct mixed)), .progress = share(N_SEATS * sizeof(struct progress))};
-    sigset_t ends;
     bool right;
 
     if (!parse(argc, argv, &seconds, &seed)) {
@@ -313,9 +292,7 @@ int main(int argc, char **argv)
     }
     (void)printf("seed %" PRIu64 "\n", seed);
     (void)fflush(stdout); /* or every child has it in its buffer */
-    (void)sigemptyset(&ends);
-    (void)sigaddset(&ends, SIGCHLD);
-    (void)sigprocmask(SIG_BLOCK, &ends, NULL);
+    children_begin();
     s.random = seed;
     s.m->ledger = ledger_new(seed);
     s.instance = instance_start(CONFIG);
