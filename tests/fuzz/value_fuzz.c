@@ -2,50 +2,29 @@
  * Fuzzing of everything in libbroker/value that reads bytes: msgpack-c is the oracle for what a
  * value is, and the functions are held against each other for the rest.
  *
- * An input is one byte that says where the others are cut into two pieces, and these. Built with
- * -fsanitize=fuzzer and VALUE_FUZZ_LIBFUZZER this is a libFuzzer target; else a program that makes
- * its inputs itself:
- *
- *     value_fuzz [--runs N] [--seed S]
- *
- * Each input depends on the seed and its number only. A failure prints both, and the input.
+ * An input is one byte that says where the others are cut into two pieces, and these.
  */
-#include "unit/value/random.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <msgpack.h>
+
+#include "driver.h"
 #include "value/head.h"
 #include "value/value.h"
 
-#include <math.h>
-#include <msgpack.h>
-#include <stdio.h>
-#include <stdlib.h>
+#define PIECE_ROOM 200
+_Static_assert(1 + 4 * PIECE_ROOM <= FUZZ_ROOM, "two values and what damage adds");
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+static uint64_t n_valid; /* first values */
 
 /* ASan must not end the process where msgpack-c asks for more memory than there is. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
     return "allocator_may_return_null=1";
-}
-
-/* The input at hand, for the message. */
-static struct {
-    const uint8_t *data;
-    size_t size;
-    uint64_t seed;
-    uint64_t number;
-} input;
-
-static void require(bool holds, const char *what)
-{
-    if (holds)
-        return;
-    (void)fprintf(stderr, "value_fuzz: failed: %s\n  seed %llu, input %llu:", what,
-        (unsigned long long)input.seed, (unsigned long long)input.number);
-    for (size_t i = 0; i < input.size; i++)
-        (void)fprintf(stderr, " %02x", input.data[i]);
-    (void)fputc('\n', stderr);
-    abort();
 }
 
 /* A copy of exactly its size, so that a sanitizer sees every byte read too many. */
@@ -65,7 +44,8 @@ static struct piece make_piece(const uint8_t *data, size_t size)
     if (size > 0)
         memcpy(piece.data, data, size);
     r = bri_value_check(piece.data, size);
-    require(r == 0 || r == BROKER_INVALID || r == BROKER_TOODEEP, "check gives one of its codes");
+    fuzz_require(
+        r == 0 || r == BROKER_INVALID || r == BROKER_TOODEEP, "check gives one of its codes");
     piece.valid = r == 0;
     return piece;
 }
@@ -89,7 +69,7 @@ static bool has_nan(const struct piece *piece)
 
     while (p < end) {
         p = bri_head_read(p, end, &h);
-        require(p != NULL, "a checked value consists of headers");
+        fuzz_require(p != NULL, "a checked value consists of headers");
         if (h.kind == BRI_KIND_DOUBLE && isnan(h.d))
             return true;
     }
@@ -113,11 +93,12 @@ static void try_iterating(const struct piece *piece)
     while ((r = bri_iter_next(&it, &element, &size)) == 0) {
         n++;
         if (piece->valid)
-            require(bri_value_check(element, size) == 0, "an element is a value");
+            fuzz_require(bri_value_check(element, size) == 0, "an element is a value");
     }
-    require(r == BROKER_EMPTY || r == BROKER_INVALID, "a walk gives one of its codes");
-    require(n <= announced, "a walk ends");
-    require(!piece->valid || (r == BROKER_EMPTY && n == announced), "a walk gives every element");
+    fuzz_require(r == BROKER_EMPTY || r == BROKER_INVALID, "a walk gives one of its codes");
+    fuzz_require(n <= announced, "a walk ends");
+    fuzz_require(
+        !piece->valid || (r == BROKER_EMPTY && n == announced), "a walk gives every element");
 }
 
 static void try_decoding(const struct piece *piece, bool nan)
@@ -127,18 +108,19 @@ static void try_decoding(const struct piece *piece, bool nan)
     uint8_t *again;
     size_t size;
 
-    require(r == 0 || r == BROKER_CORRUPT, "decode gives one of its codes");
-    require(!piece->valid || r == 0, "a checked value can be decoded");
+    fuzz_require(r == 0 || r == BROKER_CORRUPT, "decode gives one of its codes");
+    fuzz_require(!piece->valid || r == 0, "a checked value can be decoded");
     if (r < 0 || !piece->valid)
         return;
-    require(bri_value_measure(v, &size) == 0, "a decoded value can be measured");
-    require(size <= piece->size || v.type == BROKER_DOUBLE, "the shortest form is no longer");
+    fuzz_require(bri_value_measure(v, &size) == 0, "a decoded value can be measured");
+    fuzz_require(size <= piece->size || v.type == BROKER_DOUBLE, "the shortest form is no longer");
     again = malloc(size);
     if (again == NULL)
         abort();
-    require(bri_value_encode(v, again) == size, "encode keeps to what measure says");
-    require(bri_value_check(again, size) == 0, "what was encoded is a value");
-    require(bri_value_equal(piece->data, piece->size, again, size) == !nan, "it is the same value");
+    fuzz_require(bri_value_encode(v, again) == size, "encode keeps to what measure says");
+    fuzz_require(bri_value_check(again, size) == 0, "what was encoded is a value");
+    fuzz_require(
+        bri_value_equal(piece->data, piece->size, again, size) == !nan, "it is the same value");
     free(again);
 }
 
@@ -150,9 +132,10 @@ static void try_repacking(const struct piece *piece, const msgpack_object *objec
 
     msgpack_sbuffer_init(&again);
     msgpack_packer_init(&packer, &again, msgpack_sbuffer_write);
-    require(msgpack_pack_object(&packer, *object) == 0, "msgpack-c packs what it has unpacked");
-    require(bri_value_check(again.data, again.size) == 0, "what msgpack-c packs is a value");
-    require(bri_value_equal(piece->data, piece->size, again.data, again.size) == !nan,
+    fuzz_require(
+        msgpack_pack_object(&packer, *object) == 0, "msgpack-c packs what it has unpacked");
+    fuzz_require(bri_value_check(again.data, again.size) == 0, "what msgpack-c packs is a value");
+    fuzz_require(bri_value_equal(piece->data, piece->size, again.data, again.size) == !nan,
         "it is the same value for msgpack-c");
     msgpack_sbuffer_destroy(&again);
 }
@@ -164,16 +147,18 @@ static void try_key(const struct piece *piece, struct bri_key *k, bool *out_is_k
 
     *out_is_key = r == 0;
     if (!piece->valid) {
-        require(r == BROKER_INVALID || r == BROKER_TOODEEP, "what is no value is no key");
+        fuzz_require(r == BROKER_INVALID || r == BROKER_TOODEEP, "what is no value is no key");
         return;
     }
-    require(r == 0 || r == BROKER_BADKEY || r == BROKER_TOOBIG, "a key gives one of its codes");
+    fuzz_require(
+        r == 0 || r == BROKER_BADKEY || r == BROKER_TOOBIG, "a key gives one of its codes");
     if (r < 0)
         return;
-    require(bri_value_check(k->data, k->size) == 0, "a key is a value");
-    require(bri_value_equal(piece->data, piece->size, k->data, k->size), "a key equals its value");
-    require(bri_key_init(&again, broker_packed(k->data, k->size)) == 0, "a key can be a key");
-    require(
+    fuzz_require(bri_value_check(k->data, k->size) == 0, "a key is a value");
+    fuzz_require(
+        bri_value_equal(piece->data, piece->size, k->data, k->size), "a key equals its value");
+    fuzz_require(bri_key_init(&again, broker_packed(k->data, k->size)) == 0, "a key can be a key");
+    fuzz_require(
         again.size == k->size && memcmp(again.data, k->data, k->size) == 0, "a key is its own key");
     bri_key_fini(&again);
 }
@@ -189,7 +174,7 @@ static void try_piece(const struct piece *piece)
      */
     if (piece->valid || (memchr(piece->data, 0xdd, piece->size) == NULL &&
                             memchr(piece->data, 0xdf, piece->size) == NULL)) {
-        require(
+        fuzz_require(
             msgpack_takes(piece, &unpacked) == piece->valid, "msgpack-c agrees on what is a value");
         if (piece->valid)
             try_repacking(piece, &unpacked.data, nan);
@@ -206,18 +191,19 @@ static void try_order(const struct piece *a, const struct piece *b)
     int r = bri_value_compare(a->data, a->size, b->data, b->size, &there);
     bool equal = bri_value_equal(a->data, a->size, b->data, b->size);
 
-    require(r == 0 || r == BROKER_INCOMPARABLE || r == BROKER_CORRUPT,
+    fuzz_require(r == 0 || r == BROKER_INCOMPARABLE || r == BROKER_CORRUPT,
         "compare gives one of its codes");
-    require(equal == bri_value_equal(b->data, b->size, a->data, a->size), "equality is symmetric");
+    fuzz_require(
+        equal == bri_value_equal(b->data, b->size, a->data, a->size), "equality is symmetric");
     if (!a->valid || !b->valid) {
-        require(!equal, "what is no value equals nothing");
+        fuzz_require(!equal, "what is no value equals nothing");
         return;
     }
-    require(r != BROKER_CORRUPT, "values are not corrupt");
-    require(
+    fuzz_require(r != BROKER_CORRUPT, "values are not corrupt");
+    fuzz_require(
         bri_value_compare(b->data, b->size, a->data, a->size, &back) == r, "order is symmetric");
-    require((there > 0) == (back < 0) && (there < 0) == (back > 0), "order has one direction");
-    require(r < 0 || equal == (there == 0), "order and equality agree");
+    fuzz_require((there > 0) == (back < 0) && (there < 0) == (back > 0), "order has one direction");
+    fuzz_require(r < 0 || equal == (there == 0), "order and equality agree");
 }
 
 static void try_pair(const struct piece *a, const struct piece *b)
@@ -230,47 +216,42 @@ static void try_pair(const struct piece *a, const struct piece *b)
     try_order(a, b);
     try_order(a, a);
     if (is_key[0] && is_key[1])
-        require((keys[0].size == keys[1].size &&
-                    memcmp(keys[0].data, keys[1].data, keys[0].size) == 0) ==
-                    bri_value_equal(a->data, a->size, b->data, b->size),
+        fuzz_require((keys[0].size == keys[1].size &&
+                         memcmp(keys[0].data, keys[1].data, keys[0].size) == 0) ==
+                         bri_value_equal(a->data, a->size, b->data, b->size),
             "keys are the same if and only if the values are equal");
     bri_key_fini(&keys[0]);
     bri_key_fini(&keys[1]);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void try(const uint8_t *data, size_t size)
 {
     struct piece a;
     struct piece b;
     size_t cut;
 
     if (size == 0)
-        return 0;
-    input.data = data;
-    input.size = size;
+        return;
     cut = 1 + (data[0] < size - 1 ? data[0] : size - 1);
     a = make_piece(data + 1, cut - 1);
     b = make_piece(data + cut, size - cut);
     try_piece(&a);
     try_piece(&b);
     try_pair(&a, &b);
+    n_valid += a.valid;
     free(a.data);
     free(b.data);
-    return 0;
 }
 
-#ifndef VALUE_FUZZ_LIBFUZZER
-
-#define PIECE_ROOM 200
-
 /* Two values, often equal or nearly so, and often damaged. */
-static size_t make_input(struct random *r, uint8_t *out)
+static size_t make_input(struct random *r, const struct fuzz_corpus *corpus, uint8_t out[FUZZ_ROOM])
 {
     size_t room = random_below(r, 4) == 0 ? PIECE_ROOM : 24;
     size_t n_first = random_value(r, out + 1, room, 1 + (unsigned int)random_below(r, 40));
     size_t n_second = n_first;
     uint8_t *second = out + 1 + n_first;
 
+    (void)corpus;
     if (random_below(r, 2) == 0)
         memcpy(second, out + 1, n_first);
     else
@@ -286,46 +267,10 @@ static size_t make_input(struct random *r, uint8_t *out)
     }
 }
 
-static uint64_t parse_number(const char *text)
+static void end(void)
 {
-    char *end;
-    uint64_t number = strtoull(text, &end, 0);
-
-    if (*text == '\0' || *end != '\0') {
-        (void)fprintf(stderr, "value_fuzz: not a number: %s\n", text);
-        exit(2);
-    }
-    return number;
+    (void)printf("%llu of them with a valid first value\n", (unsigned long long)n_valid);
 }
 
-int main(int argc, char **argv)
-{
-    uint64_t n_runs = 200000;
-    uint64_t n_valid = 0;
-
-    input.seed = random_seed();
-    for (int i = 1; i < argc; i += 2) {
-        uint64_t *option = strcmp(argv[i], "--runs") == 0   ? &n_runs
-                           : strcmp(argv[i], "--seed") == 0 ? &input.seed
-                                                            : NULL;
-
-        if (option == NULL || i + 1 == argc) {
-            (void)fprintf(stderr, "Usage: value_fuzz [--runs N] [--seed S]\n");
-            return 2;
-        }
-        *option = parse_number(argv[i + 1]);
-    }
-    for (input.number = 0; input.number < n_runs; input.number++) {
-        struct random r = {input.seed + input.number};
-        uint8_t data[1 + 4 * PIECE_ROOM];
-        size_t size = make_input(&r, data);
-
-        n_valid += bri_value_check(data + 1, data[0] < size ? data[0] : size - 1) == 0;
-        (void)LLVMFuzzerTestOneInput(data, size);
-    }
-    (void)printf("value_fuzz: %llu inputs from seed %llu, %llu of them with a valid first value\n",
-        (unsigned long long)n_runs, (unsigned long long)input.seed, (unsigned long long)n_valid);
-    return 0;
-}
-
-#endif
+const struct fuzz_target fuzz_target = {
+    .name = "value_fuzz", .try = try, .make = make_input, .end = end};

@@ -3,49 +3,20 @@
  * second reading of schemas/protocol.md, on msgpack-c's objects, are the oracle; and what was read
  * is written and read again.
  *
- * An input is one message, tried as a request and as an answer. Built with -fsanitize=fuzzer and
- * WIRE_FUZZ_LIBFUZZER this is a libFuzzer target, for the corpus in tests/fuzz/corpus/wire; else a
- * program that tries the corpus, and then inputs that it makes itself, out of the corpus and anew:
- *
- *     wire_fuzz [--runs N] [--seed S] CORPUS
- *
- * Each input depends on the seed, its number and the corpus only. A failure prints the first two,
- * and the input.
+ * An input is one message, tried as a request and as an answer.
  */
-#include "unit/value/random.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <broker.h>
+#include <msgpack.h>
+
+#include "driver.h"
 #include "value/value.h"
 #include "wire/wire.h"
 
-#include <broker.h>
-#include <dirent.h>
-#include <fcntl.h>
-#include <msgpack.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static struct {
-    const uint8_t *data;
-    size_t size;
-    uint64_t seed;
-    uint64_t number;
-    uint64_t n_requests; /* that were read */
-    uint64_t n_answers;
-} input;
-
-static void require(bool holds, const char *what)
-{
-    if (holds)
-        return;
-    (void)fprintf(stderr, "wire_fuzz: failed: %s\n  seed %llu, input %llu:", what,
-        (unsigned long long)input.seed, (unsigned long long)input.number);
-    for (size_t i = 0; i < input.size; i++)
-        (void)fprintf(stderr, " %02x", input.data[i]);
-    (void)fputc('\n', stderr);
-    abort();
-}
+static uint64_t n_requests, n_answers; /* that were read */
 
 /* ---- the protocol, read once more ---- */
 
@@ -123,11 +94,12 @@ static int judge_answer(const msgpack_object *o)
 static void compare_values(const broker_value *a, const broker_value *b, uint32_t n)
 {
     for (uint32_t i = 0; i < n; i++) {
-        require(a[i].type == b[i].type && a[i].size == b[i].size, "a value stays what it is");
+        fuzz_require(a[i].type == b[i].type && a[i].size == b[i].size, "a value stays what it is");
         if (a[i].type >= BROKER_STR && a[i].type <= BROKER_PACKED)
-            require(memcmp(a[i].data, b[i].data, a[i].size) == 0, "bytes stay what they are");
+            fuzz_require(memcmp(a[i].data, b[i].data, a[i].size) == 0, "bytes stay what they are");
         else
-            require(memcmp(&a[i].u, &b[i].u, sizeof(a[i].u)) == 0, "a number stays what it is");
+            fuzz_require(
+                memcmp(&a[i].u, &b[i].u, sizeof(a[i].u)) == 0, "a number stays what it is");
     }
 }
 
@@ -137,7 +109,7 @@ static void use_values(const broker_value *values, uint32_t n)
     size_t size;
 
     for (uint32_t i = 0; i < n; i++)
-        require(bri_value_measure(values[i], &size) == 0, "what was read is a value");
+        fuzz_require(bri_value_measure(values[i], &size) == 0, "what was read is a value");
 }
 
 static int try_request(const uint8_t *data, size_t size, uint64_t *out_id)
@@ -147,17 +119,18 @@ static int try_request(const uint8_t *data, size_t size, uint64_t *out_id)
     int r = bri_wire_read_request(data, size, &request);
 
     *out_id = request.id;
-    require(r == 0 || r == BROKER_PROTO || r == BROKER_VERSION, "a request gives one of its codes");
+    fuzz_require(
+        r == 0 || r == BROKER_PROTO || r == BROKER_VERSION, "a request gives one of its codes");
     if (r < 0)
         return r;
-    input.n_requests++;
+    n_requests++;
     use_values(&request.object, 1);
     use_values(request.args, request.n_args);
-    require(bri_wire_write_request(&written, &request) == 0, "what was read can be written");
-    require(bri_wire_read_request(written.data, written.size, &again) == 0, "and read");
-    require(again.id == request.id && again.thread == request.thread &&
-                again.n_args == request.n_args && again.op_size == request.op_size &&
-                memcmp(again.op, request.op, request.op_size) == 0,
+    fuzz_require(bri_wire_write_request(&written, &request) == 0, "what was read can be written");
+    fuzz_require(bri_wire_read_request(written.data, written.size, &again) == 0, "and read");
+    fuzz_require(again.id == request.id && again.thread == request.thread &&
+                     again.n_args == request.n_args && again.op_size == request.op_size &&
+                     memcmp(again.op, request.op, request.op_size) == 0,
         "a request stays what it is");
     compare_values(&request.object, &again.object, 1);
     compare_values(request.args, again.args, request.n_args);
@@ -171,16 +144,16 @@ static int try_answer(const uint8_t *data, size_t size)
     broker_buffer written = BROKER_BUFFER_INIT;
     int r = bri_wire_read_answer(data, size, &answer);
 
-    require(r == 0 || r == BROKER_PROTO, "an answer gives one of its codes");
+    fuzz_require(r == 0 || r == BROKER_PROTO, "an answer gives one of its codes");
     if (r < 0)
         return r;
-    input.n_answers++;
+    n_answers++;
     use_values(&answer.text, 1);
     use_values(answer.results, answer.n_results);
-    require(bri_wire_write_answer(&written, &answer) == 0, "what was read can be written");
-    require(bri_wire_read_answer(written.data, written.size, &again) == 0, "and read");
-    require(again.id == answer.id && again.status == answer.status &&
-                again.n_results == answer.n_results,
+    fuzz_require(bri_wire_write_answer(&written, &answer) == 0, "what was read can be written");
+    fuzz_require(bri_wire_read_answer(written.data, written.size, &again) == 0, "and read");
+    fuzz_require(again.id == answer.id && again.status == answer.status &&
+                     again.n_results == answer.n_results,
         "an answer stays what it is");
     compare_values(&answer.text, &again.text, 1);
     compare_values(answer.results, again.results, answer.n_results);
@@ -188,7 +161,7 @@ static int try_answer(const uint8_t *data, size_t size)
     return 0;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void try(const uint8_t *data, size_t size)
 {
     uint8_t *copy = malloc(size > 0 ? size : 1); /* of exactly its size, for the sanitizer */
     msgpack_unpacked unpacked;
@@ -197,8 +170,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (copy == NULL)
         abort();
-    input.data = data;
-    input.size = size;
     if (size > 0)
         memcpy(copy, data, size);
     request = try_request(copy, size, &id);
@@ -206,67 +177,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     whole = bri_value_check(copy, size);
     if (whole == 0) { /* else msgpack-c allocates whatever the counts announce */
         msgpack_unpacked_init(&unpacked);
-        require(msgpack_unpack_next(&unpacked, (const char *)copy, size, NULL) ==
-                    MSGPACK_UNPACK_SUCCESS,
+        fuzz_require(msgpack_unpack_next(&unpacked, (const char *)copy, size, NULL) ==
+                         MSGPACK_UNPACK_SUCCESS,
             "msgpack-c reads what is a value");
-        require(judge_request(&unpacked.data, &judged_id) == request && id == judged_id,
+        fuzz_require(judge_request(&unpacked.data, &judged_id) == request && id == judged_id,
             "the protocol is read in one way");
-        require(judge_answer(&unpacked.data) == answer, "the protocol is read in one way");
+        fuzz_require(judge_answer(&unpacked.data) == answer, "the protocol is read in one way");
         msgpack_unpacked_destroy(&unpacked);
     } else {
-        require(whole == BROKER_TOODEEP || (request != 0 && answer != 0), "a message is a value");
+        fuzz_require(
+            whole == BROKER_TOODEEP || (request != 0 && answer != 0), "a message is a value");
     }
     free(copy);
-    return 0;
-}
-
-#ifndef WIRE_FUZZ_LIBFUZZER
-
-#define MESSAGE_ROOM 400
-#define MAX_CORPUS 4096
-
-struct corpus {
-    uint8_t (*messages)[MESSAGE_ROOM];
-    size_t sizes[MAX_CORPUS];
-    size_t n;
-};
-
-static _Noreturn void die(const char *what, const char *name)
-{
-    (void)fprintf(stderr, "wire_fuzz: %s %s\n", what, name);
-    exit(2);
-}
-
-static void read_file(struct corpus *corpus, int folder, const char *name)
-{
-    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, corpus->messages[corpus->n], MESSAGE_ROOM) : -1;
-
-    if (n < 0)
-        die("cannot read", name);
-    (void)close(fd);
-    corpus->sizes[corpus->n++] = (size_t)n;
-}
-
-/* In the order of their names, so that a number always is the same input. */
-static void read_corpus(struct corpus *corpus, const char *folder)
-{
-    struct dirent **names;
-    int n = scandir(folder, &names, NULL, alphasort);
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    corpus->messages = calloc(MAX_CORPUS, sizeof(*corpus->messages));
-    if (n < 0 || fd < 0 || corpus->messages == NULL)
-        die("cannot read", folder);
-    for (int i = 0; i < n; i++) {
-        if (names[i]->d_name[0] != '.' && corpus->n < MAX_CORPUS)
-            read_file(corpus, fd, names[i]->d_name);
-        free(names[i]);
-    }
-    free(names);
-    (void)close(fd);
-    if (corpus->n == 0)
-        die("there is nothing in", folder);
 }
 
 /* What mostly is good for an id, a handle and a thread. */
@@ -302,7 +224,7 @@ static size_t make_request(struct random *r, uint8_t *out)
     return size;
 }
 
-static size_t make_input(struct random *r, const struct corpus *corpus, uint8_t *out)
+static size_t make_input(struct random *r, const struct fuzz_corpus *corpus, uint8_t out[FUZZ_ROOM])
 {
     size_t which = random_below(r, corpus->n);
     size_t size = corpus->sizes[which];
@@ -314,52 +236,16 @@ static size_t make_input(struct random *r, const struct corpus *corpus, uint8_t 
         size = make_request(r, out);
         break;
     default:
-        memcpy(out, corpus->messages[which], size);
+        memcpy(out, corpus->inputs[which], size);
     }
-    return random_damage(r, out, size, MESSAGE_ROOM);
+    return random_damage(r, out, size, FUZZ_ROOM);
 }
 
-static uint64_t parse_number(const char *text)
+static void end(void)
 {
-    char *end;
-    uint64_t number = strtoull(text, &end, 0);
-
-    if (*text == '\0' || *end != '\0')
-        die("not a number:", text);
-    return number;
+    (void)printf("%llu were requests and %llu answers\n", (unsigned long long)n_requests,
+        (unsigned long long)n_answers);
 }
 
-int main(int argc, char **argv)
-{
-    static struct corpus corpus;
-    uint64_t n_runs = 1000000;
-
-    input.seed = random_seed();
-    for (int i = 1; i + 1 < argc; i += 2) {
-        uint64_t *option = strcmp(argv[i], "--runs") == 0   ? &n_runs
-                           : strcmp(argv[i], "--seed") == 0 ? &input.seed
-                                                            : NULL;
-
-        if (option == NULL)
-            die("there is no option", argv[i]);
-        *option = parse_number(argv[i + 1]);
-    }
-    if (argc % 2 != 0)
-        die("usage:", "wire_fuzz [--runs N] [--seed S] CORPUS");
-    read_corpus(&corpus, argv[argc - 1]);
-    for (size_t i = 0; i < corpus.n; i++)
-        (void)LLVMFuzzerTestOneInput(corpus.messages[i], corpus.sizes[i]);
-    for (input.number = 0; input.number < n_runs; input.number++) {
-        struct random r = {input.seed + input.number};
-        uint8_t data[MESSAGE_ROOM];
-
-        (void)LLVMFuzzerTestOneInput(data, make_input(&r, &corpus, data));
-    }
-    (void)printf("wire_fuzz: %llu inputs from seed %llu, %llu were requests and %llu answers\n",
-        (unsigned long long)n_runs, (unsigned long long)input.seed,
-        (unsigned long long)input.n_requests, (unsigned long long)input.n_answers);
-    free(corpus.messages);
-    return 0;
-}
-
-#endif
+const struct fuzz_target fuzz_target = {
+    .name = "wire_fuzz", .has_corpus = true, .try = try, .make = make_input, .end = end};
