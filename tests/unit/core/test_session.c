@@ -9,7 +9,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -21,6 +20,7 @@
 #include "core/session.h"
 #include "crash/tracer.h"
 #include "engine_ops.h"
+#include "support/child.h"
 
 static struct bri_arena *arena;
 
@@ -44,27 +44,6 @@ static const struct bri_peer *me(void)
     return &peer;
 }
 
-/* A child that lives until it is killed. */
-static pid_t live_child(void)
-{
-    pid_t parent = getpid(), pid = fork();
-
-    cr_assert_geq(pid, 0);
-    if (pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        while (getppid() == parent)
-            (void)pause();
-        _exit(99);
-    }
-    return pid;
-}
-
-static void kill_child(pid_t pid)
-{
-    cr_assert_eq(kill(pid, SIGKILL), 0);
-    cr_assert_eq(waitpid(pid, NULL, 0), pid);
-}
-
 static void allow_descriptors(rlim_t n)
 {
     struct rlimit limit;
@@ -82,13 +61,13 @@ Test(session, nobody_is_dead_for_want_of_descriptors)
     uint32_t number;
 
     cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
-    peer.pid = live_child();
+    peer.pid = child_start();
     cr_assert_eq(bri_session_create(arena, &peer, &number), 0);
     allow_descriptors(0);
     cr_assert_not(bri_session_is_dead(arena, number));
     allow_descriptors(before.rlim_cur);
     cr_assert_not(bri_session_is_dead(arena, number));
-    kill_child(peer.pid);
+    child_kill(peer.pid);
     cr_assert(bri_session_is_dead(arena, number));
 }
 
@@ -147,8 +126,8 @@ Test(session, who_is_gone_gets_no_session)
     uint32_t number, used = lab_used(arena);
     uint64_t start_time = 77;
 
-    gone.pid = live_child();
-    kill_child(gone.pid);
+    gone.pid = child_start();
+    child_kill(gone.pid);
     cr_assert_eq(bri_session_create(arena, &gone, &number), BROKER_NOTFOUND);
     cr_assert_eq(bri_process_start_time(gone.pid, &start_time), BROKER_NOTFOUND);
     cr_assert_eq(start_time, 77);
@@ -179,7 +158,7 @@ Test(session, only_a_process_that_is_gone_is_dead)
     siginfo_t si;
     uint32_t number;
 
-    child.pid = live_child();
+    child.pid = child_start();
     cr_assert_eq(bri_session_create(arena, &child, &number), 0);
     cr_assert_not(bri_session_is_dead(arena, number));
     cr_assert_eq(kill(child.pid, SIGSTOP), 0);
@@ -366,7 +345,7 @@ Test(session, who_detaches_waits_for_who_is_inside)
 Test(session, an_attachment_that_another_took_out_is_no_damage)
 {
     struct bri_object session, stuck = lab_object(arena, "stuck", BRI_TYPE_DICT, 0), o[3];
-    pid_t holder = live_child();
+    pid_t holder = child_start();
     struct bri_session_info info;
     char name[16];
     uint32_t number;
@@ -384,7 +363,7 @@ Test(session, an_attachment_that_another_took_out_is_no_damage)
         cr_assert_eq(bri_detach(&session, &o[i]), 0);
     cr_assert_eq(bri_session_info(arena, number, &info), 0);
     cr_assert_eq(info.n_attachments, 1);
-    kill_child(holder);
+    child_kill(holder);
     cr_assert_eq(bri_session_reap(arena, number, false, BRI_PATIENCE), 0);
     cr_assert_eq(bri_session_info(arena, number, &info), 0);
     cr_assert_eq(info.status, BRI_SESSION_FREE);
@@ -443,12 +422,12 @@ Test(session, who_leaves_may_be_overtaken, .disabled = IS_SANITIZED)
     struct bri_object o[] = {lab_object(arena, "stuck", BRI_TYPE_DICT, 0),
         lab_object(arena, "first", BRI_TYPE_DICT, 0),
         lab_object(arena, "second", BRI_TYPE_DICT, 0)};
-    pid_t holder = live_child();
+    pid_t holder = child_start();
 
     cr_assert_eq(madvise(arena->base, arena->size, MADV_DOFORK), 0);
     for (uint64_t n = 1; overtake(n, o, holder); n += n / 4 + 1)
         ;
-    kill_child(holder);
+    child_kill(holder);
     lab_audit(arena);
 }
 

@@ -1,10 +1,7 @@
 /*
  * test_access.c - which process it is
  */
-#include <signal.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <broker.h>
@@ -12,22 +9,9 @@
 
 #include "access.h"
 #include "core/session.h"
+#include "support/child.h"
 
 TestSuite(access, .timeout = 30);
-
-static pid_t live_child(void)
-{
-    pid_t parent = getpid(), pid = fork();
-
-    cr_assert_geq(pid, 0);
-    if (pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        while (getppid() == parent)
-            (void)pause();
-        _exit(99);
-    }
-    return pid;
-}
 
 /* How many more descriptors there can be. */
 static void leave_descriptors(unsigned n)
@@ -45,7 +29,7 @@ static void leave_descriptors(unsigned n)
 /* A session of a process that only cannot be looked at must not be ended. */
 Test(access, a_process_is_gone_only_if_that_is_certain)
 {
-    pid_t pid = live_child();
+    pid_t pid = child_start();
     struct rlimit before;
     uint64_t start_time;
     int fd;
@@ -61,8 +45,7 @@ Test(access, a_process_is_gone_only_if_that_is_certain)
         cr_assert_eq(brokerd_pidfd_of(pid, start_time), BROKER_SYSTEM, "%u", n);
         cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
     }
-    cr_assert_eq(kill(pid, SIGKILL), 0);
-    cr_assert_eq(waitpid(pid, NULL, 0), pid);
+    child_kill(pid);
     cr_assert_eq(brokerd_pidfd_of(pid, start_time), BROKER_GONE);
     cr_assert_eq(brokerd_pidfd_of(0, 0), BROKER_GONE);
 }

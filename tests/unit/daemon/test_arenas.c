@@ -17,31 +17,10 @@
 #include "client/handle.h"
 #include "core/arena.h"
 #include "core/clock.h"
+#include "fixture.h"
 #include "raw.h"
 
-#define CONFIG "[arena default]\nsize = 16M\n"
-
-static struct instance *instance;
-
-static void start(void)
-{
-    instance = instance_start(CONFIG);
-}
-
-static void stop(void)
-{
-    instance_stop(instance);
-}
-
-TestSuite(arenas, .init = start, .fini = stop, .timeout = 60);
-
-static broker *open_broker(void)
-{
-    broker *b = NULL;
-
-    cr_assert_eq(broker_open(instance_address(instance), &b), 0, "%s", broker_last_error());
-    return b;
-}
+TestSuite(arenas, .init = fixture_start, .fini = fixture_stop, .timeout = 60);
 
 Test(arenas, an_arena_of_another_layout_is_refused_and_nothing_is_lost)
 {

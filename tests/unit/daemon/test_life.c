@@ -21,31 +21,10 @@
 #include "core/audit.h"
 #include "core/clock.h"
 #include "core/session.h"
+#include "fixture.h"
 #include "raw.h"
 
-#define CONFIG "[arena default]\nsize = 16M\n"
-
-static struct instance *instance;
-
-static void start(void)
-{
-    instance = instance_start(CONFIG);
-}
-
-static void stop(void)
-{
-    instance_stop(instance);
-}
-
-TestSuite(life, .init = start, .fini = stop, .timeout = 60);
-
-static broker *open_broker(void)
-{
-    broker *b = NULL;
-
-    cr_assert_eq(broker_open(instance_address(instance), &b), 0, "%s", broker_last_error());
-    return b;
-}
+TestSuite(life, .init = fixture_start, .fini = fixture_stop, .timeout = 60);
 
 static broker_lock *open_lock(broker *b)
 {

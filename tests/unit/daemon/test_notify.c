@@ -15,37 +15,22 @@
 
 #include "client/handle.h"
 #include "core/arena.h"
+#include "fixture.h"
 #include "raw.h"
 
-#define CONFIG "[arena default]\nsize = 16M\n"
-
-static struct instance *instance;
 static char message[1024];
 
 static void start(void)
 {
     (void)setenv("WATCHDOG_USEC", "200000", 1);
-    instance = instance_start(CONFIG);
+    fixture_start();
 }
 
-static void stop(void)
-{
-    instance_stop(instance);
-}
-
-TestSuite(notify, .init = start, .fini = stop, .timeout = 60);
+TestSuite(notify, .init = start, .fini = fixture_stop, .timeout = 60);
 
 static void hear(const char *text)
 {
     (void)instance_hear(instance, text, NULL, message, sizeof(message));
-}
-
-static broker *open_broker(void)
-{
-    broker *b = NULL;
-
-    cr_assert_eq(broker_open(instance_address(instance), &b), 0, "%s", broker_last_error());
-    return b;
 }
 
 Test(notify, status_has_the_counts)

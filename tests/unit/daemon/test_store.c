@@ -11,35 +11,20 @@
 #include <criterion/criterion.h>
 
 #include "client/handle.h"
+#include "fixture.h"
 #include "raw.h"
 
-#define CONFIG "[arena default]\nsize = 16M\n"
-
-static struct instance *instance;
 static char message[1024];
 
 static void start(void)
 {
-    instance = instance_start(CONFIG);
+    fixture_start();
     instance_keep_descriptors(instance);
     instance_restart(instance); /* what the first one gave was not kept */
     cr_assert_eq(instance_n_kept(instance), 1);
 }
 
-static void stop(void)
-{
-    instance_stop(instance);
-}
-
-TestSuite(store, .init = start, .fini = stop, .timeout = 60);
-
-static broker *open_broker(void)
-{
-    broker *b = NULL;
-
-    cr_assert_eq(broker_open(instance_address(instance), &b), 0, "%s", broker_last_error());
-    return b;
-}
+TestSuite(store, .init = start, .fini = fixture_stop, .timeout = 60);
 
 static int64_t count(broker *b)
 {

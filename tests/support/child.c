@@ -1,0 +1,31 @@
+/*
+ * child.c - see child.h
+ */
+#include "support/child.h"
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <criterion/criterion.h>
+
+pid_t child_start(void)
+{
+    pid_t parent = getpid(), pid = fork();
+
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+        while (getppid() == parent)
+            (void)pause();
+        _exit(99);
+    }
+    return pid;
+}
+
+void child_kill(pid_t pid)
+{
+    cr_assert_eq(kill(pid, SIGKILL), 0);
+    cr_assert_eq(waitpid(pid, NULL, 0), pid);
+}
