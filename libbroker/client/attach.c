@@ -386,6 +386,15 @@ void bri_attach_forget(broker *b)
 
 /* ---- after fork ---- */
 
+void bri_attach_take(broker *b, const struct bri_attached *attached)
+{
+    b->arena = attached->arena;
+    b->session = attached->session;
+    b->session_number = attached->number;
+    b->sock = attached->sock;
+    bri_observe_begin(b);
+}
+
 int bri_shm_reattach(broker *b)
 {
     struct bri_attached attached;
@@ -399,11 +408,7 @@ int bri_shm_reattach(broker *b)
             BROKER_GONE, "the broker at %s was restarted with a new arena", b->path);
     }
     bri_attach_forget(b);
-    b->arena = attached.arena;
-    b->session = attached.session;
-    b->session_number = attached.number;
-    b->sock = attached.sock;
-    bri_observe_begin(b);
+    bri_attach_take(b, &attached);
     return 0;
 }
 

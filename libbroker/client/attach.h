@@ -154,6 +154,9 @@ int bri_attach_for(const char *path, const char *arena, bool read_only,
 /* Gives a session back that was never used, and all that bri_attach_to() gave. */
 void bri_attach_undo(struct bri_attached *attached);
 
+/* The broker works with what was given. */
+void bri_attach_take(broker *b, const struct bri_attached *attached);
+
 /* Lets go of the arena and the connection that the parent of this process had: neither is ours. */
 void bri_attach_forget(broker *b);
 

@@ -150,11 +150,7 @@ int bri_shm_begin(broker *b, const struct bri_address *address, struct bri_arena
 
     if (r < 0)
         return r;
-    b->arena = attached.arena;
-    b->session = attached.session;
-    b->session_number = attached.number;
-    b->sock = attached.sock;
-    bri_observe_begin(b);
+    bri_attach_take(b, &attached);
     return 0;
 }
 
@@ -447,16 +443,14 @@ broker_value broker_ref(const void *object)
     return h->engine->ref(h);
 }
 
-void bri_shm_close_handle(struct bri_handle *h)
+bool bri_handle_unref(struct bri_handle *h)
 {
-    struct bri_handle *lock;
     broker *b;
     bool last;
 
     if (h == NULL || h->magic != BRI_HANDLE_MAGIC)
-        return;
+        return false;
     b = h->broker;
-    lock = h->lock;
     (void)pthread_mutex_lock(&b->mutex);
     last = --h->refs == 0;
     for (struct bri_handle **link = &b->handles; last && *link != NULL; link = &(*link)->next)
@@ -465,13 +459,21 @@ void bri_shm_close_handle(struct bri_handle *h)
             break;
         }
     (void)pthread_mutex_unlock(&b->mutex);
-    if (!last)
+    return last;
+}
+
+void bri_shm_close_handle(struct bri_handle *h)
+{
+    struct bri_handle *lock;
+
+    if (!bri_handle_unref(h))
         return;
+    lock = h->lock;
     bri_watch_end(h);
     /* In a child that never used it, the attachment is the parent's. What is stuck goes with the
      * session. */
     if (h->object.att != NULL && atomic_load(&h->process) == bri_process())
-        (void)bri_detach(&b->session, &h->object);
+        (void)bri_detach(&h->broker->session, &h->object);
     h->magic = 0;
     free(h);
     bri_shm_close_handle(lock);

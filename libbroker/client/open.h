@@ -34,6 +34,10 @@ int bri_shm_open_anonymous(broker *b, const struct bri_open *open, struct bri_ha
 int bri_shm_open_ref(
     broker *b, struct bri_ref ref, const struct bri_type_ops *type, struct bri_handle **out_handle);
 
+/* One who uses it less. Whether it was the last: then nobody finds it any more, and it is the
+ * caller's to end. False also for NULL and for what is closed already. */
+bool bri_handle_unref(struct bri_handle *h);
+
 /* The last close gives back what this session holds of the object. NULL is allowed. */
 void bri_shm_close_handle(struct bri_handle *h);
 

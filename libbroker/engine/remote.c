@@ -12,6 +12,7 @@
 
 #include <broker.h>
 
+#include "client/open.h"
 #include "core/clock.h"
 #include "engine/link.h"
 #include "objects/owner.h"
@@ -372,25 +373,11 @@ int bri_remote_open(broker *b, const struct bri_remote_open *open, struct bri_ha
 
 void bri_remote_close_handle(struct bri_handle *h)
 {
-    broker *b;
-    bool last;
-
-    if (h == NULL || h->magic != BRI_HANDLE_MAGIC)
-        return;
-    b = h->broker;
-    (void)pthread_mutex_lock(&b->mutex);
-    last = --h->refs == 0;
-    for (struct bri_handle **link = &b->handles; last && *link != NULL; link = &(*link)->next)
-        if (*link == h) {
-            *link = h->next;
-            break;
-        }
-    (void)pthread_mutex_unlock(&b->mutex);
-    if (!last)
+    if (!bri_handle_unref(h))
         return;
     /* In a child that never used it, it is the parent's. */
     for (; h->remote.n_opens > 0 && atomic_load(&h->process) == bri_process(); h->remote.n_opens--)
-        close_number(b, h->remote.number);
+        close_number(h->broker, h->remote.number);
     h->magic = 0;
     free(h);
 }
