@@ -11,9 +11,9 @@
 
 #include "core/bury.h"
 #include "core/heap.h"
+#include "core/listing.h"
 #include "core/pages.h"
 #include "core/quota.h"
-#include "core/registry.h"
 #include "core/session.h"
 
 #define LIST_AT_ONCE 256u

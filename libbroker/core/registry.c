@@ -68,8 +68,7 @@ static uint32_t *bucket_of(const struct bri_arena *a, const char *name, size_t n
     return &a->names[bri_hash(a, name, n) & (a->n_buckets - 1)];
 }
 
-/* The name of a slot: its bytes and their number; NULL if it is damaged. */
-static const char *slot_name(
+const char *bri_registry_slot_name(
     const struct bri_object *registry, const struct bri_slot_shm *s, uint16_t *out_n)
 {
     uint64_t off = *(const volatile uint64_t *)&s->name_off;
@@ -102,7 +101,7 @@ static int find(
         if (slot == 0)
             return BROKER_NOTFOUND;
         s = bri_slot_at(registry->arena, slot);
-        other = s != NULL ? slot_name(registry, s, &n_other) : NULL;
+        other = s != NULL ? bri_registry_slot_name(registry, s, &n_other) : NULL;
         if (other == NULL)
             return BROKER_CORRUPT;
         if (n_other == n && memcmp(other, name, n) == 0) {
@@ -416,6 +415,29 @@ int bri_registry_find(struct bri_arena *a, const char *name, struct bri_object *
     return r == BRI_AGAIN ? BROKER_TIMEDOUT : r == BROKER_GONE ? BROKER_CORRUPT : r;
 }
 
+void bri_registry_name(struct bri_object *o, char *out)
+{
+    struct bri_object registry;
+    const char *name;
+    struct bri_txn t;
+    uint16_t n;
+
+    out[0] = '\0';
+    if (bri_registry_bind(o->arena, &registry) < 0)
+        return;
+    if (!o->arena->read_only && bri_begin(&t, &registry, BRI_PATIENCE) < 0)
+        return;
+    if (atomic_load(&o->slot->generation) == o->generation) {
+        name = bri_registry_slot_name(&registry, o->slot, &n);
+        if (name != NULL) {
+            memcpy(out, name, n);
+            out[n] = '\0';
+        }
+    }
+    if (!o->arena->read_only)
+        bri_abort(&t);
+}
+
 /* ---- another name ---- */
 
 /* Nothing but the registry's part of the slot changes: whoever has the object open does not notice.
@@ -444,27 +466,6 @@ static int rename_slot(struct bri_txn *t, const char *name, const char *new_name
     bri_free(t, s->name_off);
     bri_set64(t, &s->name_off, name_off);
     return 0;
-}
-
-int bri_registry_rename(struct bri_arena *a, const char *name, const char *new_name)
-{
-    struct bri_object registry;
-    struct bri_txn t;
-    int r = bri_name_check(name);
-
-    if (r == 0)
-        r = bri_name_check(new_name);
-    if (r == 0)
-        r = bri_registry_bind(a, &registry);
-    if (r < 0)
-        return r;
-    do {
-        r = bri_begin(&t, &registry, BRI_PATIENCE);
-        if (r < 0)
-            return r;
-        r = bri_end(&t, rename_slot(&t, name, new_name));
-    } while (r == BRI_AGAIN);
-    return r;
 }
 
 /* ---- removing ---- */
@@ -521,12 +522,16 @@ int bri_registry_end_anonymous(struct bri_arena *a, uint32_t slot, uint64_t mark
     return bri_end(&t, r);
 }
 
-int bri_registry_destroy(struct bri_arena *a, const char *name)
+/* Another name, or with NULL none: it is removed. The section is repeated when there is more
+ * memory. */
+static int change_name(struct bri_arena *a, const char *name, const char *new_name)
 {
     struct bri_object registry;
     struct bri_txn t;
     int r = bri_name_check(name);
 
+    if (r == 0 && new_name != NULL)
+        r = bri_name_check(new_name);
     if (r == 0)
         r = bri_registry_bind(a, &registry);
     if (r < 0)
@@ -535,114 +540,21 @@ int bri_registry_destroy(struct bri_arena *a, const char *name)
         r = bri_begin(&t, &registry, BRI_PATIENCE);
         if (r < 0)
             return r;
-        r = bri_end(&t, unname(&t, name));
+        r = bri_end(&t, new_name != NULL ? rename_slot(&t, name, new_name) : unname(&t, name));
     } while (r == BRI_AGAIN);
-    if (r == 0)
-        (void)bri_bury(a); /* if it is stuck, the daemon goes on with it */
     return r;
 }
 
-/* ---- looking ---- */
-
-/* One bucket into @entries, all or nothing; how many. TOOBIG if they do not fit, CORRUPT if there
- * is no end. */
-static int list_bucket(
-    const struct bri_object *registry, uint32_t bucket, struct bri_listing *entries, uint32_t max)
+int bri_registry_rename(struct bri_arena *a, const char *name, const char *new_name)
 {
-    struct bri_arena *a = registry->arena;
-    uint32_t n = 0;
-
-    for (uint32_t slot = a->names[bucket]; slot != 0; n++) {
-        const struct bri_slot_shm *s = bri_slot_at(a, slot);
-        uint16_t len;
-        const char *name = s != NULL ? slot_name(registry, s, &len) : NULL;
-
-        if (n == BRI_REGISTRY_MAX_CHAIN)
-            return BROKER_CORRUPT;
-        if (name == NULL)
-            break;
-        if (n < max) {
-            memcpy(entries[n].name, name, len);
-            entries[n].name[len] = '\0';
-            entries[n].slot = slot;
-            entries[n].type = atomic_load(&s->type);
-            entries[n].generation = atomic_load(&s->generation);
-        }
-        slot = *(const volatile uint32_t *)&s->next;
-    }
-    return n <= max ? (int)n : BROKER_TOOBIG;
+    return new_name != NULL ? change_name(a, name, new_name) : BROKER_BADNAME;
 }
 
-int bri_registry_list(
-    struct bri_arena *a, uint32_t *cursor, struct bri_listing *entries, uint32_t max)
+int bri_registry_destroy(struct bri_arena *a, const char *name)
 {
-    struct bri_object registry;
-    struct bri_txn t;
-    uint32_t bucket = *cursor, n = 0;
-    int got = 0, r = bri_registry_bind(a, &registry);
+    int r = change_name(a, name, NULL);
 
-    if (r < 0)
-        return r;
-    r = a->read_only ? 0 : bri_begin(&t, &registry, BRI_PATIENCE);
-    if (r < 0)
-        return r;
-    for (; bucket < a->n_buckets; bucket++) {
-        got = list_bucket(&registry, bucket, entries + n, max - n);
-        if (got < 0)
-            break;
-        n += (uint32_t)got;
-    }
-    if (!a->read_only)
-        bri_abort(&t);
-    if (got == BROKER_CORRUPT || (got < 0 && n == 0))
-        return got;
-    *cursor = bucket < a->n_buckets ? bucket : 0;
-    return (int)n;
-}
-
-int bri_registry_list_anonymous(
-    struct bri_arena *a, uint32_t *cursor, struct bri_listing *entries, uint32_t max)
-{
-    uint32_t page = *cursor > a->first_page ? *cursor : a->first_page, n = 0;
-    uint32_t end = atomic_load(&a->shm->committed);
-
-    for (; page < end && page < a->n_pages && n + BRI_SLOTS_PER_PAGE <= max; page++) {
-        if (bri_tag_kind(bri_page_tag(a, page)) != BRI_PAGE_SLOTS)
-            continue;
-        for (uint32_t slot = page * BRI_SLOTS_PER_PAGE; slot < (page + 1) * BRI_SLOTS_PER_PAGE;
-             slot++) {
-            const struct bri_slot_shm *s = bri_slot_at(a, slot);
-
-            if (atomic_load(&s->status) != BRI_SLOT_LIVE || atomic_load(&s->anonymous) == 0)
-                continue;
-            entries[n++] = (struct bri_listing){.slot = slot,
-                .type = atomic_load(&s->type),
-                .generation = atomic_load(&s->generation)};
-        }
-    }
-    *cursor = page < end && page < a->n_pages ? page : 0;
-    return (int)n;
-}
-
-void bri_registry_name(struct bri_object *o, char *out)
-{
-    struct bri_object registry;
-    const char *name;
-    struct bri_txn t;
-    uint16_t n;
-
-    out[0] = '\0';
-    if (bri_registry_bind(o->arena, &registry) < 0)
-        return;
-    if (!o->arena->read_only && bri_begin(&t, &registry, BRI_PATIENCE) < 0)
-        return;
-    if (atomic_load(&o->slot->generation) == o->generation) {
-        name = slot_name(&registry, o->slot, &n);
-        if (name != NULL) {
-            memcpy(out, name, n);
-            out[n] = '\0';
-        }
-    }
-    if (!o->arena->read_only)
-        bri_abort(&t);
+    if (r == 0)
+        (void)bri_bury(a); /* if it is stuck, the daemon goes on with it */
+    return r;
 }

@@ -38,14 +38,6 @@ struct bri_open {
     uint32_t uid;
 };
 
-/* One line of a listing. */
-struct bri_listing {
-    char name[BRI_NAME_MAX + 1]; /* empty if it has none */
-    uint32_t slot;
-    uint32_t type;
-    uint64_t generation;
-};
-
 /* Makes the registry of a new arena, before anybody can see it. */
 void bri_registry_format(struct bri_arena *a);
 
@@ -81,25 +73,13 @@ int bri_registry_rename(struct bri_arena *a, const char *name, const char *new_n
 /* Removes an object by name; whoever has it open gets GONE. NOTFOUND. */
 int bri_registry_destroy(struct bri_arena *a, const char *name);
 
-/*
- * Copies whole buckets of names from *@cursor (start with 0) until @max entries do not surely fit
- * any more.
- * *@cursor is 0 at the end. Returns how many, or a failure. What is made or removed meanwhile may
- * be missed.
- */
-int bri_registry_list(
-    struct bri_arena *a, uint32_t *cursor, struct bri_listing *entries, uint32_t max);
-
-/*
- * The anonymous objects, from *@cursor (start with 0) as far as @entries go, at least 8. *@cursor
- * is 0 at the end. Returns how many. What is made or removed meanwhile may be missed.
- */
-int bri_registry_list_anonymous(
-    struct bri_arena *a, uint32_t *cursor, struct bri_listing *entries, uint32_t max);
-
 /* Copies the name of the object bound in @o into @out (BRI_NAME_MAX + 1 bytes); empty if it has
  * none any more. */
 void bri_registry_name(struct bri_object *o, char *out);
+
+/* The name of a slot: its bytes and their number, without a NUL; NULL if it is damaged. */
+const char *bri_registry_slot_name(
+    const struct bri_object *registry, const struct bri_slot_shm *s, uint16_t *out_n);
 
 /* 0 if @name may name an object. */
 int bri_name_check(const char *name);

@@ -11,7 +11,7 @@
 #include "client/open.h"
 #include "core/collect.h"
 #include "core/heap.h"
-#include "core/registry.h"
+#include "core/listing.h"
 #include "core/session.h"
 #include "core/wait.h"
 #include "engine_ops.h"
@@ -21,54 +21,7 @@
 #include "objects/pack.h"
 #include "value/value.h"
 
-#define LIST_FIRST 1024u
-
 /* ---- names ---- */
-
-struct names {
-    struct bri_listing *entries;
-    uint32_t n, capacity;
-};
-
-static int more_names(struct names *x)
-{
-    uint32_t capacity = x->capacity != 0 ? x->capacity * 2 : LIST_FIRST;
-    struct bri_listing *entries = realloc(x->entries, capacity * sizeof(*entries));
-
-    if (entries == NULL)
-        return BROKER_NOMEM;
-    x->entries = entries;
-    x->capacity = capacity;
-    return 0;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(((const struct bri_listing *)a)->name, ((const struct bri_listing *)b)->name);
-}
-
-/* All names of the arena, in order. The caller frees the entries. */
-static int all_names(struct bri_arena *a, struct names *x)
-{
-    uint32_t cursor = 0;
-    int n, r = 0;
-
-    do {
-        n = x->capacity > x->n
-                ? bri_registry_list(a, &cursor, x->entries + x->n, x->capacity - x->n)
-                : BROKER_TOOBIG;
-        if (n >= 0)
-            x->n += (uint32_t)n;
-        else if (n != BROKER_TOOBIG)
-            return n;
-        /* Whole buckets are copied: when they stop fitting, there must be more room. */
-        if (n < 0 || cursor != 0)
-            r = more_names(x);
-    } while (r == 0 && (n < 0 || cursor != 0));
-    if (r == 0 && x->n > 0)
-        qsort(x->entries, x->n, sizeof(*x->entries), compare_names);
-    return r;
-}
 
 static uint64_t object_bytes(const struct bri_object *o)
 {
@@ -100,13 +53,13 @@ int bri_broker_objects(broker *b, const char *type, const char *prefix, broker_b
     broker_value *out_objects)
 {
     uint32_t number = type != NULL ? bri_type_number(type) : 0, n = 0;
-    struct names names = {0};
+    struct bri_listings names = {0};
     struct bri_pack p;
     int r;
 
     if (type != NULL && bri_type_ops(number) == NULL)
         return BROKER_WRONGTYPE;
-    r = all_names(b->arena, &names);
+    r = bri_listings_take_names(b->arena, &names);
     if (r == 0) {
         for (uint32_t i = 0; i < names.n; i++)
             n += wanted(&names.entries[i], number, prefix);
@@ -137,26 +90,11 @@ static void pack_anonymous(struct bri_pack *p, struct bri_arena *a, const struct
     bri_pack_entry(p, "bytes", broker_uint(bytes));
 }
 
-/* All of them, in the order of slots. The caller frees the entries. */
-static int all_anonymous(struct bri_arena *a, struct names *x)
-{
-    uint32_t cursor = 0;
-    int r;
-
-    do {
-        r = more_names(x);
-        if (r == 0)
-            x->n += (uint32_t)bri_registry_list_anonymous(
-                a, &cursor, x->entries + x->n, x->capacity - x->n);
-    } while (r == 0 && cursor != 0);
-    return r;
-}
-
 int bri_broker_anonymous(broker *b, broker_buffer *buffer, broker_value *out_objects)
 {
-    struct names found = {0};
+    struct bri_listings found = {0};
     struct bri_pack p;
-    int r = all_anonymous(b->arena, &found);
+    int r = bri_listings_add_anonymous(b->arena, &found);
 
     if (r == 0) {
         bri_pack_start(&p, buffer);
@@ -444,30 +382,14 @@ static void add_sessions(struct usages *x, struct bri_arena *a)
             x->users[x->n++] = (struct usage){.uid = info.uid, .sessions = 1};
 }
 
-/* What has no name is listed behind the names. */
-static int add_anonymous(struct bri_arena *a, struct names *x)
-{
-    uint32_t cursor = 0;
-    int r = 0;
-
-    do {
-        while (r == 0 && x->capacity - x->n < BRI_SLOTS_PER_PAGE)
-            r = more_names(x);
-        if (r == 0)
-            x->n += (uint32_t)bri_registry_list_anonymous(
-                a, &cursor, x->entries + x->n, x->capacity - x->n);
-    } while (r == 0 && cursor != 0);
-    return r;
-}
-
 static int all_users(struct bri_arena *a, struct usages *x)
 {
-    struct names names = {0};
+    struct bri_listings names = {0};
     struct bri_object o;
-    int r = all_names(a, &names);
+    int r = bri_listings_take_names(a, &names);
 
     if (r == 0)
-        r = add_anonymous(a, &names);
+        r = bri_listings_add_anonymous(a, &names);
     if (r == 0) {
         x->users = calloc((size_t)names.n + a->n_sessions, sizeof(*x->users));
         r = x->users != NULL ? 0 : BROKER_NOMEM;
@@ -552,11 +474,11 @@ static void pack_lock(
 
 int bri_broker_locks(broker *b, broker_buffer *buffer, broker_value *out_locks)
 {
-    struct names names = {0};
+    struct bri_listings names = {0};
     struct held *held = NULL;
     struct bri_pack p;
     uint32_t n = 0;
-    int r = all_names(b->arena, &names);
+    int r = bri_listings_take_names(b->arena, &names);
 
     if (r == 0 && names.n > 0 && (held = calloc(names.n, sizeof(*held))) == NULL)
         r = BROKER_NOMEM;

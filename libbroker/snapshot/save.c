@@ -10,14 +10,13 @@
 
 #include "core/clock.h"
 #include "core/collect.h"
-#include "core/registry.h"
+#include "core/listing.h"
 #include "engine_ops.h"
 #include "objects/picture.h"
 #include "objects/save.h"
 #include "snapshot/graph.h"
 #include "snapshot/record.h"
 
-#define LIST_FIRST 1024u
 #define TRIES 16u /* to save an object together with what it refers to */
 
 struct walk {
@@ -32,47 +31,6 @@ struct walk {
 
 /* ---- names ---- */
 
-struct names {
-    struct bri_listing *entries;
-    uint32_t n, capacity;
-};
-
-static int compare_names(const void *a, const void *b)
-{
-    return strcmp(((const struct bri_listing *)a)->name, ((const struct bri_listing *)b)->name);
-}
-
-static int more_names(struct names *x)
-{
-    uint32_t capacity = x->capacity != 0 ? x->capacity * 2 : LIST_FIRST;
-    struct bri_listing *entries = realloc(x->entries, capacity * sizeof(*entries));
-
-    if (entries == NULL)
-        return BROKER_NOMEM;
-    x->entries = entries;
-    x->capacity = capacity;
-    return 0;
-}
-
-static int list_names(struct bri_arena *a, struct names *x)
-{
-    uint32_t cursor = 0;
-    int n, r = more_names(x);
-
-    while (r == 0) {
-        n = bri_registry_list(a, &cursor, x->entries + x->n, x->capacity - x->n);
-        if (n < 0 && n != BROKER_TOOBIG)
-            return n;
-        x->n += n > 0 ? (uint32_t)n : 0;
-        if (n >= 0 && cursor == 0)
-            break;
-        r = more_names(x);
-    }
-    if (r == 0 && x->n > 0)
-        qsort(x->entries, x->n, sizeof(*x->entries), compare_names);
-    return r;
-}
-
 static bool wants(const struct bri_saving *s, const char *name)
 {
     return s->wants == NULL || s->wants(s->arg, name);
@@ -81,9 +39,9 @@ static bool wants(const struct bri_saving *s, const char *name)
 /* Those that are wanted get the first numbers. */
 static int add_names(struct walk *w)
 {
-    struct names names = {0};
+    struct bri_listings names = {0};
     uint32_t number;
-    int r = list_names(w->b->arena, &names);
+    int r = bri_listings_take_names(w->b->arena, &names);
 
     for (uint32_t i = 0; i < names.n && r == 0; i++)
         if (wants(w->saving, names.entries[i].name))

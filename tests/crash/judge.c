@@ -15,8 +15,8 @@
 
 #include "core/audit.h"
 #include "core/collect.h"
+#include "core/listing.h"
 #include "core/lock.h"
-#include "core/registry.h"
 #include "core/session.h"
 
 const char *const oracle_names[N_ORACLES] = {

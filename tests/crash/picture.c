@@ -11,7 +11,7 @@
 #include <xxhash.h>
 
 #include "core/heap.h"
-#include "core/registry.h"
+#include "core/listing.h"
 #include "core/session.h"
 #include "core/type.h"
 #include "engine_ops.h"

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "client/handle.h"
-#include "core/registry.h"
+#include "core/listing.h"
 #include "core/session.h"
 #include "ctl.h"
 #include "fail.h"
@@ -19,8 +19,6 @@
 #include "print.h"
 #include "process.h"
 #include "rows.h"
-
-#define LIST_FIRST 1024u
 
 struct seen_object {
     struct bri_listing entry;
@@ -53,45 +51,22 @@ static int compare_slots(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* The caller frees *out_entries, also after a failure. */
-static int list_names(struct bri_arena *a, struct bri_listing **out_entries, uint32_t *out_n)
-{
-    uint32_t capacity = LIST_FIRST, cursor = 0, n = 0;
-    int got = 0;
-
-    do {
-        struct bri_listing *more = realloc(*out_entries, capacity * sizeof(*more));
-
-        if (more == NULL)
-            return BROKER_NOMEM;
-        *out_entries = more;
-        got = bri_registry_list(a, &cursor, more + n, capacity - n);
-        if (got > 0)
-            n += (uint32_t)got;
-        if (got == BROKER_TOOBIG || cursor != 0)
-            capacity *= 2;
-    } while (got == BROKER_TOOBIG || (got >= 0 && cursor != 0));
-    *out_n = n;
-    return got < 0 ? got : 0;
-}
-
 static int take_objects(struct bri_arena *a, struct picture *p)
 {
-    struct bri_listing *entries = NULL;
+    struct bri_listings names = {0};
     struct bri_object o;
-    uint32_t n = 0;
-    int r = list_names(a, &entries, &n);
+    int r = bri_listings_take_names(a, &names);
 
     free(p->objects);
     p->n_objects = 0;
-    p->objects = calloc(n + 1u, sizeof(*p->objects));
+    p->objects = calloc(names.n + 1u, sizeof(*p->objects));
     if (p->objects == NULL)
         r = r < 0 ? r : BROKER_NOMEM;
-    for (uint32_t i = 0; i < n && r == 0; i++)
-        if (bri_object_bind(a, entries[i].slot, &o) == 0 && o.generation == entries[i].generation)
+    for (const struct bri_listing *x = names.entries; r == 0 && x < names.entries + names.n; x++)
+        if (bri_object_bind(a, x->slot, &o) == 0 && o.generation == x->generation)
             p->objects[p->n_objects++] = (struct seen_object){
-                entries[i], *(volatile uint64_t *)&o.slot->n_recovered, bri_is_damaged(o.slot)};
-    free(entries);
+                *x, *(volatile uint64_t *)&o.slot->n_recovered, bri_is_damaged(o.slot)};
+    free(names.entries);
     if (p->n_objects > 0)
         qsort(p->objects, p->n_objects, sizeof(*p->objects), compare_slots);
     return r;

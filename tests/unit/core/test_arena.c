@@ -17,6 +17,7 @@
 
 #include "core/audit.h"
 #include "core/hash.h"
+#include "core/listing.h"
 #include "core/pages.h"
 #include "engine_ops.h"
 

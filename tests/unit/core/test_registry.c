@@ -15,6 +15,7 @@
 
 #include "core/bury.h"
 #include "core/heap.h"
+#include "core/listing.h"
 #include "core/pages.h"
 #include "core/session.h"
 #include "engine_ops.h"

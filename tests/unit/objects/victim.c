@@ -22,6 +22,7 @@
 #include "core/audit.h"
 #include "core/bury.h"
 #include "core/heap.h"
+#include "core/listing.h"
 #include "core/pages.h"
 #include "core/session.h"
 #include "hand.h"
