@@ -422,9 +422,8 @@ static int reap_waiters(struct bri_object *o)
 
 static int condition_reap(struct bri_object *o, bool died)
 {
-    int r = bri_condition_of(o)->lock_generation == 0 ? bri_owner_reap(o) : 0;
+    int r = bri_condition_of(o)->lock_generation == 0 ? bri_owner_reap(o, died) : 0;
 
-    (void)died;
     return r < 0 ? r : reap_waiters(o);
 }
 

@@ -36,12 +36,7 @@ int bri_lock_release(struct bri_handle *h)
 
 int bri_lock_locked(struct bri_handle *h, bool *out_locked)
 {
-    struct bri_owner_look owner;
-    int r = bri_owner_look(&h->object, &owner);
-
-    if (r == 0)
-        *out_locked = owner.held;
-    return r;
+    return bri_owner_locked(h, out_locked);
 }
 
 int bri_lock_owner(struct bri_handle *h, broker_buffer *buffer, broker_value *out_owner)
@@ -76,12 +71,6 @@ static int lock_match(const struct bri_object *o, const void *options)
     return 0;
 }
 
-static int lock_reap(struct bri_object *o, bool died)
-{
-    (void)died; /* who leaves without releasing leaves the same disorder */
-    return bri_owner_reap(o);
-}
-
 static void lock_stat(const struct bri_object *o, struct bri_stat *stat)
 {
     uint32_t flags = bri_owner_of(o)->flags;
@@ -110,7 +99,7 @@ const struct bri_type_ops bri_lock_type = {
     .is_word = true,
     .create = lock_create,
     .match = lock_match,
-    .reap = lock_reap,
+    .reap = bri_owner_reap,
     .gone = bri_owner_gone,
     .seal = bri_owner_seal,
     .ready = bri_owner_ready,

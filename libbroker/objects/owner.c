@@ -259,6 +259,16 @@ int bri_owner_look(const struct bri_object *o, struct bri_owner_look *out_look)
     return 0;
 }
 
+int bri_owner_locked(const struct bri_handle *h, bool *out_locked)
+{
+    struct bri_owner_look owner;
+    int r = bri_owner_look(&h->object, &owner);
+
+    if (r == 0)
+        *out_locked = owner.held;
+    return r;
+}
+
 bool bri_owner_look_at_any(const struct bri_object *o, struct bri_owner_look *out_look)
 {
     if (o->type != BRI_TYPE_LOCK && o->type != BRI_TYPE_RLOCK && o->type != BRI_TYPE_CONDITION)
@@ -306,7 +316,7 @@ void bri_owner_create(struct bri_object *o, uint32_t flags)
 
 /* A word that its session left behind, by death or by leaving, is one whose next owner must be
  * told. */
-int bri_owner_reap(struct bri_object *o)
+int bri_owner_reap(struct bri_object *o, bool died)
 {
     struct bri_owner_shm *l = bri_owner_of(o);
     uint32_t session = o->reaped_number + 1;
@@ -314,6 +324,7 @@ int bri_owner_reap(struct bri_object *o)
     uint64_t word, free_word;
     int r = bri_reap_begin(&t, o);
 
+    (void)died;
     if (r < 0)
         return r;
     word = atomic_load(&l->word);

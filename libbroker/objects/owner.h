@@ -178,12 +178,15 @@ int bri_owner_describe(
 /* GONE if the object is not the one that was opened. */
 int bri_owner_look(const struct bri_object *o, struct bri_owner_look *out_look);
 
+/* The operation `locked`. */
+int bri_owner_locked(const struct bri_handle *h, bool *out_locked);
+
 /* True if some thread owns the word of this object, if its type has one. */
 bool bri_owner_look_at_any(const struct bri_object *o, struct bri_owner_look *out_look);
 
 /* The parts of struct bri_type_ops. */
 void bri_owner_create(struct bri_object *o, uint32_t flags);
-int bri_owner_reap(struct bri_object *o);
+int bri_owner_reap(struct bri_object *o, bool died);
 void bri_owner_gone(struct bri_object *o);
 void bri_owner_seal(struct bri_object *o, bool sealed);
 void bri_owner_ends(const struct bri_object *o, unsigned channel, struct bri_ends *out);

@@ -26,13 +26,18 @@ static int size_try(struct bri_object *o, void *arg)
     return 0;
 }
 
+static int look(struct bri_handle *h, struct size *out)
+{
+    int r = bri_queue_settle(&h->object);
+
+    return r < 0 ? r : bri_read(h, size_try, out);
+}
+
 int bri_queue_qsize(struct bri_handle *h, uint64_t *out_count)
 {
     struct size x = {0};
-    int r = bri_queue_settle(&h->object);
+    int r = look(h, &x);
 
-    if (r == 0)
-        r = bri_read(h, size_try, &x);
     if (r == 0)
         *out_count = x.ready;
     return r;
@@ -41,10 +46,8 @@ int bri_queue_qsize(struct bri_handle *h, uint64_t *out_count)
 int bri_queue_empty(struct bri_handle *h, bool *out_empty)
 {
     struct size x = {0};
-    int r = bri_queue_settle(&h->object);
+    int r = look(h, &x);
 
-    if (r == 0)
-        r = bri_read(h, size_try, &x);
     if (r == 0)
         *out_empty = x.ready == 0;
     return r;
@@ -53,10 +56,8 @@ int bri_queue_empty(struct bri_handle *h, bool *out_empty)
 int bri_queue_full(struct bri_handle *h, bool *out_full)
 {
     struct size x = {0};
-    int r = bri_queue_settle(&h->object);
+    int r = look(h, &x);
 
-    if (r == 0)
-        r = bri_read(h, size_try, &x);
     if (r == 0)
         *out_full = (x.max_items != 0 && x.ready >= x.max_items) ||
                     (x.max_bytes != 0 && x.bytes >= x.max_bytes);

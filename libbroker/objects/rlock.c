@@ -62,12 +62,7 @@ int bri_rlock_release(struct bri_handle *h)
 
 int bri_rlock_locked(struct bri_handle *h, bool *out_locked)
 {
-    struct bri_owner_look owner;
-    int r = bri_owner_look(&h->object, &owner);
-
-    if (r == 0)
-        *out_locked = owner.held;
-    return r;
+    return bri_owner_locked(h, out_locked);
 }
 
 int bri_rlock_owner(struct bri_handle *h, broker_buffer *buffer, broker_value *out_owner)
@@ -92,12 +87,6 @@ static int rlock_match(const struct bri_object *o, const void *options)
     return wanted->detect_deadlock && (bri_owner_of(o)->flags & BRI_OWNER_DETECT) == 0
                ? BROKER_MISMATCH
                : 0;
-}
-
-static int rlock_reap(struct bri_object *o, bool died)
-{
-    (void)died; /* who leaves without releasing leaves the same disorder */
-    return bri_owner_reap(o);
 }
 
 static void rlock_stat(const struct bri_object *o, struct bri_stat *stat)
@@ -126,7 +115,7 @@ const struct bri_type_ops bri_rlock_type = {
     .is_word = true,
     .create = rlock_create,
     .match = rlock_match,
-    .reap = rlock_reap,
+    .reap = bri_owner_reap,
     .gone = bri_owner_gone,
     .seal = bri_owner_seal,
     .ends = bri_owner_ends,
