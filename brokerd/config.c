@@ -14,11 +14,11 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <syslog.h>
 
 #include <broker/errors.h>
 
 #include "core/layout.h"
+#include "level.h"
 
 #define ARENA_PREFIX "arena "
 #define DEFAULT_ARENA "default"
@@ -185,18 +185,7 @@ static const char *read_dir(const char *value, void *field)
 
 static const char *read_level(const char *value, void *field)
 {
-    static const struct {
-        const char *name;
-        int level;
-    } levels[] = {
-        {"error", LOG_ERR}, {"warning", LOG_WARNING}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}};
-
-    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
-        if (strcmp(value, levels[i].name) == 0) {
-            *(int *)field = levels[i].level;
-            return NULL;
-        }
-    return "it is error, warning, info or debug";
+    return brokerd_level_read(value, field) ? NULL : "it is " BROKERD_LEVELS;
 }
 
 static const char *read_rule(const char *value, void *field)

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "core/clock.h"
+#include "level.h"
 
 #define PROGRAM "brokerd-zmq"
 #define SOCKET_NAME "zmq"
@@ -97,14 +98,6 @@ static void add_program(struct arguments *a, const char *given)
     add(a, "%s", BROKERD_LIBEXECDIR "/" PROGRAM);
 }
 
-static const char *level_name(int level)
-{
-    return level >= LOG_DEBUG     ? "debug"
-           : level >= LOG_INFO    ? "info"
-           : level >= LOG_WARNING ? "warning"
-                                  : "error";
-}
-
 static void make_arguments(const struct brokerd *d, struct arguments *out)
 {
     const struct brokerd_zmq_config *c = &d->config->zmq;
@@ -128,7 +121,7 @@ static void make_arguments(const struct brokerd *d, struct arguments *out)
     add(out, "--memory=%" PRIu64, c->memory);
     add(out, "--timeout=%" PRIu64, c->timeout_s * (uint64_t)BRI_SECOND);
     add(out, "--max-timeout=%" PRIu64, c->max_timeout_s * (uint64_t)BRI_SECOND);
-    add(out, "--log-level=%s", level_name(d->config->log_level));
+    add(out, "--log-level=%s", brokerd_level_word(d->config->log_level));
 }
 
 static bool are_same(const struct arguments *a, const struct arguments *b)

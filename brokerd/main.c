@@ -31,6 +31,7 @@
 #include "discard.h"
 #include "endpoint.h"
 #include "kernel.h"
+#include "loop.h"
 #include "sigbus.h"
 #include "snapshot.h"
 
@@ -306,17 +307,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 
 static bool add_events(struct brokerd *d)
 {
-    sigset_t signals;
-
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGTERM);
-    (void)sigaddset(&signals, SIGINT);
-    (void)sigaddset(&signals, SIGHUP);
-    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
-    if (sd_event_new(&d->event) < 0 ||
-        sd_event_add_signal(d->event, NULL, SIGTERM, on_stop, d) < 0 ||
-        sd_event_add_signal(d->event, NULL, SIGINT, on_stop, d) < 0 ||
-        sd_event_add_signal(d->event, NULL, SIGHUP, on_reload, d) < 0 ||
+    if (brokerd_loop_new(&d->event, on_stop, on_reload, d) < 0 ||
         sd_event_add_time_relative(d->event, &d->beat, CLOCK_MONOTONIC, BEAT_USEC, 0, on_beat, d) <
             0 ||
         sd_event_add_time_relative(

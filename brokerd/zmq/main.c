@@ -8,6 +8,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "log.h"
+#include "loop.h"
 #include "request.h"
 #include "router.h"
 #include "sandbox.h"
@@ -40,17 +41,7 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 
 static bool start_events(struct zmqd *z)
 {
-    sigset_t signals;
-
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGTERM);
-    (void)sigaddset(&signals, SIGINT);
-    (void)sigaddset(&signals, SIGHUP);
-    (void)sigprocmask(SIG_BLOCK, &signals, NULL);
-    if (sd_event_new(&z->event) >= 0 &&
-        sd_event_add_signal(z->event, NULL, SIGTERM, on_stop, z) >= 0 &&
-        sd_event_add_signal(z->event, NULL, SIGINT, on_stop, z) >= 0 &&
-        sd_event_add_signal(z->event, NULL, SIGHUP, on_reload, z) >= 0)
+    if (brokerd_loop_new(&z->event, on_stop, on_reload, z) >= 0)
         return true;
     brokerd_log(LOG_ERR, NULL, "cannot make an event loop");
     return false;

@@ -14,6 +14,7 @@
 #include <broker.h>
 
 #include "core/clock.h"
+#include "level.h"
 
 enum key {
     KEY_ATTACH = 256,
@@ -90,22 +91,6 @@ static void parse_number(const struct number *number, const char *text, struct a
     set_number(number, s, value);
 }
 
-static void parse_level(const char *text, struct argp_state *state, struct zmqd_settings *s)
-{
-    static const struct {
-        const char *name;
-        int level;
-    } levels[] = {
-        {"error", LOG_ERR}, {"warning", LOG_WARNING}, {"info", LOG_INFO}, {"debug", LOG_DEBUG}};
-
-    for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
-        if (strcmp(levels[i].name, text) == 0) {
-            s->log_level = levels[i].level;
-            return;
-        }
-    argp_error(state, "--log-level is error, warning, info or debug");
-}
-
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     struct zmqd_settings *s = state->input;
@@ -127,7 +112,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         s->clients = arg;
         return 0;
     case KEY_LOG_LEVEL:
-        parse_level(arg, state, s);
+        if (!brokerd_level_read(arg, &s->log_level))
+            argp_error(state, "--log-level is " BROKERD_LEVELS);
         return 0;
     case ARGP_KEY_END:
         if (s->attach == NULL || (s->ipc == NULL && s->tcp == NULL))
