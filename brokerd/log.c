@@ -130,7 +130,8 @@ void brokerd_log(int level, const struct brokerd_about *about, const char *forma
     va_start(args, format);
     (void)vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    bri_tame(text); /* names in it come from clients: they must not begin a line of their own */
+    bri_tame(text,
+        strlen(text)); /* names in it come from clients: they must not begin a line of their own */
     if (level <= LOG_ERR)
         memcpy(last_error, text, sizeof(text));
     if (to_journal)

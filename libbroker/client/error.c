@@ -12,6 +12,7 @@
 
 #include "client/handle.h"
 #include "core/quota.h"
+#include "core/text.h"
 #include "engine_ops.h"
 
 #define OWN_TEXT                                                                                   \
@@ -81,8 +82,9 @@ int bri_fail_sentence(int r, const char *text, size_t size)
     size_t n = size < sizeof(coming.sentence) ? size : sizeof(coming.sentence);
 
     (void)bri_fail_detail(r, NULL);
-    for (size_t i = 0; i < n; i++)
-        coming.sentence[i] = (unsigned char)text[i] < ' ' || text[i] == 127 ? '?' : text[i];
+    if (n > 0)
+        memcpy(coming.sentence, text, n);
+    bri_tame(coming.sentence, n);
     coming.n_sentence = n;
     return r;
 }

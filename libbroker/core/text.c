@@ -4,7 +4,6 @@
 #include "core/text.h"
 
 #include <stdint.h>
-#include <string.h>
 
 size_t bri_utf8_length(const unsigned char *p, size_t n)
 {
@@ -30,10 +29,10 @@ size_t bri_control_length(const unsigned char *p, size_t n)
     return n > 1 && p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0 ? 2 : 0;
 }
 
-void bri_tame(char *text)
+void bri_tame(char *text, size_t n)
 {
     unsigned char *p = (unsigned char *)text;
-    size_t n = strlen(text), size;
+    size_t size;
 
     for (; n > 0; p += size, n -= size) {
         size = bri_utf8_length(p, n);

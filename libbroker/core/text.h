@@ -15,8 +15,8 @@ size_t bri_utf8_length(const unsigned char *p, size_t n);
  */
 size_t bri_control_length(const unsigned char *p, size_t n);
 
-/* Makes text that does nothing to a terminal or to lines but show: each byte of a control
- * character, and each that is not UTF-8, becomes a question mark. */
-void bri_tame(char *text);
+/* Makes of @n bytes text that does nothing to a terminal or to lines but show: each byte of a
+ * control character, and each that is not UTF-8, becomes a question mark. */
+void bri_tame(char *text, size_t n);
 
 #endif

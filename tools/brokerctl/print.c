@@ -79,7 +79,7 @@ void ctl_vsay(FILE *f, const char *format, va_list args)
 
     if (vasprintf(&text, format, args) < 0)
         return;
-    bri_tame(text);
+    bri_tame(text, strlen(text));
     (void)fputs(text, f);
     free(text);
 }

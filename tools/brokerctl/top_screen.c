@@ -8,6 +8,7 @@
 
 #include <curses.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "client/handle.h"
@@ -101,7 +102,7 @@ static void draw_row(int y, int name_width, const struct ctl_rate *x)
     char size[16], contents[24] = "-", name[BRI_NAME_MAX + 1];
 
     (void)snprintf(name, sizeof(name), "%s", x->name);
-    bri_tame(name);
+    bri_tame(name, strlen(name));
     ctl_format_bytes(x->bytes, size);
     if (x->contains)
         (void)snprintf(contents, sizeof(contents), "%llu", (unsigned long long)x->contents);
