@@ -108,6 +108,35 @@ void lab_audit(struct bri_arena *a)
     cr_assert_eq(audit.n_problems, 0, "the audit found something");
 }
 
+static void *hold(void *arg)
+{
+    struct lab_holder *h = arg;
+    struct bri_txn t;
+    int r = bri_begin(&t, &h->o, BRI_PATIENCE);
+
+    (void)pthread_barrier_wait(&h->inside);
+    (void)pthread_barrier_wait(&h->leave);
+    if (r == 0)
+        bri_abort(&t);
+    return NULL;
+}
+
+void lab_hold(struct lab_holder *h)
+{
+    cr_assert_eq(pthread_barrier_init(&h->inside, NULL, 2), 0);
+    cr_assert_eq(pthread_barrier_init(&h->leave, NULL, 2), 0);
+    cr_assert_eq(pthread_create(&h->thread, NULL, hold, h), 0);
+    (void)pthread_barrier_wait(&h->inside);
+}
+
+void lab_let_go(struct lab_holder *h)
+{
+    (void)pthread_barrier_wait(&h->leave);
+    cr_assert_eq(pthread_join(h->thread, NULL), 0);
+    (void)pthread_barrier_destroy(&h->inside);
+    (void)pthread_barrier_destroy(&h->leave);
+}
+
 int lab_child(int (*run)(void *arg), void *arg)
 {
     pid_t parent = getpid(), pid = fork();

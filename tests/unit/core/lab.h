@@ -7,6 +7,7 @@
 #ifndef TESTS_LAB_H
 #define TESTS_LAB_H
 
+#include <pthread.h>
 #include <sys/types.h>
 
 #include "core/guard.h"
@@ -41,6 +42,19 @@ uint32_t lab_used(struct bri_arena *a);
 
 /* Checks the whole arena, in which nobody works: what is found fails the test. */
 void lab_audit(struct bri_arena *a);
+
+/* A thread that is inside an object. */
+struct lab_holder {
+    struct bri_object o;
+    pthread_t thread;
+    pthread_barrier_t inside, leave;
+};
+
+/* Goes into @h->o; it is there when this returns. */
+void lab_hold(struct lab_holder *h);
+
+/* Has it leave, and it has when this returns. */
+void lab_let_go(struct lab_holder *h);
 
 /* Runs @run in a child process and gives its exit status, or minus the signal that ended it. */
 int lab_child(int (*run)(void *arg), void *arg);

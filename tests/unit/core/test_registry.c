@@ -180,44 +180,20 @@ Test(registry, destroy_frees_the_name_the_memory_and_the_slot)
     lab_audit(arena);
 }
 
-/* Holds the guard of an object until it is told. */
-struct holder {
-    pthread_t thread;
-    pthread_barrier_t inside, leave;
-    struct bri_object o;
-};
-
-static void *hold(void *arg)
-{
-    struct holder *h = arg;
-    struct bri_txn t;
-    int r = bri_begin(&t, &h->o, BRI_PATIENCE);
-
-    (void)pthread_barrier_wait(&h->inside);
-    (void)pthread_barrier_wait(&h->leave);
-    if (r == 0)
-        bri_abort(&t);
-    return NULL;
-}
-
 /* Somebody stopped in the middle: the name goes all the same, the rest when it is possible. */
 Test(registry, a_removal_that_is_stuck_is_completed_later)
 {
-    struct holder h = {.o = lab_object(arena, "a", BRI_TYPE_DICT, 0)};
+    struct lab_holder h = {.o = lab_object(arena, "a", BRI_TYPE_DICT, 0)};
     const struct bri_slot_shm *s = h.o.slot;
     struct bri_object o;
 
-    cr_assert_eq(pthread_barrier_init(&h.inside, NULL, 2), 0);
-    cr_assert_eq(pthread_barrier_init(&h.leave, NULL, 2), 0);
-    cr_assert_eq(pthread_create(&h.thread, NULL, hold, &h), 0);
-    (void)pthread_barrier_wait(&h.inside);
+    lab_hold(&h);
     cr_assert_eq(bri_registry_destroy(arena, "a"), 0);
     cr_assert_eq(bri_bury(arena), BROKER_TIMEDOUT);
     cr_assert_eq(atomic_load(&s->status), BRI_SLOT_DYING);
     o = lab_object(arena, "a", BRI_TYPE_DICT, 0);
     cr_assert_neq(o.id, h.o.id);
-    (void)pthread_barrier_wait(&h.leave);
-    cr_assert_eq(pthread_join(h.thread, NULL), 0);
+    lab_let_go(&h);
     cr_assert_eq(bri_bury(arena), 0);
     cr_assert_eq(atomic_load(&s->status), BRI_SLOT_FREE);
     cr_assert_eq(bri_bury(arena), 0);

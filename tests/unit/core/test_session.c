@@ -255,30 +255,11 @@ Test(session, who_is_reaped_can_not_attach)
 
 /* ---- a guard that is held ---- */
 
-struct holder {
-    pthread_t thread;
-    pthread_barrier_t inside, leave;
-    struct bri_object o;
-};
-
-static void *hold(void *arg)
-{
-    struct holder *h = arg;
-    struct bri_txn t;
-    int r = bri_begin(&t, &h->o, BRI_PATIENCE);
-
-    (void)pthread_barrier_wait(&h->inside);
-    (void)pthread_barrier_wait(&h->leave);
-    if (r == 0)
-        bri_abort(&t);
-    return NULL;
-}
-
 /* A stopped process in one object holds up nothing but that: the rest comes back, and the session
  * stays to be tried again. */
 Test(session, what_is_stuck_waits_and_the_rest_does_not)
 {
-    struct holder h = {.o = lab_object(arena, "stuck", BRI_TYPE_DICT, 0)};
+    struct lab_holder h = {.o = lab_object(arena, "stuck", BRI_TYPE_DICT, 0)};
     struct bri_object session, free_one = lab_object(arena, "free", BRI_TYPE_DICT, 0);
     struct bri_session_info info;
     uint32_t number;
@@ -286,18 +267,14 @@ Test(session, what_is_stuck_waits_and_the_rest_does_not)
     session = lab_session(arena, &number);
     cr_assert_eq(bri_attach(&session, &free_one, &free_one.att), 0);
     cr_assert_eq(bri_attach(&session, &h.o, &h.o.att), 0);
-    cr_assert_eq(pthread_barrier_init(&h.inside, NULL, 2), 0);
-    cr_assert_eq(pthread_barrier_init(&h.leave, NULL, 2), 0);
-    cr_assert_eq(pthread_create(&h.thread, NULL, hold, &h), 0);
-    (void)pthread_barrier_wait(&h.inside);
+    lab_hold(&h);
     for (int i = 0; i < 2; i++) {
         cr_assert_eq(bri_session_reap(arena, number, true, -5 * BRI_MILLISECOND), BROKER_TIMEDOUT);
         cr_assert_eq(bri_session_info(arena, number, &info), 0);
         cr_assert_eq(info.status, BRI_SESSION_DEAD);
         cr_assert_eq(info.n_attachments, 1);
     }
-    (void)pthread_barrier_wait(&h.leave);
-    cr_assert_eq(pthread_join(h.thread, NULL), 0);
+    lab_let_go(&h);
     cr_assert_eq(bri_session_reap(arena, number, true, -5 * BRI_MILLISECOND), 0);
     cr_assert_eq(bri_session_info(arena, number, &info), 0);
     cr_assert_eq(info.status, BRI_SESSION_FREE);
@@ -307,21 +284,21 @@ Test(session, what_is_stuck_waits_and_the_rest_does_not)
 /* Lets go long after somebody has begun to wait, as one does that was put off its processor. */
 static void *let_go_late(void *arg)
 {
-    struct holder *h = arg;
+    struct lab_holder *h = arg;
     int64_t until;
 
     while ((atomic_load(&h->o.slot->word) & FUTEX_WAITERS) == 0)
         (void)sched_yield();
     for (until = bri_now() + 50 * BRI_MILLISECOND; bri_now() < until;)
         (void)sched_yield();
-    (void)pthread_barrier_wait(&h->leave);
+    lab_let_go(h);
     return NULL;
 }
 
 /* What stays of a closed object holds its place in memory until the session ends. */
 Test(session, who_detaches_waits_for_who_is_inside)
 {
-    struct holder h = {.o = lab_object(arena, "busy", BRI_TYPE_DICT, 0)};
+    struct lab_holder h = {.o = lab_object(arena, "busy", BRI_TYPE_DICT, 0)};
     struct bri_object session, mine;
     pthread_t late;
     uint32_t number;
@@ -329,14 +306,10 @@ Test(session, who_detaches_waits_for_who_is_inside)
     session = lab_session(arena, &number);
     cr_assert_eq(bri_attach(&session, &h.o, &h.o.att), 0);
     mine = h.o;
-    cr_assert_eq(pthread_barrier_init(&h.inside, NULL, 2), 0);
-    cr_assert_eq(pthread_barrier_init(&h.leave, NULL, 2), 0);
-    cr_assert_eq(pthread_create(&h.thread, NULL, hold, &h), 0);
-    (void)pthread_barrier_wait(&h.inside);
+    lab_hold(&h);
     cr_assert_eq(pthread_create(&late, NULL, let_go_late, &h), 0);
     cr_assert_eq(bri_detach(&session, &mine), 0);
     cr_assert_eq(pthread_join(late, NULL), 0);
-    cr_assert_eq(pthread_join(h.thread, NULL), 0);
     cr_assert_eq(bri_session_state(&session)->n_attachments, 0);
     lab_audit(arena);
 }
