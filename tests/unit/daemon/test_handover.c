@@ -20,14 +20,8 @@
 #include "client/handle.h"
 #include "core/layout.h"
 #include "raw.h"
+#include "support/gives.h"
 #include "support/instance.h"
-
-#define OK(call) cr_assert_eq((call), 0, "%s: %s", #call, broker_last_error())
-#define GIVES(call, code)                                                                          \
-    do {                                                                                           \
-        int r_ = (call);                                                                           \
-        cr_assert_eq(r_, code, "%s gave %s", #call, broker_error_name(r_));                        \
-    } while (0)
 
 static struct instance *instance;
 static char dir[40], program[64], original[64];

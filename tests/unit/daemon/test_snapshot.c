@@ -20,9 +20,9 @@
 #include "client/attach.h"
 #include "client/handle.h"
 #include "snapshot/store.h"
+#include "support/gives.h"
 #include "support/instance.h"
 
-#define OK(call) cr_assert_eq((call), 0, "%s: %s", #call, broker_last_error())
 #define SOON_MS 20000
 
 static struct instance *instance;

@@ -11,6 +11,7 @@
 
 #include "client/handle.h"
 #include "conformance/words.h"
+#include "support/gives.h"
 #include "unit/core/lab.h"
 
 static struct bri_arena *arena;
@@ -39,13 +40,6 @@ static void stop(void)
 }
 
 TestSuite(limits, .init = start, .fini = stop, .timeout = 60);
-
-#define GIVES(call, code)                                                                          \
-    do {                                                                                           \
-        int r_ = (call);                                                                           \
-        if (r_ != (code))                                                                          \
-            cr_assert_fail("%s gave %s", #call, broker_error_name(r_));                            \
-    } while (0)
 
 /* ---- too large ---- */
 

@@ -13,6 +13,7 @@
 
 #include "client/handle.h"
 #include "conformance/words.h"
+#include "support/gives.h"
 #include "support/instance.h"
 
 static struct instance *instance;
@@ -51,13 +52,6 @@ static void stop(void)
 }
 
 TestSuite(readonly, .init = start, .fini = stop, .timeout = 60);
-
-#define GIVES(call, code)                                                                          \
-    do {                                                                                           \
-        int r_ = (call);                                                                           \
-        if (r_ != (code))                                                                          \
-            cr_assert_fail("%s gave %s", #call, broker_error_name(r_));                            \
-    } while (0)
 
 static const char *text(broker_dict *dict)
 {

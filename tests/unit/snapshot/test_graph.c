@@ -10,6 +10,7 @@
 
 #include "core/clock.h"
 #include "objects/save.h"
+#include "support/gives.h"
 #include "world.h"
 
 static broker *b, *again;
@@ -28,8 +29,6 @@ static void close_worlds(void)
 }
 
 TestSuite(snapshot_graph, .init = open_worlds, .fini = close_worlds, .timeout = 60);
-
-#define OK(call) cr_assert_eq((call), 0, "%s: %s", #call, broker_last_error())
 
 /* "root" -> list -> dict -> root and list; and an object that nobody refers to. */
 Test(snapshot_graph, circles_of_anonymous_objects)

@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include "core/seal.h"
+#include "support/gives.h"
 #include "world.h"
 
 static broker *b, *again;
@@ -27,13 +28,6 @@ static broker_number *number;
 static broker_array *array;
 static broker_namespace *space;
 static broker_pipe *ends;
-
-#define OK(call) cr_assert_eq((call), 0, "%s: %s", #call, broker_last_error())
-#define GIVES(call, code)                                                                          \
-    do {                                                                                           \
-        int r_ = (call);                                                                           \
-        cr_assert_eq(r_, code, "%s gave %s", #call, broker_error_name(r_));                        \
-    } while (0)
 
 static void fill(void)
 {
