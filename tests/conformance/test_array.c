@@ -5,6 +5,7 @@
  * shows.
  */
 #include "conformance/kit.h"
+#include "conformance/whole.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -85,44 +86,26 @@ Test(array, an_index_counts_from_the_start_or_the_end)
 /* [typecodes] [int overflow: OverflowError] each to its ends, its neighbours untouched. */
 Test(array, whole_numbers_fit_to_the_ends_of_their_type)
 {
-    static const struct {
-        const char *typecode;
-        int64_t min;
-        uint64_t max;
-    } types[] = {
-        {"b", INT8_MIN, INT8_MAX},
-        {"B", 0, UINT8_MAX},
-        {"h", INT16_MIN, INT16_MAX},
-        {"H", 0, UINT16_MAX},
-        {"i", INT32_MIN, INT32_MAX},
-        {"I", 0, UINT32_MAX},
-        {"l", INT64_MIN, INT64_MAX},
-        {"L", 0, UINT64_MAX},
-        {"q", INT64_MIN, INT64_MAX},
-        {"Q", 0, UINT64_MAX},
-        {"u", 0, 0x10ffff},
-    };
-
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        broker_array *a = typed(types[i].typecode, 5);
+    for (const struct whole_type *t = whole_types; t < whole_types + N_WHOLE; t++) {
+        broker_array *a = typed(t->typecode, 5);
         broker_value v;
 
-        OK(broker_array_set(a, 1, broker_int(types[i].min)));
-        OK(broker_array_set(a, 2, broker_uint(types[i].max)));
-        OK(broker_array_set(a, 3, broker_int(types[i].min)));
+        OK(broker_array_set(a, 1, broker_int(t->min)));
+        OK(broker_array_set(a, 2, broker_uint(t->max)));
+        OK(broker_array_set(a, 3, broker_int(t->min)));
         OK(broker_array_get(a, 1, &v));
-        cr_assert(v.type == BROKER_INT && v.i == types[i].min, "%s", types[i].typecode);
+        cr_assert(v.type == BROKER_INT && v.i == t->min, "%s", t->typecode);
         OK(broker_array_get(a, 2, &v));
-        cr_assert_eq(v.u, types[i].max, "%s", types[i].typecode);
-        cr_assert_eq(v.type, types[i].max > INT64_MAX ? BROKER_UINT : BROKER_INT);
+        cr_assert_eq(v.u, t->max, "%s", t->typecode);
+        cr_assert_eq(v.type, t->max > INT64_MAX ? BROKER_UINT : BROKER_INT);
         GIVES(broker_array_add(a, 2, INT(1), NULL), BROKER_OVERFLOW);
         GIVES(broker_array_add(a, 3, INT(-1), NULL), BROKER_OVERFLOW);
-        if (types[i].max < UINT64_MAX)
-            GIVES(broker_array_set(a, 2, broker_uint(types[i].max + 1)), BROKER_OVERFLOW);
-        if (types[i].min > INT64_MIN)
-            GIVES(broker_array_set(a, 3, broker_int(types[i].min - 1)), BROKER_OVERFLOW);
+        if (t->max < UINT64_MAX)
+            GIVES(broker_array_set(a, 2, broker_uint(t->max + 1)), BROKER_OVERFLOW);
+        if (t->min > INT64_MIN)
+            GIVES(broker_array_set(a, 3, broker_int(t->min - 1)), BROKER_OVERFLOW);
         OK(broker_array_get(a, 2, &v));
-        cr_assert_eq(v.u, types[i].max, "%s: a failure changed it", types[i].typecode);
+        cr_assert_eq(v.u, t->max, "%s: a failure changed it", t->typecode);
         AT(a, 0, "0");
         AT(a, 4, "0");
     }

@@ -3,7 +3,7 @@
  *
  * The names in brackets are the rows of CPython's Condition proxy whose rule a case shows.
  */
-#include "conformance/kit.h"
+#include "conformance/calls.h"
 
 #include <string.h>
 
@@ -29,17 +29,6 @@ static int acquire_elsewhere(struct call *call)
     return r < 0 ? r : broker_condition_release(call->object);
 }
 
-static int wait_once(struct call *call)
-{
-    int r = broker_condition_acquire(call->object, KIT_SOON, NULL);
-
-    if (r < 0)
-        return r;
-    call->result = broker_condition_wait(call->object, call->number);
-    r = broker_condition_release(call->object);
-    return r < 0 ? r : call->result;
-}
-
 static int notify_once(struct call *call)
 {
     int r = broker_condition_acquire(call->object, KIT_SOON, NULL);
@@ -59,23 +48,15 @@ static int bare_notify(struct call *call)
     return broker_condition_notify(call->object, call->number);
 }
 
-static int elsewhere(int (*run)(struct call *), broker_condition *c, int64_t number)
-{
-    struct call call;
-
-    kit_call(&call, run, c, number);
-    return kit_return(&call);
-}
-
 /* [wait, notify, notify_all: must own else RuntimeError] */
 Test(condition, only_the_owner_of_the_lock_may_wait_and_notify)
 {
     broker_condition *c = kit_condition("c", NULL);
 
     for (int held = 0; held < 2; held++) {
-        GIVES(elsewhere(bare_wait, c, 0), BROKER_NOTOWNER);
-        GIVES(elsewhere(bare_notify, c, 1), BROKER_NOTOWNER);
-        GIVES(elsewhere(bare_notify, c, 0), BROKER_NOTOWNER);
+        GIVES(call_elsewhere(bare_wait, c, 0), BROKER_NOTOWNER);
+        GIVES(call_elsewhere(bare_notify, c, 1), BROKER_NOTOWNER);
+        GIVES(call_elsewhere(bare_notify, c, 0), BROKER_NOTOWNER);
         if (held == 0) {
             GIVES(broker_condition_wait(c, 0), BROKER_NOTOWNER);
             GIVES(broker_condition_notify(c, 1), BROKER_NOTOWNER);
@@ -103,12 +84,12 @@ Test(condition, a_timeout_is_kept_and_the_lock_is_held_again)
     GIVES(broker_condition_wait(c, SHORT), BROKER_TIMEDOUT);
     cr_assert_geq(kit_now() - start, SHORT);
     GIVES(broker_condition_wait(c, -1), BROKER_INVALID);
-    GIVES(elsewhere(acquire_elsewhere, c, 0), BROKER_TIMEDOUT);
+    GIVES(call_elsewhere(acquire_elsewhere, c, 0), BROKER_TIMEDOUT);
     cr_assert_eq(count_of(c), 1);
     cr_assert_eq(kit_stat(kit_name("c"), "waiting"), 0, "who gave up still waits");
     cr_assert_eq(kit_stat(kit_name("c"), "waiters"), 0, "who gave up is still counted");
     OK(broker_condition_release(c));
-    OK(elsewhere(acquire_elsewhere, c, 0));
+    OK(call_elsewhere(acquire_elsewhere, c, 0));
 }
 
 /* [wait: True if notified] */
@@ -117,7 +98,7 @@ Test(condition, a_notified_waiter_goes_on_with_the_lock)
     broker_condition *c = kit_condition("c", NULL);
     struct call waiter;
 
-    kit_call(&waiter, wait_once, c, BROKER_FOREVER);
+    kit_call(&waiter, call_wait, c, BROKER_FOREVER);
     kit_await_waiters(kit_name("c"), 1);
     OK(broker_condition_acquire(c, 0, NULL)); /* it was given back */
     OK(broker_condition_notify(c, 1));
@@ -143,7 +124,7 @@ Test(condition, all_levels_of_the_lock_are_given_back_and_restored)
         OK(broker_condition_wait(c, KIT_SOON));
         OK(kit_return(&notifier));
         cr_assert_eq(count_of(c), depth);
-        GIVES(elsewhere(acquire_elsewhere, c, 0), BROKER_TIMEDOUT);
+        GIVES(call_elsewhere(acquire_elsewhere, c, 0), BROKER_TIMEDOUT);
     }
     for (uint64_t depth = 3; depth > 0; depth--) {
         cr_assert_eq(count_of(c), depth);
@@ -274,9 +255,9 @@ Test(condition, who_gave_up_takes_no_notification)
 
     for (int place = 0; place < 3; place++) {
         form_row(&row, place);
-        GIVES(elsewhere(wait_once, row.c, SHORT), BROKER_TIMEDOUT);
+        GIVES(call_elsewhere(call_wait, row.c, SHORT), BROKER_TIMEDOUT);
         kit_await(kit_name("c"), "waiting", (uint64_t)place);
-        kit_call(&other, wait_once, row.c, KIT_SOON);
+        kit_call(&other, call_wait, row.c, KIT_SOON);
         kit_await(kit_name("c"), "waiting", (uint64_t)place + 1);
         notify_row(&row, place + 1, 0, place);
         OK(kit_return(&other));
@@ -293,8 +274,8 @@ Test(condition, no_notification_is_lost_at_the_end_of_a_time)
         uint64_t had = 0;
 
         for (int i = 0; i < 3; i++)
-            kit_call(&hasty[i], wait_once, c, (round % 10 + 1) * 100 * 1000);
-        kit_call(&patient, wait_once, c, KIT_SOON);
+            kit_call(&hasty[i], call_wait, c, (round % 10 + 1) * 100 * 1000);
+        kit_call(&patient, call_wait, c, KIT_SOON);
         kit_await(kit_name("c"), "waits", 4 * ((uint64_t)round + 1));
         OK(broker_condition_acquire(c, KIT_SOON, NULL));
         OK(broker_condition_notify(c, 1));
@@ -303,7 +284,7 @@ Test(condition, no_notification_is_lost_at_the_end_of_a_time)
             had += kit_return(&hasty[i]) == 0;
         cr_assert_leq(had, 1);
         if (had == 1)
-            OK(elsewhere(notify_once, c, 1));
+            OK(call_elsewhere(notify_once, c, 1));
         OK(kit_return(&patient));
         cr_assert_eq(kit_stat(kit_name("c"), "waiting"), 0);
     }

@@ -4,7 +4,7 @@
  * [killed waiter: a ghost on which the next notify is spent, and which takes the lock and never
  * gives it back] is what must not be.
  */
-#include "conformance/kit.h"
+#include "conformance/calls.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -60,17 +60,6 @@ static void stop(const struct line *who)
 
 /* ---- those who live ---- */
 
-static int wait_once(struct call *call)
-{
-    int r = broker_condition_acquire(call->object, KIT_SOON, NULL);
-
-    if (r < 0)
-        return r;
-    call->result = broker_condition_wait(call->object, call->number);
-    r = broker_condition_release(call->object);
-    return r < 0 ? r : call->result;
-}
-
 static void notify(broker_condition *c, int64_t n)
 {
     cr_assert_geq(broker_condition_acquire(c, KIT_SOON, NULL), 0);
@@ -89,7 +78,7 @@ Test(condition_deaths, a_killed_waiter_leaves_no_ghost)
 
     for (uint64_t i = 0; i < 3; i++)
         dying[i] = start_waiter(c, i + 1);
-    kit_call(&waiter, wait_once, c, BROKER_FOREVER);
+    kit_call(&waiter, call_wait, c, BROKER_FOREVER);
     kit_await_waiters(kit_name("c"), 4);
     kit_kill(&dying[1]);
     kit_await(kit_name("c"), "waiting", 3);
@@ -110,7 +99,7 @@ Test(condition_deaths, the_notification_of_a_killed_waiter_goes_to_the_next)
     struct line dying = start_waiter(c, 1);
     struct call waiter;
 
-    kit_call(&waiter, wait_once, c, BROKER_FOREVER);
+    kit_call(&waiter, call_wait, c, BROKER_FOREVER);
     kit_await_waiters(kit_name("c"), 2);
     stop(&dying);
     notify(c, 1);
@@ -130,7 +119,7 @@ Test(condition_deaths, all_notifications_of_the_killed_go_on)
 
     for (uint64_t i = 0; i < 3; i++) {
         dying[i] = start_waiter(c, 2 * i + 1);
-        kit_call(&waiters[i], wait_once, c, BROKER_FOREVER);
+        kit_call(&waiters[i], call_wait, c, BROKER_FOREVER);
         kit_await_waiters(kit_name("c"), 2 * i + 2);
     }
     for (int i = 0; i < 3; i++)
@@ -158,7 +147,7 @@ Test(condition_deaths, one_killed_on_its_way_back_to_the_lock_is_no_obstacle)
     kit_kill(&dying);
     kit_await(kit_name("c"), "waiters", 0);
     OK(broker_condition_release(c));
-    kit_call(&waiter, wait_once, c, BROKER_FOREVER);
+    kit_call(&waiter, call_wait, c, BROKER_FOREVER);
     kit_await_waiters(kit_name("c"), 1);
     notify(c, 1);
     OK(kit_return(&waiter));
@@ -173,7 +162,7 @@ Test(condition_deaths, the_notified_waiter_of_a_killed_notifier_is_told)
     struct line dying;
     struct call waiter;
 
-    kit_call(&waiter, wait_once, c, BROKER_FOREVER);
+    kit_call(&waiter, call_wait, c, BROKER_FOREVER);
     kit_await_waiters(kit_name("c"), 1);
     dying = kit_fork(notify_and_hold, c);
     (void)kit_hear(&dying);
@@ -190,7 +179,7 @@ Test(condition_deaths, a_killed_owner_notifies_nobody)
     struct line dying;
     struct call waiter;
 
-    kit_call(&waiter, wait_once, c, BROKER_FOREVER);
+    kit_call(&waiter, call_wait, c, BROKER_FOREVER);
     kit_await_waiters(kit_name("c"), 1);
     dying = kit_fork(hold, c);
     (void)kit_hear(&dying);
@@ -241,7 +230,7 @@ Test(condition_deaths, a_timeout_does_not_hide_that_an_owner_died)
     struct line dying;
     struct call waiter;
 
-    kit_call(&waiter, wait_once, c, BROKER_SECOND / 2);
+    kit_call(&waiter, call_wait, c, BROKER_SECOND / 2);
     kit_await_waiters(kit_name("c"), 1);
     dying = kit_fork(hold, c);
     (void)kit_hear(&dying);

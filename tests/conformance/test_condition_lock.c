@@ -3,7 +3,7 @@
  *
  * The names in brackets are the rows of CPython's Condition proxy whose rule a case shows.
  */
-#include "conformance/kit.h"
+#include "conformance/calls.h"
 
 #include <sys/mman.h>
 
@@ -21,17 +21,6 @@ static int open_condition(const char *base, const broker_condition_options *opti
 
     broker_condition_close(c);
     return r;
-}
-
-static int wait_once(struct call *call)
-{
-    int r = broker_condition_acquire(call->object, KIT_SOON, NULL);
-
-    if (r < 0)
-        return r;
-    call->result = broker_condition_wait(call->object, call->number);
-    r = broker_condition_release(call->object);
-    return r < 0 ? r : call->result;
 }
 
 /* [create: may be given a managed Lock/RLock shared with other Conditions] */
@@ -70,7 +59,7 @@ Test(condition_lock, a_plain_lock_will_do)
     OK(broker_condition_acquire(c, 0, &first));
     GIVES(broker_condition_acquire(c, BROKER_FOREVER, NULL), BROKER_DEADLOCK);
     OK(broker_condition_release(c));
-    kit_call(&waiter, wait_once, c, BROKER_FOREVER);
+    kit_call(&waiter, call_wait, c, BROKER_FOREVER);
     kit_await_waiters(kit_name("c"), 1);
     OK(broker_lock_acquire(l, 0, &second));
     cr_assert_gt(second, first);
@@ -192,7 +181,7 @@ Test(condition_lock, with_a_destroyed_condition_waiters_are_gone_and_keep_the_lo
     broker_condition *c = on("c", "l");
     struct call waiter;
 
-    kit_call(&waiter, wait_once, c, BROKER_FOREVER);
+    kit_call(&waiter, call_wait, c, BROKER_FOREVER);
     kit_await_waiters(kit_name("c"), 1);
     OK(broker_destroy(kit_broker, kit_name("c")));
     GIVES(kit_return(&waiter), BROKER_GONE); /* and its release went well */

@@ -20,8 +20,6 @@ static broker_value numbered(size_t n, int64_t value, int64_t bad)
 {
     msgpack_sbuffer buffer;
     msgpack_packer packer;
-    broker_value v;
-    char *bytes;
 
     msgpack_sbuffer_init(&buffer);
     msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
@@ -33,11 +31,7 @@ static broker_value numbered(size_t n, int64_t value, int64_t bad)
             (void)msgpack_pack_int64(&packer, (int64_t)i);
         (void)msgpack_pack_int64(&packer, value);
     }
-    bytes = words_keep(buffer.size);
-    memcpy(bytes, buffer.data, buffer.size);
-    v = broker_packed(bytes, buffer.size);
-    msgpack_sbuffer_destroy(&buffer);
-    return v;
+    return words_packed(&buffer);
 }
 
 /* [update] old keys keep their place, new ones go to the end; of equal keys in one map the last

@@ -1,7 +1,7 @@
 /*
  * test_inspect.c - what the broker tells of its objects and clients
  */
-#include "conformance/kit.h"
+#include "conformance/calls.h"
 #include "conformance/roads.h"
 
 #include <stdio.h>
@@ -179,16 +179,6 @@ static void hold_things(struct line *parent, void *arg)
     (void)kit_hear(parent);
 }
 
-static int get_for_ever(struct call *c)
-{
-    broker_buffer buffer = BROKER_BUFFER_INIT;
-    broker_value v;
-    int r = broker_queue_get(c->object, BROKER_FOREVER, &buffer, &v);
-
-    broker_buffer_free(&buffer);
-    return r;
-}
-
 Test(inspect, clients_tells_who_is_there_and_what_they_hold)
 {
     struct held held = {
@@ -207,7 +197,7 @@ Test(inspect, clients_tells_who_is_there_and_what_they_hold)
     cr_assert_gt(kit_field(me, "command").size, 0);
     other = kit_fork(hold_things, &held);
     (void)kit_hear(&other);
-    kit_call(&getter, get_for_ever, held.q, 0);
+    kit_call(&getter, call_get, held.q, BROKER_FOREVER);
     kit_await_waiters(kit_name("q"), 1);
     it = client(other.pid);
     cr_assert_eq(kit_field(it, "leases").u, 2);
@@ -235,16 +225,6 @@ static void check_sleep(const char *name, uint64_t n, int64_t longest)
     cr_assert_geq(kit_field(v, "longest_wait_ns").u * n, kit_field(v, "wait_ns").u);
 }
 
-static int get_item(struct call *c)
-{
-    broker_buffer buffer = BROKER_BUFFER_INIT;
-    broker_value v;
-    int r = broker_queue_get(c->object, c->number, &buffer, &v);
-
-    broker_buffer_free(&buffer);
-    return r;
-}
-
 Test(inspect, stat_tells_how_long_operations_slept)
 {
     broker_queue *q = kit_queue("q", NULL);
@@ -255,7 +235,7 @@ Test(inspect, stat_tells_how_long_operations_slept)
     OK(broker_queue_get(q, BROKER_FOREVER, &kit_buffer, &(broker_value){0}));
     cr_assert_eq(kit_stat(kit_name("q"), "sleeps"), 0, "it need not wait");
     cr_assert_eq(kit_stat(kit_name("q"), "wait_ns"), 0);
-    kit_call(&getter, get_item, q, BROKER_FOREVER);
+    kit_call(&getter, call_get, q, BROKER_FOREVER);
     kit_await_waiters(kit_name("q"), 1);
     OK(broker_queue_put(q, INT(2), 0));
     OK(kit_return(&getter));

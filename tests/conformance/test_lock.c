@@ -3,7 +3,7 @@
  *
  * The names in brackets are the rows of CPython's Lock proxy whose rule a case shows.
  */
-#include "conformance/kit.h"
+#include "conformance/calls.h"
 #include "conformance/roads.h"
 
 #include <unistd.h>
@@ -20,23 +20,9 @@ static bool is_locked(broker_lock *l)
     return locked;
 }
 
-static int acquire_in_thread(struct call *c)
-{
-    return broker_lock_acquire(c->object, c->number, NULL);
-}
-
 static int release_in_thread(struct call *c)
 {
     return broker_lock_release(c->object);
-}
-
-/* The result of a call that another thread makes. */
-static int elsewhere(int (*run)(struct call *), broker_lock *l, int64_t number)
-{
-    struct call c;
-
-    kit_call(&c, run, l, number);
-    return kit_return(&c);
 }
 
 /* [acquire, release, locked] */
@@ -47,10 +33,10 @@ Test(lock, a_lock_is_held_from_acquire_to_release)
     cr_assert_not(is_locked(l));
     OK(broker_lock_acquire(l, BROKER_FOREVER, NULL));
     cr_assert(is_locked(l));
-    GIVES(elsewhere(acquire_in_thread, l, 0), BROKER_TIMEDOUT);
+    GIVES(call_elsewhere(call_acquire, l, 0), BROKER_TIMEDOUT);
     OK(broker_lock_release(l));
     cr_assert_not(is_locked(l));
-    OK(elsewhere(acquire_in_thread, l, 0));
+    OK(call_elsewhere(call_acquire, l, 0));
     cr_assert(is_locked(l), "a thread that ends keeps what it holds");
 }
 
@@ -64,7 +50,7 @@ Test(lock, a_timeout_is_kept)
     GIVES(broker_lock_acquire(l, -1, &token), BROKER_INVALID);
     GIVES(broker_lock_acquire(l, INT64_MIN, &token), BROKER_INVALID);
     cr_assert_not(is_locked(l));
-    OK(elsewhere(acquire_in_thread, l, 0));
+    OK(call_elsewhere(call_acquire, l, 0));
     GIVES(broker_lock_acquire(l, 0, &token), BROKER_TIMEDOUT);
     GIVES(broker_lock_acquire(l, 1, &token), BROKER_TIMEDOUT);
     start = kit_now();
@@ -81,7 +67,7 @@ Test(lock, acquire_waits_for_the_release)
     struct call waiters[3];
 
     OK(broker_lock_acquire(l, 0, NULL));
-    kit_call(&waiters[0], acquire_in_thread, l, BROKER_FOREVER);
+    kit_call(&waiters[0], call_acquire, l, BROKER_FOREVER);
     kit_await_waiters(kit_name("l"), 1);
     cr_assert(is_locked(l));
     OK(broker_lock_release(l));
@@ -127,7 +113,7 @@ Test(lock, the_token_grows_with_each_acquisition)
         last = token;
         OK(broker_lock_release(l));
     }
-    OK(elsewhere(acquire_and_release, l, 0));
+    OK(call_elsewhere(acquire_and_release, l, 0));
     OK(broker_lock_acquire(l, 0, &token));
     cr_assert_gt(token, last + 1);
 }
@@ -149,10 +135,10 @@ Test(lock, release_of_anothers_lock_is_notowner_and_changes_nothing)
     broker_lock *l = kit_lock("l", NULL);
 
     OK(broker_lock_acquire(l, 0, NULL));
-    GIVES(elsewhere(release_in_thread, l, 0), BROKER_NOTOWNER);
+    GIVES(call_elsewhere(release_in_thread, l, 0), BROKER_NOTOWNER);
     cr_assert(is_locked(l));
     OK(broker_lock_release(l));
-    OK(elsewhere(acquire_in_thread, l, 0));
+    OK(call_elsewhere(call_acquire, l, 0));
     GIVES(broker_lock_release(l), BROKER_NOTOWNER);
     cr_assert(is_locked(l));
 }
@@ -165,10 +151,10 @@ Test(lock, with_handover_anybody_may_release)
 
     GIVES(broker_lock_release(l), BROKER_NOTLOCKED);
     OK(broker_lock_acquire(l, 0, NULL));
-    OK(elsewhere(release_in_thread, l, 0));
+    OK(call_elsewhere(release_in_thread, l, 0));
     cr_assert_not(is_locked(l));
-    OK(elsewhere(acquire_in_thread, l, 0));
-    kit_call(&waiter, acquire_in_thread, l, BROKER_FOREVER);
+    OK(call_elsewhere(call_acquire, l, 0));
+    kit_call(&waiter, call_acquire, l, BROKER_FOREVER);
     kit_await_waiters(kit_name("l"), 1);
     OK(broker_lock_release(l));
     OK(kit_return(&waiter));
@@ -191,9 +177,9 @@ Test(lock, waiting_for_oneself_for_ever_is_a_deadlock)
     OK(broker_lock_acquire(l, BROKER_FOREVER, NULL));
     /* With handover somebody else may end the wait. */
     OK(broker_lock_acquire(handed, 0, NULL));
-    kit_call(&waiter, acquire_in_thread, handed, BROKER_FOREVER);
+    kit_call(&waiter, call_acquire, handed, BROKER_FOREVER);
     kit_await_waiters(kit_name("handed"), 1);
-    OK(elsewhere(release_in_thread, handed, 0));
+    OK(call_elsewhere(release_in_thread, handed, 0));
     OK(kit_return(&waiter));
 }
 
@@ -234,7 +220,7 @@ Test(lock, the_death_of_an_owner_wakes_one_who_waits)
     struct call waiter;
 
     (void)kit_hear(&owner);
-    kit_call(&waiter, acquire_in_thread, l, BROKER_FOREVER);
+    kit_call(&waiter, call_acquire, l, BROKER_FOREVER);
     kit_await_waiters(kit_name("l"), 1);
     kit_kill(&owner);
     GIVES(kit_return(&waiter), BROKER_OWNER_DIED);
@@ -297,7 +283,7 @@ Test(lock, with_keep_on_death_a_release_wakes_who_waits)
     struct call waiter;
 
     (void)kit_hear(&owner);
-    kit_call(&waiter, acquire_in_thread, l, BROKER_FOREVER);
+    kit_call(&waiter, call_acquire, l, BROKER_FOREVER);
     kit_await_waiters(kit_name("l"), 1);
     kit_kill(&owner);
     kit_await(kit_name("l"), "owner_deaths", 1);
@@ -324,7 +310,7 @@ Test(lock, a_killed_waiter_leaves_no_ghost)
     dying = kit_fork(wait_for_lock, l);
     (void)kit_hear(&dying);
     kit_await_waiters(kit_name("l"), 1);
-    kit_call(&waiter, acquire_in_thread, l, BROKER_FOREVER);
+    kit_call(&waiter, call_acquire, l, BROKER_FOREVER);
     kit_await_waiters(kit_name("l"), 2);
     kit_kill(&dying);
     kit_await(kit_name("l"), "waiters", 1);

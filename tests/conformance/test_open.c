@@ -1,7 +1,7 @@
 /*
  * test_open.c - how objects come, are found, and go
  */
-#include "conformance/kit.h"
+#include "conformance/calls.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -301,16 +301,6 @@ Test(open, a_name_can_be_used_for_another_type_at_once)
 
 /* ---- destroying what somebody waits for ---- */
 
-static int get_one(struct call *c)
-{
-    broker_buffer buffer = BROKER_BUFFER_INIT;
-    broker_value v;
-    int r = broker_queue_get(c->object, BROKER_FOREVER, &buffer, &v);
-
-    broker_buffer_free(&buffer);
-    return r;
-}
-
 static int put_one(struct call *c)
 {
     return broker_queue_put(c->object, INT(1), BROKER_FOREVER);
@@ -319,11 +309,6 @@ static int put_one(struct call *c)
 static int join_queue(struct call *c)
 {
     return broker_queue_join(c->object, BROKER_FOREVER);
-}
-
-static int acquire_lock(struct call *c)
-{
-    return broker_lock_acquire(c->object, BROKER_FOREVER, NULL);
 }
 
 Test(open, destroy_wakes_whoever_waits)
@@ -335,11 +320,11 @@ Test(open, destroy_wakes_whoever_waits)
 
     OK(broker_queue_put(full, INT(1), 0));
     OK(broker_lock_acquire(l, 0, NULL));
-    kit_call(&waiters[0], get_one, empty, 0);
+    kit_call(&waiters[0], call_get, empty, BROKER_FOREVER);
     kit_call(&waiters[1], put_one, full, 0);
     kit_call(&waiters[2], join_queue, full, 0);
-    kit_call(&waiters[3], acquire_lock, l, 0);
-    kit_call(&waiters[4], acquire_lock, l, 0);
+    kit_call(&waiters[3], call_acquire, l, BROKER_FOREVER);
+    kit_call(&waiters[4], call_acquire, l, BROKER_FOREVER);
     kit_await_waiters(kit_name("empty"), 1);
     kit_await_waiters(kit_name("full"), 2);
     kit_await_waiters(kit_name("l"), 2);
@@ -539,31 +524,19 @@ Test(open, a_rename_that_is_refused_changes_nothing)
     cr_assert_str_eq(kit_dict_text(found), "{'a': 1}");
 }
 
-static int get_number(struct call *c)
-{
-    broker_buffer buffer = BROKER_BUFFER_INIT;
-    broker_value v;
-    int r = broker_queue_get(c->object, c->number, &buffer, &v);
-
-    if (r == 0)
-        (void)snprintf(c->text, sizeof(c->text), "%s", text_of(v));
-    broker_buffer_free(&buffer);
-    return r;
-}
-
 Test(open, who_waits_for_an_object_waits_on_under_its_new_name)
 {
     broker_queue *q = kit_queue("old", NULL), *found;
     struct call getter;
 
-    kit_call(&getter, get_number, q, BROKER_FOREVER);
+    kit_call(&getter, call_get, q, BROKER_FOREVER);
     kit_await_waiters(kit_name("old"), 1);
     OK(broker_rename(kit_broker, kit_name("old"), kit_name("new")));
     cr_assert_eq(kit_stat(kit_name("new"), "waiters"), 1);
     found = kit_queue("new", &(broker_queue_options){.mode = BROKER_OPEN});
     OK(broker_queue_put(found, INT(7), 0));
     OK(kit_return(&getter));
-    cr_assert_str_eq(getter.text, "7");
+    cr_assert_eq(getter.number, 7);
 }
 
 Test(open, a_destroyed_object_has_no_name_to_change)

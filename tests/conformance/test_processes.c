@@ -2,7 +2,7 @@
  * test_processes.c - fork, exec, threads and signals; opening a broker; the sentences about
  * failures
  */
-#include "conformance/kit.h"
+#include "conformance/calls.h"
 #include "conformance/roads.h"
 
 #include <signal.h>
@@ -386,21 +386,6 @@ static void count_signal(int number)
     atomic_fetch_add(&n_signals, 1);
 }
 
-static int get_one(struct call *c)
-{
-    broker_buffer buffer = BROKER_BUFFER_INIT;
-    broker_value v;
-    int r = broker_queue_get(c->object, BROKER_FOREVER, &buffer, &v);
-
-    broker_buffer_free(&buffer);
-    return r;
-}
-
-static int acquire_lock(struct call *c)
-{
-    return broker_lock_acquire(c->object, BROKER_FOREVER, NULL);
-}
-
 Test(processes, signals_do_not_end_a_wait)
 {
     struct sigaction action = {.sa_handler = count_signal};
@@ -409,8 +394,8 @@ Test(processes, signals_do_not_end_a_wait)
 
     (void)sigaction(SIGUSR1, &action, NULL);
     OK(broker_lock_acquire(t.l, 0, NULL));
-    kit_call(&getter, get_one, t.q, 0);
-    kit_call(&locker, acquire_lock, t.l, 0);
+    kit_call(&getter, call_get, t.q, BROKER_FOREVER);
+    kit_call(&locker, call_acquire, t.l, BROKER_FOREVER);
     kit_await_waiters(kit_name("q"), 1);
     kit_await_waiters(kit_name("l"), 1);
     for (int i = 1; i <= 20; i++) {

@@ -4,7 +4,7 @@
  * The names in brackets are the rows of CPython's Queue whose rule a case shows. Times are checked
  * from below only: how much later than its timeout a call returns is the machine's business.
  */
-#include "conformance/kit.h"
+#include "conformance/calls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -179,18 +179,6 @@ static int put_number(struct call *c)
     return broker_queue_put(c->object, INT(c->number), BROKER_FOREVER);
 }
 
-static int get_one(struct call *c)
-{
-    broker_buffer buffer = BROKER_BUFFER_INIT;
-    broker_value v;
-    int r = broker_queue_get(c->object, c->number, &buffer, &v);
-
-    if (r == 0)
-        (void)snprintf(c->text, sizeof(c->text), "%lld", (long long)v.i);
-    broker_buffer_free(&buffer);
-    return r;
-}
-
 /* [put, timeout None] waits for ever, which ends with the first get. */
 Test(queue, put_waits_for_room)
 {
@@ -217,14 +205,14 @@ Test(queue, get_waits_for_an_item_and_each_goes_to_one)
     int64_t sum = 0;
 
     for (int i = 0; i < 3; i++)
-        kit_call(&getters[i], get_one, q, BROKER_FOREVER);
+        kit_call(&getters[i], call_get, q, BROKER_FOREVER);
     kit_await_waiters(kit_name("q"), 3);
     OK(broker_queue_put(q, INT(1), 0));
     OK(broker_queue_put(q, INT(10), 0));
     OK(broker_queue_put(q, INT(100), 0));
     for (int i = 0; i < 3; i++) {
         OK(kit_return(&getters[i]));
-        sum += strtoll(getters[i].text, NULL, 10);
+        sum += getters[i].number;
     }
     cr_assert_eq(sum, 111);
     cr_assert(is_empty(q));
@@ -236,11 +224,11 @@ Test(queue, an_item_that_comes_in_time_ends_a_wait_with_a_timeout)
     broker_queue *q = kit_queue("q", NULL);
     struct call getter;
 
-    kit_call(&getter, get_one, q, KIT_SOON);
+    kit_call(&getter, call_get, q, KIT_SOON);
     kit_await_waiters(kit_name("q"), 1);
     OK(broker_queue_put(q, INT(7), 0));
     OK(kit_return(&getter));
-    cr_assert_str_eq(getter.text, "7");
+    cr_assert_eq(getter.number, 7);
 }
 
 /* [task_done] counts puts, not gets: it may be called before any get. */
@@ -349,7 +337,7 @@ Test(queue, shutdown_wakes_whoever_waits)
 
     OK(broker_queue_put(full, INT(1), 0));
     for (int i = 0; i < 2; i++) {
-        kit_call(&getters[i], get_one, empty, BROKER_FOREVER);
+        kit_call(&getters[i], call_get, empty, BROKER_FOREVER);
         kit_call(&putters[i], put_number, full, i);
     }
     kit_call(&bulk, put_number, full, 9);

@@ -16,19 +16,13 @@ static broker_value numbers(size_t n)
 {
     msgpack_sbuffer buffer;
     msgpack_packer packer;
-    broker_value v;
-    char *bytes;
 
     msgpack_sbuffer_init(&buffer);
     msgpack_packer_init(&packer, &buffer, msgpack_sbuffer_write);
     (void)msgpack_pack_array(&packer, n);
     for (size_t i = 0; i < n; i++)
         (void)msgpack_pack_uint64(&packer, i);
-    bytes = words_keep(buffer.size);
-    memcpy(bytes, buffer.data, buffer.size);
-    v = broker_packed(bytes, buffer.size);
-    msgpack_sbuffer_destroy(&buffer);
-    return v;
+    return words_packed(&buffer);
 }
 
 static uint64_t size_of(broker_queue *q)

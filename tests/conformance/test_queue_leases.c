@@ -4,7 +4,7 @@
  * On a joinable queue a get is a lease until task_done. What a dead session had leased goes back to
  * its place, as redelivered; on a plain queue a get is the end.
  */
-#include "conformance/kit.h"
+#include "conformance/calls.h"
 
 TestSuite(leases, .init = kit_open, .fini = kit_close, .timeout = KIT_TIMEOUT);
 
@@ -254,17 +254,6 @@ Test(leases, only_the_last_close_gives_items_back)
     cr_assert_str_eq(kit_drain(q), "[0, 1]");
 }
 
-static int get_one(struct call *c)
-{
-    broker_buffer buffer = BROKER_BUFFER_INIT;
-    broker_value v;
-    int r = broker_queue_get(c->object, BROKER_FOREVER, &buffer, &v);
-
-    c->number = r == 0 ? v.i : -1;
-    broker_buffer_free(&buffer);
-    return r;
-}
-
 /* P2, P3: a death wakes who waits for what the dead had. */
 Test(leases, a_waiting_consumer_gets_the_item_of_a_dead_one)
 {
@@ -274,7 +263,7 @@ Test(leases, a_waiting_consumer_gets_the_item_of_a_dead_one)
 
     put_numbers(q, 7, 8);
     c = consumer(&(struct job){.q = q, .gets = 1});
-    kit_call(&getter, get_one, q, 0);
+    kit_call(&getter, call_get, q, BROKER_FOREVER);
     kit_await_waiters(kit_name("q"), 1);
     kit_kill(&c);
     OK(kit_return(&getter));

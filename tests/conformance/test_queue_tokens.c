@@ -4,7 +4,7 @@
  * On every queue, whatever its order. Times are either so long that they cannot run out, or waited
  * for by an operation of the queue itself.
  */
-#include "conformance/kit.h"
+#include "conformance/calls.h"
 
 TestSuite(tokens, .init = kit_open, .fini = kit_close, .timeout = KIT_TIMEOUT);
 
@@ -346,18 +346,6 @@ Test(tokens, delays_run_out_in_order_of_time_and_items_come_in_theirs)
         moment *= 2;
 }
 
-static int get_soon(struct call *c)
-{
-    broker_buffer buffer = BROKER_BUFFER_INIT;
-    broker_value v;
-    int r = broker_queue_get(c->object, KIT_SOON, &buffer, &v);
-
-    if (r == 0)
-        c->number = v.i;
-    broker_buffer_free(&buffer);
-    return r;
-}
-
 /* Somebody sleeps already when the delay begins: it must wake up for it. */
 Test(tokens, a_sleeper_wakes_for_a_delay_that_begins_later)
 {
@@ -367,7 +355,7 @@ Test(tokens, a_sleeper_wakes_for_a_delay_that_begins_later)
 
     put_numbers(q, 5, 6);
     token = lease(q, 5);
-    kit_call(&c, get_soon, q, 0);
+    kit_call(&c, call_get, q, KIT_SOON);
     kit_await_waiters(kit_name("q"), 1);
     OK(broker_queue_return(q, token, A_MOMENT));
     OK(kit_return(&c));
@@ -382,7 +370,7 @@ Test(tokens, a_sleeper_wakes_for_an_item_that_is_returned)
 
     put_numbers(q, 5, 6);
     token = lease(q, 5);
-    kit_call(&c, get_soon, q, 0);
+    kit_call(&c, call_get, q, KIT_SOON);
     kit_await_waiters(kit_name("q"), 1);
     OK(broker_queue_return(q, token, 0));
     OK(kit_return(&c));
@@ -582,7 +570,7 @@ Test(tokens, who_waits_gets_what_the_killed_had)
     put_numbers(q, 3, 4);
     c = kit_fork(consume, &job);
     (void)kit_hear(&c);
-    kit_call(&waiter, get_soon, q, 0);
+    kit_call(&waiter, call_get, q, KIT_SOON);
     kit_await_waiters(kit_name("q"), 1);
     kit_kill(&c);
     OK(kit_return(&waiter));
@@ -623,7 +611,7 @@ Test(tokens, a_killed_sleeper_takes_no_timer_along)
     token = lease(q, 0);
     c = kit_fork(consume, &job);
     kit_await_waiters(kit_name("q"), 1);
-    kit_call(&waiter, get_soon, q, 0);
+    kit_call(&waiter, call_get, q, KIT_SOON);
     kit_await_waiters(kit_name("q"), 2);
     OK(broker_queue_extend(q, token, 2 * A_MOMENT));
     kit_kill(&c);

@@ -4,7 +4,7 @@
  * The names in brackets are the rows of CPython's RLock proxy whose rule a case shows. What it has
  * in common with the lock is shown in test_lock.c, for both are one mechanism.
  */
-#include "conformance/kit.h"
+#include "conformance/calls.h"
 #include "conformance/roads.h"
 
 #include <sched.h>
@@ -43,15 +43,6 @@ static int release_in_thread(struct call *c)
     return broker_rlock_release(c->object);
 }
 
-/* The result of a call that another thread makes. */
-static int elsewhere(int (*run)(struct call *), broker_rlock *l, int64_t number)
-{
-    struct call c;
-
-    kit_call(&c, run, l, number);
-    return kit_return(&c);
-}
-
 /* [acquire, release: the owner may nest] */
 Test(rlock, its_owner_takes_it_again)
 {
@@ -65,12 +56,12 @@ Test(rlock, its_owner_takes_it_again)
     }
     for (uint64_t i = DEEP; i > 0; i--) {
         cr_assert(is_locked(l));
-        GIVES(elsewhere(acquire_in_thread, l, 0), BROKER_TIMEDOUT);
+        GIVES(call_elsewhere(acquire_in_thread, l, 0), BROKER_TIMEDOUT);
         OK(broker_rlock_release(l));
         cr_assert_eq(count_of(l), i - 1);
     }
     cr_assert_not(is_locked(l));
-    OK(elsewhere(acquire_in_thread, l, 0));
+    OK(call_elsewhere(acquire_in_thread, l, 0));
     cr_assert_eq(count_of(l), 1);
 }
 
@@ -83,7 +74,7 @@ Test(rlock, a_timeout_is_kept)
 
     GIVES(broker_rlock_acquire(l, -1, &token), BROKER_INVALID);
     cr_assert_not(is_locked(l));
-    OK(elsewhere(acquire_in_thread, l, 0));
+    OK(call_elsewhere(acquire_in_thread, l, 0));
     GIVES(broker_rlock_acquire(l, 0, &token), BROKER_TIMEDOUT);
     start = kit_now();
     GIVES(broker_rlock_acquire(l, SHORT, &token), BROKER_TIMEDOUT);
@@ -131,13 +122,13 @@ Test(rlock, anothers_lock_is_notowner_and_does_not_change)
 
     OK(broker_rlock_acquire(l, 0, NULL));
     OK(broker_rlock_acquire(l, 0, NULL));
-    GIVES(elsewhere(release_in_thread, l, 0), BROKER_NOTOWNER);
-    GIVES(elsewhere(acquire_in_thread, l, 0), BROKER_TIMEDOUT);
+    GIVES(call_elsewhere(release_in_thread, l, 0), BROKER_NOTOWNER);
+    GIVES(call_elsewhere(acquire_in_thread, l, 0), BROKER_TIMEDOUT);
     cr_assert_eq(count_of(l), 2);
     OK(broker_rlock_release(l));
-    GIVES(elsewhere(release_in_thread, l, 0), BROKER_NOTOWNER);
+    GIVES(call_elsewhere(release_in_thread, l, 0), BROKER_NOTOWNER);
     OK(broker_rlock_release(l));
-    OK(elsewhere(acquire_in_thread, l, 0));
+    OK(call_elsewhere(acquire_in_thread, l, 0));
     GIVES(broker_rlock_release(l), BROKER_NOTOWNER);
     cr_assert(is_locked(l));
 }

@@ -5,6 +5,7 @@
  * shows.
  */
 #include "conformance/kit.h"
+#include "conformance/whole.h"
 
 #include <float.h>
 #include <math.h>
@@ -47,45 +48,27 @@ Test(value, a_value_is_what_was_set)
 /* [typecodes b B u h H i I l L q Q f d] each whole type to its ends, and not a step further. */
 Test(value, whole_numbers_fit_to_the_ends_of_their_type)
 {
-    static const struct {
-        const char *typecode;
-        int64_t min;
-        uint64_t max;
-    } types[] = {
-        {"b", INT8_MIN, INT8_MAX},
-        {"B", 0, UINT8_MAX},
-        {"h", INT16_MIN, INT16_MAX},
-        {"H", 0, UINT16_MAX},
-        {"i", INT32_MIN, INT32_MAX},
-        {"I", 0, UINT32_MAX},
-        {"l", INT64_MIN, INT64_MAX},
-        {"L", 0, UINT64_MAX},
-        {"q", INT64_MIN, INT64_MAX},
-        {"Q", 0, UINT64_MAX},
-        {"u", 0, 0x10ffff},
-    };
-
-    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        broker_number *n = typed(types[i].typecode);
+    for (const struct whole_type *t = whole_types; t < whole_types + N_WHOLE; t++) {
+        broker_number *n = typed(t->typecode);
         broker_value v;
 
-        OK(broker_number_set(n, broker_int(types[i].min)));
+        OK(broker_number_set(n, broker_int(t->min)));
         OK(broker_number_get(n, &v));
-        cr_assert(v.type == BROKER_INT && v.i == types[i].min, "%s", types[i].typecode);
-        if (types[i].min > INT64_MIN)
-            GIVES(broker_number_set(n, broker_int(types[i].min - 1)), BROKER_OVERFLOW);
+        cr_assert(v.type == BROKER_INT && v.i == t->min, "%s", t->typecode);
+        if (t->min > INT64_MIN)
+            GIVES(broker_number_set(n, broker_int(t->min - 1)), BROKER_OVERFLOW);
         GIVES(broker_number_add(n, INT(-1), NULL), BROKER_OVERFLOW);
         OK(broker_number_get(n, &v));
-        cr_assert_eq(v.i, types[i].min, "%s: a failure changed it", types[i].typecode);
-        OK(broker_number_set(n, broker_uint(types[i].max)));
+        cr_assert_eq(v.i, t->min, "%s: a failure changed it", t->typecode);
+        OK(broker_number_set(n, broker_uint(t->max)));
         OK(broker_number_get(n, &v));
-        cr_assert_eq(v.u, types[i].max, "%s", types[i].typecode);
-        cr_assert_eq(v.type, types[i].max > INT64_MAX ? BROKER_UINT : BROKER_INT);
-        if (types[i].max < UINT64_MAX)
-            GIVES(broker_number_set(n, broker_uint(types[i].max + 1)), BROKER_OVERFLOW);
+        cr_assert_eq(v.u, t->max, "%s", t->typecode);
+        cr_assert_eq(v.type, t->max > INT64_MAX ? BROKER_UINT : BROKER_INT);
+        if (t->max < UINT64_MAX)
+            GIVES(broker_number_set(n, broker_uint(t->max + 1)), BROKER_OVERFLOW);
         GIVES(broker_number_add(n, INT(1), NULL), BROKER_OVERFLOW);
         OK(broker_number_get(n, &v));
-        cr_assert_eq(v.u, types[i].max, "%s: a failure changed it", types[i].typecode);
+        cr_assert_eq(v.u, t->max, "%s: a failure changed it", t->typecode);
     }
 }
 

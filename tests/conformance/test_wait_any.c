@@ -1,7 +1,7 @@
 /*
  * test_wait_any.c - waiting for several objects, and descriptors for event loops
  */
-#include "conformance/kit.h"
+#include "conformance/calls.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -193,17 +193,6 @@ Test(wait_any, the_end_of_an_object_ends_the_wait)
     cr_assert_eq(s.index, 1);
 }
 
-static int get_one(struct call *c)
-{
-    broker_buffer buffer = BROKER_BUFFER_INIT;
-    broker_value v = {0};
-    int r = broker_queue_get(c->object, BROKER_FOREVER, &buffer, &v);
-
-    c->number = v.i;
-    broker_buffer_free(&buffer);
-    return r;
-}
-
 /* How long an item lies there for one who sleeps behind one who only looks. */
 static int64_t pass_over(struct several *s)
 {
@@ -212,7 +201,7 @@ static int64_t pass_over(struct several *s)
 
     kit_call(&looker, wait_for_queues, s, BROKER_FOREVER);
     kit_await_waiters(kit_name("q2"), 1);
-    kit_call(&taker, get_one, s->objects[2], 0);
+    kit_call(&taker, call_get, s->objects[2], BROKER_FOREVER);
     kit_await_waiters(kit_name("q2"), 2);
     start = kit_now();
     put(queue_at(s, 2), 5);

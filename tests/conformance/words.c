@@ -37,6 +37,16 @@ void *words_keep(size_t size)
     return k->bytes;
 }
 
+broker_value words_packed(msgpack_sbuffer *buffer)
+{
+    char *bytes = words_keep(buffer->size);
+    uint32_t size = (uint32_t)buffer->size;
+
+    memcpy(bytes, buffer->data, size);
+    msgpack_sbuffer_destroy(buffer);
+    return broker_packed(bytes, size);
+}
+
 void words_free(void)
 {
     while (all != NULL) {

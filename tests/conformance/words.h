@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include <broker.h>
+#include <msgpack.h>
 
 /* Any value as text; "?" and why if its bytes are not msgpack. */
 const char *text_of(broker_value v);
@@ -22,6 +23,9 @@ broker_value value_of(const char *text);
 
 /* @n bytes that differ from place to place and from one @seed to another. */
 const char *filling(size_t n, unsigned int seed);
+
+/* What was packed into @buffer, which ends. */
+broker_value words_packed(msgpack_sbuffer *buffer);
 
 /* Memory that words_free() gives back; never NULL. */
 void *words_keep(size_t size);
