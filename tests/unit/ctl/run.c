@@ -216,6 +216,19 @@ void run_expect(const char *file, int file_line, const char *line, int wanted_co
     run_free(&r);
 }
 
+void run_expect_texts(const char *file, int file_line, const char *line, struct run r,
+    int wanted_code, const char *const texts[])
+{
+    for (size_t i = 0; texts[i] != NULL; i++)
+        cr_assert(strstr(r.out, texts[i]) != NULL ||
+                      (texts[i][0] == '\n' && run_starts(r.out, texts[i] + 1)),
+            "%s:%d: brokerctl %s: \"%s\" is not in \"%s\"; it said: %s", file, file_line, line,
+            texts[i], r.out, r.err);
+    cr_assert_eq(r.code, wanted_code, "%s:%d: brokerctl %s: exit code %d, not %d; it said: %s",
+        file, file_line, line, r.code, wanted_code, r.err);
+    run_free(&r);
+}
+
 struct running run_start(const char *const words[])
 {
     int in[2], out[2], fds[3];

@@ -43,6 +43,20 @@ void run_free(struct run *r);
 #define EXPECT_SAYS(line, wanted_code, said)                                                       \
     run_expect(__FILE__, __LINE__, (line), (wanted_code), "", (said))
 
+/* Runs a line and expects this exit code, and on stdout each of these texts. One that begins with a
+ * newline stands at the beginning of a line. */
+#define EXPECT_SHOWS(line, wanted_code, ...)                                                       \
+    run_expect_texts(__FILE__, __LINE__, (line), run(line), (wanted_code),                         \
+        (const char *const[]){__VA_ARGS__, NULL})
+
+/* The same on a terminal. */
+#define EXPECT_TERMINAL(line, wanted_code, ...)                                                    \
+    run_expect_texts(__FILE__, __LINE__, (line), run_terminal(line), (wanted_code),                \
+        (const char *const[]){__VA_ARGS__, NULL})
+
+void run_expect_texts(const char *file, int file_line, const char *line, struct run r,
+    int wanted_code, const char *const texts[]);
+
 void run_expect(const char *file, int file_line, const char *line, int wanted_code,
     const char *wanted_out, const char *said);
 

@@ -18,15 +18,6 @@
 
 TestSuite(ctl_doctor, .init = fixture_start, .fini = fixture_stop, .timeout = 60);
 
-static void expect(const char *line, int code, const char *wanted)
-{
-    struct run r = run(line);
-
-    cr_assert_eq(r.code, code, "%s: %d: %s%s", line, r.code, r.out, r.err);
-    cr_assert_not_null(strstr(r.out, wanted), "%s: \"%s\" is not in: %s", line, wanted, r.out);
-    run_free(&r);
-}
-
 /* Doctor finds it, and health says so as well. */
 static void expect_found(const char *level, const char *object, const char *finding)
 {
@@ -34,10 +25,10 @@ static void expect_found(const char *level, const char *object, const char *find
     char wanted[512];
 
     (void)snprintf(wanted, sizeof(wanted), "%s\t%s\t", level, object);
-    expect("doctor", 1, wanted);
-    expect("doctor", 1, finding);
-    expect("health", critical ? 2 : 1, critical ? "BROKER CRITICAL - " : "BROKER WARNING - ");
-    expect("health", critical ? 2 : 1, finding);
+    EXPECT_SHOWS("doctor", 1, wanted);
+    EXPECT_SHOWS("doctor", 1, finding);
+    EXPECT_SHOWS("health", critical ? 2 : 1, critical ? "BROKER CRITICAL - " : "BROKER WARNING - ");
+    EXPECT_SHOWS("health", critical ? 2 : 1, finding);
 }
 
 Test(ctl_doctor, all_is_well)
@@ -50,9 +41,9 @@ Test(ctl_doctor, all_is_well)
     r = run_terminal("doctor");
     cr_assert_str_eq(r.out, "all is well\r\n");
     run_free(&r);
-    expect("health", 0, "BROKER OK - arena default: ");
-    expect("health", 0, " | used=");
-    expect("health", 0, "objects=1;;;0 sessions=1;;;0;256 dead_sessions=0;;;0");
+    EXPECT_SHOWS("health", 0, "BROKER OK - arena default: ");
+    EXPECT_SHOWS("health", 0, " | used=");
+    EXPECT_SHOWS("health", 0, "objects=1;;;0 sessions=1;;;0;256 dead_sessions=0;;;0");
 }
 
 Test(ctl_doctor, queues_that_nobody_takes_from)
@@ -74,7 +65,7 @@ Test(ctl_doctor, full_queues_and_dead_items)
     expect_found("warning", "jobs", "it is full (1 items)");
     EXPECT("worker jobs --until-empty -q false", 1, "");
     expect_found("warning", "jobs", "1 items failed too often and are dead");
-    expect("health", 1, "dead_items=1;;;0");
+    EXPECT_SHOWS("health", 1, "dead_items=1;;;0");
     broker_close(b);
 }
 
@@ -111,8 +102,8 @@ Test(ctl_doctor, processes_that_are_stopped)
 
 Test(ctl_doctor, memory_and_quotas_that_are_nearly_used_up)
 {
-    expect("health --warning 0", 1, "the arena default is");
-    expect("health --warning 0 --critical 0", 2, "the arena default is");
+    EXPECT_SHOWS("health --warning 0", 1, "the arena default is");
+    EXPECT_SHOWS("health --warning 0 --critical 0", 2, "the arena default is");
     instance_reload(instance, "[arena default]\nsize = 16M\nmax_objects_per_user = 2\n");
     EXPECT("lock create a", 0, "");
     EXPECT("doctor", 0, "");
@@ -157,10 +148,10 @@ Test(ctl_doctor, depths_are_watched)
 {
     EXPECT("dict set stock a 1", 0, "");
     EXPECT("dict set stock b 1", 0, "");
-    expect("health --depth stock=3,4", 0, " 'stock'=2;3;4;0\n");
-    expect("health --depth stock=2,4", 1, "BROKER WARNING - stock: 2 items");
-    expect("health --depth stock=1,2", 2, "BROKER CRITICAL - stock: 2 items");
-    expect("health --depth nothing=1,2", 2, "nothing: there is no such object");
+    EXPECT_SHOWS("health --depth stock=3,4", 0, " 'stock'=2;3;4;0\n");
+    EXPECT_SHOWS("health --depth stock=2,4", 1, "BROKER WARNING - stock: 2 items");
+    EXPECT_SHOWS("health --depth stock=1,2", 2, "BROKER CRITICAL - stock: 2 items");
+    EXPECT_SHOWS("health --depth nothing=1,2", 2, "nothing: there is no such object");
     EXPECT_SAYS("health --depth stock", 3, "NAME=WARNING,CRITICAL");
     EXPECT_SAYS("health --depth stock=2,1", 3, "NAME=WARNING,CRITICAL");
     EXPECT_SAYS("health --warning x", 3, "-w:");
@@ -170,9 +161,9 @@ Test(ctl_doctor, depths_are_watched)
 Test(ctl_doctor, a_daemon_that_is_gone_is_critical)
 {
     instance_kill(instance);
-    expect("health", 2, "BROKER CRITICAL - no broker answers at");
+    EXPECT_SHOWS("health", 2, "BROKER CRITICAL - no broker answers at");
     EXPECT_SAYS("doctor", 41, "no broker answers at");
-    expect("--address nonsense health", 3, "BROKER UNKNOWN - ");
+    EXPECT_SHOWS("--address nonsense health", 3, "BROKER UNKNOWN - ");
 }
 
 /* ---- metrics ---- */
@@ -233,7 +224,7 @@ Test(ctl_doctor, the_textfile_is_replaced_at_once)
     instance_kill(instance);
     EXPECT_SAYS(line, 41, "no broker answers");
     expect_file(path, "broker_up 0\n# EOF\n");
-    expect("metrics", 41, "broker_up 0\n# EOF\n");
+    EXPECT_SHOWS("metrics", 41, "broker_up 0\n# EOF\n");
     EXPECT_SAYS("metrics --textfile /nonexistent/x", 46, "cannot write /nonexistent/x");
     cr_assert_eq(unlink(path), 0);
 }

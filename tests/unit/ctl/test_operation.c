@@ -103,12 +103,7 @@ Test(ctl_operation, create_is_exclusive_unless_told_otherwise)
     EXPECT_SAYS("queue create x --max-bytes 5X", 2, "no size");
     EXPECT_SAYS("queue create", 2, "NAME");
 
-    struct run r = run("stat jobs");
-
-    cr_assert_not_null(strstr(r.out, "max_items\t5\n"));
-    cr_assert_not_null(strstr(r.out, "joinable\t1\n"));
-    cr_assert_not_null(strstr(r.out, "quota_bytes\t1048576\n"));
-    run_free(&r);
+    EXPECT_SHOWS("stat jobs", 0, "max_items\t5\n", "joinable\t1\n", "quota_bytes\t1048576\n");
 }
 
 Test(ctl_operation, a_full_queue_and_an_empty_one_have_exit_codes_of_their_own)
@@ -150,14 +145,9 @@ Test(ctl_operation, a_page_of_a_queue_is_a_table)
     cr_assert_not_null(strstr(r.out, "\t2\t[2]\n"), "%s", r.out);
     cr_assert_str_eq(r.err, "");
     run_free(&r);
-    r = run_terminal("queue browse jobs");
-    cr_assert_not_null(strstr(r.out, "NUMBER"), "%s", r.out);
-    cr_assert_not_null(strstr(r.out, "SIZE VALUE"), "%s", r.out);
-    run_free(&r);
-    r = run("queue browse jobs --json");
-    cr_assert(run_starts(r.out, "{\"items\":[{\"number\":0,\"state\":\"ready\","), "%s", r.out);
-    cr_assert_not_null(strstr(r.out, "\"next\":0}"), "%s", r.out);
-    run_free(&r);
+    EXPECT_TERMINAL("queue browse jobs", 0, "NUMBER", "SIZE VALUE");
+    EXPECT_SHOWS("queue browse jobs --json", 0, "\n{\"items\":[{\"number\":0,\"state\":\"ready\",",
+        "\"next\":0}");
 }
 
 Test(ctl_operation, failures_say_what_to_do_next)

@@ -62,16 +62,13 @@ Test(ctl_show, an_object_with_its_users_and_leases)
 Test(ctl_show, leases_tells_who_has_what)
 {
     broker *b = lease_one();
-    struct run r;
 
     EXPECT("queue put others 1", 0, "");
     expect_text("leases", "jobs\t");
     expect_text("leases", "\t%d\t");
     expect_text("leases jo", "jobs\t");
     EXPECT("leases others", 0, "");
-    r = run_terminal("leases");
-    cr_assert_not_null(strstr(r.out, "59m 5"), "%s", r.out);
-    run_free(&r);
+    EXPECT_TERMINAL("leases", 0, "59m 5");
     broker_close(b);
     EXPECT("leases", 0, "");
     EXPECT("leases --json", 0, "[]\n");

@@ -30,14 +30,17 @@ static void expect(const char *line, const char *wanted)
     run_free(&r);
 }
 
-/* The clients of a copy of the arena, on a terminal. */
-static struct run run_offline_clients(const char *option)
+/* Whether a dead client stands out in a copy of the arena, on a terminal. */
+static void expect_color(const char *option, bool wanted)
 {
     char line[512];
+    struct run r;
 
     (void)snprintf(
         line, sizeof(line), "--offline=%s %s clients", instance_arena_path(instance), option);
-    return run_terminal(line);
+    r = run_terminal(line);
+    cr_assert_eq(strstr(r.out, wanted ? "\033[31m" : "\033[") != NULL, wanted, "%s", r.out);
+    run_free(&r);
 }
 
 Test(ctl_terminal, tables_are_aligned_and_have_headings)
@@ -85,10 +88,7 @@ Test(ctl_terminal, stat_has_units_and_dates)
     cr_assert_not_null(strstr(r.out, "\ncreated "), "%s", r.out);
     cr_assert_null(strstr(r.out, "created_ns"));
     run_free(&r);
-    r = run("stat jobs");
-    cr_assert_not_null(strstr(r.out, "\nmax_bytes\t65536\n"));
-    cr_assert_not_null(strstr(r.out, "\ncreated_ns\t"));
-    run_free(&r);
+    EXPECT_SHOWS("stat jobs", 0, "\nmax_bytes\t65536\n", "\ncreated_ns\t");
 }
 
 Test(ctl_terminal, text_ends_with_a_newline_there_and_json_is_indented)
@@ -126,8 +126,6 @@ Test(ctl_terminal, control_characters_are_not_let_through)
 /* A terminal of 24 lines. */
 Test(ctl_terminal, long_tables_go_through_the_pager)
 {
-    struct run r;
-
     for (int i = 0; i < 30; i++) {
         char line[64];
 
@@ -136,35 +134,21 @@ Test(ctl_terminal, long_tables_go_through_the_pager)
     }
     (void)setenv("PAGER", "echo not this one", 1);
     (void)setenv("BROKERCTL_PAGER", "sed 's/^/paged: /'", 1);
-    r = run_terminal("ls");
-    cr_assert(run_starts(r.out, "paged: NAME"), "%s", r.out);
-    cr_assert_not_null(strstr(r.out, "paged: lock29"));
-    run_free(&r);
-    r = run_terminal("ls lock0");
-    cr_assert(run_starts(r.out, "NAME"), "%s", r.out);
-    run_free(&r);
-    r = run_terminal("ls --no-pager");
-    cr_assert(run_starts(r.out, "NAME"), "%s", r.out);
-    run_free(&r);
+    EXPECT_TERMINAL("ls", 0, "\npaged: NAME", "paged: lock29");
+    EXPECT_TERMINAL("ls lock0", 0, "\nNAME");
+    EXPECT_TERMINAL("ls --no-pager", 0, "\nNAME");
     (void)setenv("BROKERCTL_PAGER", "", 1);
-    r = run_terminal("ls");
-    cr_assert(run_starts(r.out, "NAME"), "%s", r.out);
-    run_free(&r);
+    EXPECT_TERMINAL("ls", 0, "\nNAME");
     (void)unsetenv("BROKERCTL_PAGER");
-    r = run_terminal("ls");
-    cr_assert(run_starts(r.out, "not this one"), "%s", r.out);
-    run_free(&r);
+    EXPECT_TERMINAL("ls", 0, "\nnot this one");
     (void)setenv("PAGER", "exec /nonexistent", 1);
-    r = run_terminal("ls");
-    cr_assert_not_null(strstr(r.out, "\nlock29"), "%s", r.out);
-    run_free(&r);
+    EXPECT_TERMINAL("ls", 0, "\nlock29");
 }
 
 Test(ctl_terminal, colours_are_for_terminals_that_want_them)
 {
     pid_t sleeper = fork();
     broker *b;
-    struct run r;
 
     cr_assert_geq(sleeper, 0);
     if (sleeper == 0) { /* stopped, it stays in the list when it is dead */
@@ -179,24 +163,14 @@ Test(ctl_terminal, colours_are_for_terminals_that_want_them)
     cr_assert_eq(waitpid(sleeper, NULL, 0), sleeper);
     (void)setenv("TERM", "xterm", 1);
     (void)unsetenv("NO_COLOR");
-    r = run_offline_clients("");
-    cr_assert_not_null(strstr(r.out, "\033[31m"), "%s", r.out);
-    run_free(&r);
-    r = run_offline_clients("--color=never");
-    cr_assert_null(strstr(r.out, "\033["), "%s", r.out);
-    run_free(&r);
+    expect_color("", true);
+    expect_color("--color=never", false);
     (void)setenv("NO_COLOR", "1", 1);
-    r = run_offline_clients("");
-    cr_assert_null(strstr(r.out, "\033["), "%s", r.out);
-    run_free(&r);
-    r = run_offline_clients("--color=always");
-    cr_assert_not_null(strstr(r.out, "\033[31m"), "%s", r.out);
-    run_free(&r);
+    expect_color("", false);
+    expect_color("--color=always", true);
     (void)unsetenv("NO_COLOR");
     (void)setenv("TERM", "dumb", 1);
-    r = run_offline_clients("");
-    cr_assert_null(strstr(r.out, "\033["), "%s", r.out);
-    run_free(&r);
+    expect_color("", false);
     cr_assert_eq(kill(instance_pid(instance), SIGCONT), 0);
     EXPECT_SAYS("--color=blue ls", 2, "--color=blue");
 }
