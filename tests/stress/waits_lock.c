@@ -89,29 +89,13 @@ static void check_lock(struct round *r)
     REQUIRE(r, !r->is_stopped || n_deaths == 0);
 }
 
-const struct waits_type waits_lock = {
-    .name = "lock",
-    .deaths = 1 << HOLDER | 1 << WAITER | 1 << WAKER,
-    .open = open_lock,
-    .close = close_lock,
-    .hold = hold_lock,
-    .wait = wait_for_lock,
-    .wake = wake_by_release,
-    .due = all_are_due,
-    .check = check_lock,
-};
+#define OF_LOCKS                                                                                   \
+    .deaths = 1 << HOLDER | 1 << WAITER | 1 << WAKER, .open = open_lock, .close = close_lock,      \
+    .hold = hold_lock, .wait = wait_for_lock, .wake = wake_by_release, .due = all_are_due,         \
+    .check = check_lock
 
-const struct waits_type waits_rlock = {
-    .name = "rlock",
-    .deaths = 1 << HOLDER | 1 << WAITER | 1 << WAKER,
-    .open = open_lock,
-    .close = close_lock,
-    .hold = hold_lock,
-    .wait = wait_for_lock,
-    .wake = wake_by_release,
-    .due = all_are_due,
-    .check = check_lock,
-};
+const struct waits_type waits_lock = {.name = "lock", OF_LOCKS};
+const struct waits_type waits_rlock = {.name = "rlock", OF_LOCKS};
 
 /* ---- any of a lock and a queue ---- */
 

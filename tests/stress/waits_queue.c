@@ -141,31 +141,13 @@ static void check_items(struct round *r)
     REQUIRE(r, r->type == &waits_lease || waits_stat(r, "unfinished") == 0);
 }
 
-const struct waits_type waits_get = {
-    .name = "queue get",
-    .deaths = 1 << HOLDER | 1 << WAITER | 1 << WAKER,
-    .open = open_items,
-    .close = close_queue,
-    .hold = hold_items,
-    .wait = wait_for_item,
-    .wake = wake_by_items,
-    .due = due_by_items,
-    .complete = complete_items,
-    .check = check_items,
-};
+#define OF_ITEMS                                                                                   \
+    .deaths = 1 << HOLDER | 1 << WAITER | 1 << WAKER, .open = open_items, .close = close_queue,    \
+    .hold = hold_items, .wait = wait_for_item, .wake = wake_by_items, .due = due_by_items,         \
+    .complete = complete_items, .check = check_items
 
-const struct waits_type waits_lease = {
-    .name = "queue lease",
-    .deaths = 1 << HOLDER | 1 << WAITER | 1 << WAKER,
-    .open = open_items,
-    .close = close_queue,
-    .hold = hold_items,
-    .wait = wait_for_item,
-    .wake = wake_by_items,
-    .due = due_by_items,
-    .complete = complete_items,
-    .check = check_items,
-};
+const struct waits_type waits_get = {.name = "queue get", OF_ITEMS};
+const struct waits_type waits_lease = {.name = "queue lease", OF_ITEMS};
 
 /* ---- room ---- */
 

@@ -10,6 +10,7 @@
 #include <criterion/criterion.h>
 
 #include "core/room.h"
+#include "support/folder.h"
 
 #define MIB (UINT64_C(1) << 20)
 
@@ -19,7 +20,7 @@ static const struct bri_room_places places = {own, unified, memory};
 
 static void start(void)
 {
-    cr_assert_not_null(mkdtemp(dir));
+    folder_make(dir);
     (void)snprintf(own, sizeof(own), "%s/own", dir);
     (void)snprintf(unified, sizeof(unified), "%s/v2", dir);
     (void)snprintf(memory, sizeof(memory), "%s/v1", dir);
@@ -27,29 +28,14 @@ static void start(void)
 
 static void stop(void)
 {
-    char command[64];
-
-    (void)snprintf(command, sizeof(command), "rm -r %s", dir);
-    cr_assert_eq(system(command), 0);
+    folder_remove(dir);
 }
 
 TestSuite(room, .init = start, .fini = stop, .timeout = 30);
 
-/* Writes a file below the folder, and the folders that lead to it. */
 static void put(const char *name, const char *text)
 {
-    char path[256];
-    FILE *f;
-
-    (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-    for (char *slash = strchr(path + strlen(dir) + 1, '/'); slash != NULL;
-         slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        (void)mkdir(path, 0700);
-        *slash = '/';
-    }
-    f = fopen(path, "we");
-    cr_assert(f != NULL && fputs(text, f) >= 0 && fclose(f) == 0);
+    folder_put(dir, name, text);
 }
 
 static void expect(uint64_t limit, uint64_t left)

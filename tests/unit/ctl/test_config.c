@@ -11,13 +11,14 @@
 #include <criterion/criterion.h>
 
 #include "run.h"
+#include "support/folder.h"
 
 static char dir[] = "/tmp/brokerd-config-XXXXXX";
 static char address[64], line[256], wanted[512];
 
 static void start(void)
 {
-    cr_assert_not_null(mkdtemp(dir));
+    folder_make(dir);
     cr_assert_eq(setenv("XDG_CONFIG_HOME", dir, 1), 0);
     cr_assert_eq(setenv("XDG_RUNTIME_DIR", dir, 1), 0);
     (void)snprintf(address, sizeof(address), "unix:%s/brokerd/attach", dir);
@@ -26,29 +27,14 @@ static void start(void)
 
 static void stop(void)
 {
-    char command[64];
-
-    (void)snprintf(command, sizeof(command), "rm -r %s", dir);
-    cr_assert_eq(system(command), 0);
+    folder_remove(dir);
 }
 
 TestSuite(config, .init = start, .fini = stop, .timeout = 30);
 
-/* Writes a file below the folder, and the folders that lead to it. */
 static void put(const char *name, const char *text)
 {
-    char path[256];
-    FILE *f;
-
-    (void)snprintf(path, sizeof(path), "%s/%s", dir, name);
-    for (char *slash = strchr(path + strlen(dir) + 1, '/'); slash != NULL;
-         slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        (void)mkdir(path, 0700);
-        *slash = '/';
-    }
-    f = fopen(path, "we");
-    cr_assert(f != NULL && fputs(text, f) >= 0 && fclose(f) == 0);
+    folder_put(dir, name, text);
 }
 
 /* The line of a listing that begins with this section and key. */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "fixture.h"
+#include "support/folder.h"
 
 TestSuite(ctl_dump, .init = fixture_start, .fini = fixture_stop, .timeout = 60);
 
@@ -235,11 +236,11 @@ Test(ctl_dump, without_a_daemon)
 
 Test(ctl_dump, save)
 {
-    char config[160], dir[] = "/tmp/broker-save-XXXXXX", command[80];
+    char config[160], dir[] = "/tmp/broker-save-XXXXXX";
     struct run r;
 
     EXPECT_SAYS("save", 48, "the arena default keeps no snapshots");
-    cr_assert_not_null(mkdtemp(dir));
+    folder_make(dir);
     (void)snprintf(config, sizeof(config),
         "[arena default]\nsize = 16M\nsnapshots = yes\nsnapshot_dir = %s\n", dir);
     instance_reload(instance, config);
@@ -247,6 +248,5 @@ Test(ctl_dump, save)
     r = printed("save");
     cr_assert_not_null(strstr(r.out, ".snapshot\""), "%s", r.out);
     run_free(&r);
-    (void)snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-    cr_assert_eq(system(command), 0);
+    folder_remove(dir);
 }

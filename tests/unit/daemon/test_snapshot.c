@@ -20,6 +20,7 @@
 #include "client/attach.h"
 #include "client/handle.h"
 #include "snapshot/store.h"
+#include "support/folder.h"
 #include "support/gives.h"
 #include "support/instance.h"
 
@@ -71,18 +72,15 @@ static void restart(bool reboot)
 static void make_dir(void)
 {
     (void)snprintf(dir, sizeof(dir), "/tmp/broker-snapshots-XXXXXX");
-    cr_assert_not_null(mkdtemp(dir));
+    folder_make(dir);
 }
 
 static void stop(void)
 {
-    char command[80];
-
     broker_buffer_free(&buffer);
     broker_close(b);
     instance_stop(instance);
-    (void)snprintf(command, sizeof(command), "rm -rf '%s'", dir);
-    (void)!system(command);
+    folder_remove(dir);
 }
 
 TestSuite(snapshot, .init = make_dir, .fini = stop, .timeout = 100);

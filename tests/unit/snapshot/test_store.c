@@ -20,6 +20,7 @@
 #include "faults.h"
 #include "snapshot/file.h"
 #include "snapshot/store.h"
+#include "support/folder.h"
 
 #define RECORD 50000 /* several of them are several writes */
 
@@ -33,18 +34,9 @@ static void setup(void)
     cr_assert_eq(mkdir(dir, 0700), 0);
 }
 
-static void empty_folder(void)
-{
-    char command[160];
-
-    (void)snprintf(command, sizeof(command), "rm -rf '%s'", inner);
-    cr_assert_eq(system(command), 0);
-}
-
 static void teardown(void)
 {
-    empty_folder();
-    (void)rmdir(dir);
+    folder_remove(dir);
 }
 
 /* A snapshot whose records are all @arg's letter. */
@@ -185,7 +177,7 @@ static unsigned calls_of_a_save(void)
     char path[BRI_STORE_PATH_MAX];
     unsigned n;
 
-    empty_folder();
+    folder_remove(inner);
     cr_assert_eq(save('a', path), 0);
     cr_assert_eq(save('b', path), 0);
     faults_arm(FAULT_NONE, 0, 0);
@@ -199,7 +191,7 @@ static void two_snapshots(void)
 {
     char path[BRI_STORE_PATH_MAX];
 
-    empty_folder();
+    folder_remove(inner);
     cr_assert_eq(save('a', path), 0);
     cr_assert_eq(save('b', path), 0);
 }
