@@ -2,8 +2,8 @@
  * config.h - the configuration: its keys, their defaults, and reading it
  *
  * INI files (config_files.h) of [broker], [zmq] and any number of [arena NAME]. One table in
- * config.c has every key with its default and a line of help. Anything that is not understood is an
- * error that names file and line; nothing is guessed.
+ * config_keys.c has every key with its default and a line of help. Anything that is not understood
+ * is an error that names file and line; nothing is guessed.
  */
 #ifndef BROKERD_CONFIG_H
 #define BROKERD_CONFIG_H
