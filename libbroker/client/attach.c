@@ -2,205 +2,22 @@
  * attach.c - the client's side of the attach socket; see attach.h
  *
  * The connection is used when attaching and for the rare request after that; operations never look
- * at it. Every wait for the daemon ends after PATIENCE_SECONDS. Killed anywhere in here, the
+ * at it. Killed anywhere in here, the
  * process leaves at most a session without attachments, which ends as its process did.
  */
 #include "client/attach.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "client/connection.h"
 #include "client/handle.h"
 #include "client/observe.h"
-#include "core/errno.h"
 #include "core/session.h"
-#include "core/spin.h"
 #include "core/stand_in.h"
 #include "engine_ops.h"
 
-#define PATIENCE_SECONDS 5
-#define PATIENCE_NS (PATIENCE_SECONDS * BRI_SECOND)
-#define SPIN_NS (300 * INT64_C(1000))
 #define HELLO_TRIES 4
-#define CONNECT_AGAIN_NS (10 * BRI_MILLISECOND)
-
-static int fail_connect(const char *path, int e)
-{
-    const char *user_dir = secure_getenv("XDG_RUNTIME_DIR");
-    size_t n = user_dir != NULL ? strlen(user_dir) : 0;
-    const char *start = "start a brokerd there";
-
-    if (e == EACCES || e == EPERM)
-        return bri_fail_text(BROKER_ACCESS, "this user may not use the broker at %s", path);
-    if (e == EAGAIN)
-        return bri_fail_text(
-            BROKER_NODAEMON, "the broker at %s is there, but does not answer", path);
-    if (e != ENOENT && e != ECONNREFUSED && e != ENOTDIR)
-        return bri_fail_text(bri_from_errno(e), "cannot connect to %s: %s", path, strerror(e));
-    if (strcmp(path, BRI_SYSTEM_DIR "/" BRI_ATTACH_NAME) == 0)
-        start = "start it with `systemctl start brokerd`";
-    else if (n > 0 && strncmp(path, user_dir, n) == 0 &&
-             strcmp(path + n, "/brokerd/" BRI_ATTACH_NAME) == 0)
-        start = "start it with `systemctl --user start brokerd`";
-    return bri_fail_text(
-        BROKER_NODAEMON, "no broker answers at %s: %s, or open \"private:\"", path, start);
-}
-
-/* Where too many wait to be let in, the kernel does not say when there is room again. */
-static int connect_while_standing_in(
-    int sock, const struct sockaddr *address, socklen_t size, int64_t until_ns)
-{
-    int r, flags = fcntl(sock, F_GETFL);
-
-    (void)fcntl(sock, F_SETFL, flags | O_NONBLOCK);
-    for (;;) {
-        r = connect(sock, address, size);
-        if (r == 0 || errno != EAGAIN || bri_now() >= until_ns)
-            break;
-        (void)bri_stand_in->await(bri_stand_in, -1, bri_now() + CONNECT_AGAIN_NS);
-        errno = EAGAIN;
-    }
-    if (r == 0)
-        (void)fcntl(sock, F_SETFL, flags);
-    return r;
-}
-
-static int try_to_connect(int sock, const struct sockaddr *address, socklen_t size)
-{
-    int r;
-
-    if (bri_stand_in != NULL)
-        return connect_while_standing_in(sock, address, size, bri_now() + PATIENCE_NS);
-    do
-        r = connect(sock, address, size);
-    while (r != 0 && errno == EINTR);
-    return r;
-}
-
-static int connect_to(const char *path, int *out_sock)
-{
-    const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int sock, r, e;
-
-    if (strlen(path) >= sizeof(address.sun_path))
-        return bri_fail_text(BROKER_ADDRESS, "the path %s is too long for a socket", path);
-    memcpy(address.sun_path, path, strlen(path));
-    sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    if (sock < 0)
-        return bri_fail_text(bri_from_errno(errno), "cannot make a socket: %s", strerror(errno));
-    (void)setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-    (void)setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
-    r = try_to_connect(sock, (const struct sockaddr *)&address, sizeof(address));
-    if (r != 0) {
-        e = errno;
-        (void)close(sock);
-        return fail_connect(path, e);
-    }
-    *out_sock = sock;
-    return 0;
-}
-
-/* Takes the one descriptor out of a message; any others are closed. */
-static int take_fd(struct msghdr *m)
-{
-    int fd = -1, each;
-
-    for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL; c = CMSG_NXTHDR(m, c)) {
-        if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-            continue;
-        for (size_t i = 0; i < (c->cmsg_len - CMSG_LEN(0)) / sizeof(int); i++) {
-            memcpy(&each, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-            if (fd >= 0)
-                (void)close(fd);
-            fd = each;
-        }
-    }
-    return fd;
-}
-
-static ssize_t receive_while_standing_in(int sock, struct msghdr *m, int64_t until_ns)
-{
-    ssize_t n;
-
-    for (;;) {
-        n = recvmsg(sock, m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-        if (n >= 0 || errno != EAGAIN)
-            return n;
-        if (!bri_stand_in->await(bri_stand_in, sock, until_ns)) {
-            errno = EAGAIN;
-            return n;
-        }
-    }
-}
-
-/*
- * The daemon answers within some tens of microseconds, and to be woken costs as much again: look
- * for the answer a while before sleeping.
- */
-static ssize_t receive_soon(int sock, struct msghdr *m)
-{
-    int64_t until = bri_now() + SPIN_NS;
-    ssize_t n;
-
-    if (bri_stand_in != NULL)
-        return receive_while_standing_in(sock, m, bri_now() + PATIENCE_NS);
-    while (bri_may_spin()) {
-        n = recvmsg(sock, m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-        if (n >= 0 || errno != EAGAIN)
-            return n;
-        if (bri_now() >= until)
-            break;
-        bri_pause(4);
-    }
-    return recvmsg(sock, m, MSG_CMSG_CLOEXEC);
-}
-
-/* One packet of at most @size bytes: how many, and the descriptor that came with it, or -1. GONE if
- * the connection ended instead, NODAEMON if nothing came. */
-static int receive(int sock, void *packet, size_t size, size_t *out_n, int *out_fd)
-{
-    union {
-        char bytes[CMSG_SPACE(4 * sizeof(int))];
-        struct cmsghdr align;
-    } control;
-    struct iovec part = {.iov_base = packet, .iov_len = size};
-    struct msghdr m = {.msg_iov = &part,
-        .msg_iovlen = 1,
-        .msg_control = control.bytes,
-        .msg_controllen = sizeof(control.bytes)};
-    bool reset = false;
-    ssize_t n;
-
-    for (;;) {
-        n = receive_soon(sock, &m);
-        if (n >= 0 || (errno != EINTR && (errno != ECONNRESET || reset)))
-            break;
-        /* Turned away before our message was read: why may still be there to be read. */
-        reset = reset || errno == ECONNRESET;
-    }
-    if (n <= 0)
-        return n == 0 || errno == ECONNRESET ? BROKER_GONE : BROKER_NODAEMON;
-    *out_fd = take_fd(&m);
-    *out_n = (m.msg_flags & MSG_TRUNC) != 0 ? SIZE_MAX : (size_t)n;
-    return 0;
-}
-
-static int transmit(int sock, const void *packet, size_t size)
-{
-    ssize_t n;
-
-    do
-        n = send(sock, packet, size, MSG_NOSIGNAL);
-    while (n < 0 && errno == EINTR);
-    return n == (ssize_t)size ? 0 : BROKER_NODAEMON;
-}
 
 static bool is_reply(const struct bri_attach_reply *reply, size_t n, enum bri_attach_kind kind)
 {
@@ -242,8 +59,8 @@ static int say_hello(const char *path, int sock, const struct bri_attach_hello *
 
     /* A daemon that turns us away may have closed already: its answer counts, not that we could not
      * send. */
-    (void)transmit(sock, hello, sizeof(*hello));
-    r = receive(sock, out_reply, sizeof(*out_reply), &n, out_fd);
+    (void)bri_connection_send(sock, hello, sizeof(*hello));
+    r = bri_connection_receive(sock, out_reply, sizeof(*out_reply), &n, out_fd);
     if (r < 0) {
         (void)bri_fail_text(
             BROKER_NODAEMON, "the broker at %s is there, but does not answer", path);
@@ -310,7 +127,7 @@ static void leave(int sock)
 {
     struct bri_attach_request request = {.head = bri_attach_head(BRI_ATTACH_LEAVE)};
 
-    (void)transmit(sock, &request, sizeof(request));
+    (void)bri_connection_send(sock, &request, sizeof(request));
 }
 
 static int try_to_attach(const char *path, const struct bri_attach_hello *hello,
@@ -319,7 +136,7 @@ static int try_to_attach(const char *path, const struct bri_attach_hello *hello,
     struct bri_attached attached = {.number = UINT32_MAX};
     bool read_only = hello->access == BRI_ATTACH_READ;
     struct bri_attach_reply reply;
-    int fd = -1, r = connect_to(path, &attached.sock);
+    int fd = -1, r = bri_connection_open(path, &attached.sock);
 
     if (r < 0)
         return r;
@@ -461,9 +278,9 @@ static int exchange_once(
 
     if (r < 0)
         return r;
-    r = transmit(b->sock, request, sizeof(*request));
+    r = bri_connection_send(b->sock, request, sizeof(*request));
     if (r == 0)
-        r = receive(b->sock, answer, size, out_n, &fd);
+        r = bri_connection_receive(b->sock, answer, size, out_n, &fd);
     if (r == BROKER_GONE)
         r = BROKER_NODAEMON;
     if (fd >= 0)
@@ -510,7 +327,6 @@ int bri_unstick(broker *b, uint32_t slot)
 /* The one request whose answer may take long. */
 int bri_attach_save(broker *b, char out_path[BRI_ATTACH_TEXT])
 {
-    const struct timeval forever = {0}, patience = {.tv_sec = PATIENCE_SECONDS};
     struct bri_attach_request request = {.head = bri_attach_head(BRI_ATTACH_SAVE)};
     struct bri_attach_reply reply;
     int fd = -1, r;
@@ -520,11 +336,11 @@ int bri_attach_save(broker *b, char out_path[BRI_ATTACH_TEXT])
         return bri_fail_text(
             BROKER_UNSUPPORTED, "only on its own machine a broker can be told to save");
     (void)pthread_mutex_lock(&b->mutex);
-    r = b->sock >= 0 ? transmit(b->sock, &request, sizeof(request)) : BROKER_NODAEMON;
-    (void)setsockopt(b->sock, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof(forever));
+    r = b->sock >= 0 ? bri_connection_send(b->sock, &request, sizeof(request)) : BROKER_NODAEMON;
+    bri_connection_wait(b->sock, true);
     if (r == 0)
-        r = receive(b->sock, &reply, sizeof(reply), &n, &fd);
-    (void)setsockopt(b->sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+        r = bri_connection_receive(b->sock, &reply, sizeof(reply), &n, &fd);
+    bri_connection_wait(b->sock, false);
     (void)pthread_mutex_unlock(&b->mutex);
     if (fd >= 0)
         (void)close(fd);
