@@ -93,6 +93,14 @@ static void tell_group(const struct ctl *ctl)
             "brokerd.conf says otherwise: `adduser USER " SYSTEM_GROUP "`, and log in again");
 }
 
+/* No address was said: only then is it known which instance's memory was meant. */
+static bool is_standard(const struct ctl *ctl)
+{
+    const char *said = getenv("BROKER_ADDRESS");
+
+    return ctl->address == NULL && (said == NULL || said[0] == '\0');
+}
+
 /* A daemon that is gone may have left its memory. */
 static int fail_connect(const struct ctl *ctl, int r)
 {
@@ -102,7 +110,7 @@ static int fail_connect(const struct ctl *ctl, int r)
     if (r == BROKER_ACCESS)
         tell_group(ctl);
     arena_path(ctl, path, sizeof(path));
-    if (r == BROKER_NODAEMON && access(path, R_OK) == 0)
+    if (r == BROKER_NODAEMON && is_standard(ctl) && access(path, R_OK) == 0)
         ctl_note(ctl, "%s is there: `brokerctl --offline ls` looks at a copy of it", path);
     return code;
 }
