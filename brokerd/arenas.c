@@ -27,6 +27,7 @@
 #define LOOKS 8u
 #define LOOK_PAUSE_NS (200 * BRI_MILLISECOND)
 #define COUNT_TICKS 10u /* the count of free pages is repaired this often, and after each death */
+#define COUNT_AT_ONCE 1024u /* chunks, a gigabyte: a third of a millisecond */
 #define TRIM_AT_ONCE 256u
 #define UNSTICK_PATIENCE (-BRI_MILLISECOND)
 
@@ -220,14 +221,14 @@ static bool registry_is_held(struct bri_arena *a)
 static int tick(struct bri_arena *a, void *arg)
 {
     struct brokerd_arena *arena = arg;
-    uint32_t used;
 
     atomic_store(&a->shm->daemon_beat_ns, (uint64_t)bri_now());
     (void)bri_monitor_check(a, bri_now());
     if (!registry_is_held(a))
         (void)bri_bury(a);
-    if (arena->n_ticks++ % COUNT_TICKS == 0)
-        (void)bri_pages_count(a, &used);
+    arena->is_counting |= arena->n_ticks++ % COUNT_TICKS == 0;
+    if (arena->is_counting)
+        arena->is_counting = !bri_pages_count_on(a, &arena->count, COUNT_AT_ONCE);
     trim(arena, a);
     return 0;
 }

@@ -9,6 +9,7 @@
 
 #include "config.h"
 #include "core/arena.h"
+#include "core/pages.h"
 #include "place.h"
 #include "sigbus.h"
 
@@ -38,6 +39,8 @@ struct brokerd_arena {
     uint32_t fewest_spinners;
     uint32_t last_free;
     unsigned n_ticks;
+    bool is_counting;
+    struct bri_page_count count;
 };
 
 /*

@@ -87,7 +87,10 @@ struct bri_chunk bri_chunk_survey(struct bri_arena *a, uint32_t chunk)
             k.head = run;
         k.n_punched += tag == bri_tag(0, BRI_PAGE_PUNCHED, 0);
         trimmed |= tag == bri_tag(0, BRI_PAGE_TRIMMED, 0);
+        k.n_free += tag == 0;
+        k.n_used += tag != 0;
     }
+    k.n_used -= k.n_punched;
     if (end == start + BRI_CHUNK_PAGES)
         k.tail = run;
     if (trimmed)
@@ -98,10 +101,8 @@ struct bri_chunk bri_chunk_survey(struct bri_arena *a, uint32_t chunk)
     return k;
 }
 
-void bri_chunks_survey(struct bri_arena *a)
+void bri_chunks_rewind(struct bri_arena *a)
 {
-    for (uint32_t chunk = 0; chunk < a->n_chunks; chunk++)
-        (void)bri_chunk_survey(a, chunk);
     for (uint32_t n = 0; n < BRI_RUN_CURSORS; n++)
         atomic_store_explicit(&a->shm->runs_from[n], 0, memory_order_relaxed);
 }

@@ -11,12 +11,11 @@
 
 #include "core/arena.h"
 
-/* What a chunk has. Lengths in pages: of its first, longest and last free run, and how many pages
- * the system has the memory of. The first begins where the chunk does, the last ends where it ends.
- */
+/* What a chunk has, in pages. */
 struct bri_chunk {
-    uint32_t head, longest, tail;
-    uint32_t n_punched;
+    uint32_t head, longest, tail; /* free runs: from its beginning, anywhere, up to its end */
+    uint32_t n_punched;           /* the system has their memory */
+    uint32_t n_free, n_used;      /* known after a survey only */
 };
 
 /* Pages that have memory behind them, as far as this arena's own bounds allow. */
@@ -35,7 +34,7 @@ struct bri_chunk bri_chunk_known(const struct bri_arena *a, uint32_t chunk);
  */
 struct bri_chunk bri_chunk_survey(struct bri_arena *a, uint32_t chunk);
 
-/* Looks at all of them: repairs what deaths have left wrong. */
-void bri_chunks_survey(struct bri_arena *a);
+/* Has all searches begin at the first page again. */
+void bri_chunks_rewind(struct bri_arena *a);
 
 #endif

@@ -204,21 +204,21 @@ uint32_t bri_pages_trim(struct bri_arena *a, uint32_t max)
     return n;
 }
 
-uint32_t bri_pages_count(struct bri_arena *a, uint32_t *out_used)
+bool bri_pages_count_on(struct bri_arena *a, struct bri_page_count *count, uint32_t n_chunks)
 {
-    uint32_t end = bri_pages_committed(a), n_free = 0, used = 0;
-    const uint64_t punched = bri_tag(0, BRI_PAGE_PUNCHED, 0);
+    if (count->chunk >= a->n_chunks)
+        *count = (struct bri_page_count){0};
+    for (; n_chunks > 0 && count->chunk < a->n_chunks; n_chunks--) {
+        struct bri_chunk k = bri_chunk_survey(a, count->chunk++);
 
-    for (uint32_t p = a->first_page; p < end; p++) {
-        uint64_t tag = atomic_load_explicit(&a->pages[p].tag, memory_order_relaxed);
-
-        n_free += tag == 0;
-        used += tag != 0 && tag != punched;
+        count->n_free += k.n_free;
+        count->n_used += k.n_used;
     }
+    if (count->chunk < a->n_chunks)
+        return false;
     if (!a->read_only) {
-        atomic_store_explicit(&a->shm->n_free, n_free, memory_order_relaxed);
-        bri_chunks_survey(a);
+        atomic_store_explicit(&a->shm->n_free, count->n_free, memory_order_relaxed);
+        bri_chunks_rewind(a);
     }
-    *out_used = used;
-    return n_free;
+    return true;
 }

@@ -82,8 +82,17 @@ int bri_pages_grow(struct bri_arena *a, uint32_t n);
  * many. */
 uint32_t bri_pages_trim(struct bri_arena *a, uint32_t max);
 
-/* Counts free pages anew: repairs the hint after deaths. Returns free pages; @out_used those that
- * somebody has. */
-uint32_t bri_pages_count(struct bri_arena *a, uint32_t *out_used);
+/* A count of the pages that have memory, and how far it has come. It begins with 0. */
+struct bri_page_count {
+    uint32_t chunk; /* the next one */
+    uint32_t n_free, n_used;
+};
+
+/*
+ * Counts the pages of the next @n_chunks chunks. True when that was the last of them: then the
+ * hints about free pages, which deaths may have left wrong, are right again, and the next call
+ * begins anew.
+ */
+bool bri_pages_count_on(struct bri_arena *a, struct bri_page_count *count, uint32_t n_chunks);
 
 #endif

@@ -88,10 +88,19 @@ struct bri_object lab_object(
 
 uint32_t lab_used(struct bri_arena *a)
 {
-    uint32_t used;
+    struct bri_page_count count = {0};
 
-    (void)bri_pages_count(a, &used);
-    return used;
+    while (!bri_pages_count_on(a, &count, 1))
+        ;
+    return count.n_used;
+}
+
+uint32_t lab_free(struct bri_arena *a)
+{
+    struct bri_page_count count = {0};
+
+    cr_assert(bri_pages_count_on(a, &count, UINT32_MAX));
+    return count.n_free;
 }
 
 static void report(void *arg, const char *object, const char *problem)

@@ -40,6 +40,9 @@ struct bri_object lab_object(
 /* Pages that somebody has. */
 uint32_t lab_used(struct bri_arena *a);
 
+/* Pages that have memory and that nobody has. Both repair the hints about them. */
+uint32_t lab_free(struct bri_arena *a);
+
 /* Checks the whole arena, in which nobody works: what is found fails the test. */
 void lab_audit(struct bri_arena *a);
 
