@@ -34,7 +34,7 @@ int ctl_rows_end(struct ctl_rows *x, broker_value *out_rows)
 
     if (x->pack.failed < 0)
         return x->pack.failed;
-    walk.end = walk.p + x->rows.size;
+    walk.end = x->n > 0 ? walk.p + x->rows.size : walk.p;
     bri_pack_start(&all, &x->all);
     bri_pack_array(&all, x->n);
     while (bri_iter_next(&walk, &data, &size) == 0)
