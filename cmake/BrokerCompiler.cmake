@@ -16,9 +16,13 @@ set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
 
 if(BROKER_SANITIZE)
-    # Without -fno-sanitize-recover an undefined operation is reported and the test passes.
-    add_compile_options(-fsanitize=${BROKER_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+    # Without -fno-sanitize-recover an undefined operation is reported and the test passes. Where it may kill the process
+    # by SIGILL, of which AddressSanitizer shows the place, programs need no tables that describe all such operations.
+    add_compile_options(-fsanitize=${BROKER_SANITIZE} -fno-sanitize-recover=all -fsanitize-undefined-trap-on-error
+        -fno-omit-frame-pointer)
     add_link_options(-fsanitize=${BROKER_SANITIZE})
+    # The tests start thousands of processes, and the sanitizers' tables are full of addresses to be relocated.
+    add_link_options($<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-no-pie>)
 else()
     add_link_options(LINKER:-z,relro,-z,now)
 endif()
@@ -26,7 +30,11 @@ endif()
 # A build with tests links more than a hundred programs, and half of its time goes to the default linker.
 if(BROKER_TESTS)
     include(CheckLinkerFlag)
-    foreach(linker gold lld)
+    set(linkers gold lld)
+    if(CMAKE_C_COMPILER_ID MATCHES "Clang")
+        list(REVERSE linkers) # gold complains of its AddressSanitizer
+    endif()
+    foreach(linker IN LISTS linkers)
         check_linker_flag(C -fuse-ld=${linker} BROKER_HAS_${linker})
         if(BROKER_HAS_${linker})
             add_link_options(-fuse-ld=${linker})

@@ -21,12 +21,6 @@
 #include "engine_ops.h"
 #include "unit/value/random.h"
 
-#if defined(__SANITIZE_ADDRESS__)
-#define IS_SANITIZED true
-#else
-#define IS_SANITIZED false
-#endif
-
 static struct bri_arena *arena;
 static struct bri_ring_shm *ring;
 static struct bri_monitor_place place;

@@ -343,12 +343,6 @@ Test(session, an_attachment_that_another_took_out_is_no_damage)
     lab_audit(arena);
 }
 
-#ifdef __SANITIZE_ADDRESS__
-#define IS_SANITIZED true
-#else
-#define IS_SANITIZED false
-#endif
-
 static void leave(void *arg)
 {
     const uint32_t *number = arg;

@@ -432,11 +432,10 @@ static long only(void)
 static _Noreturn void suffer_from(
     victim_damage_fn *damage, victim_use_fn *use, unsigned number, bool contained)
 {
-#if !defined(__SANITIZE_ADDRESS__)
     const struct rlimit memory = {MEMORY_AT_MOST, MEMORY_AT_MOST};
 
-    (void)setrlimit(RLIMIT_AS, &memory);
-#endif
+    if (!IS_SANITIZED) /* their shadow is larger */
+        (void)setrlimit(RLIMIT_AS, &memory);
     (void)signal(SIGALRM, SIG_DFL);
     (void)signal(SIGPROF, SIG_DFL);
     while (suffer_once(damage, use, number, contained) && only() < 0)

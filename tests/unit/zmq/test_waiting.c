@@ -317,11 +317,7 @@ Test(zmq_many, ten_thousand_wait_at_once)
     settle(c);
     used = read_status("VmRSS") - before;
     cr_expect_leq(read_status("Threads"), 8, "they cost no threads");
-#ifdef __SANITIZE_ADDRESS__
-    cr_expect_lt(used, 200L * MANY, "%ld KiB for %d", used, MANY);
-#else
-    cr_expect_lt(used, 20L * MANY, "%ld KiB for %d", used, MANY);
-#endif
+    cr_expect_lt(used, (IS_SANITIZED ? 200L : 20L) * MANY, "%ld KiB for %d", used, MANY);
     cr_expect_eq(CALL(other, "queue.qsize", broker_str("q"), NO_ARGS), 0, "nobody is held up");
     for (int i = 0; i < MANY; i++)
         ASK(other, "queue.put", broker_str("q"), ARGS(broker_int(i)));
