@@ -15,6 +15,7 @@
 #include <broker/errors.h>
 
 #include "collect.h"
+#include "core/attachment.h"
 #include "core/clock.h"
 #include "core/session.h"
 #include "image.h"

@@ -13,6 +13,7 @@
 #include "client/connection.h"
 #include "client/handle.h"
 #include "client/observe.h"
+#include "core/attachment.h"
 #include "core/session.h"
 #include "core/stand_in.h"
 #include "engine_ops.h"

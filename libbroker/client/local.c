@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "client/observe.h"
+#include "core/attachment.h"
 #include "core/session.h"
 #include "engine_ops.h"
 

@@ -20,6 +20,7 @@
 #include "client/observe.h"
 #include "client/private.h"
 #include "client/watch.h"
+#include "core/attachment.h"
 #include "core/collect.h"
 #include "core/lock.h"
 #include "core/session.h"

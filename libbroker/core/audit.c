@@ -9,6 +9,7 @@
 
 #include <broker/errors.h>
 
+#include "core/attachment.h"
 #include "core/bury.h"
 #include "core/heap.h"
 #include "core/listing.h"

@@ -26,6 +26,7 @@
 
 #include <broker/errors.h>
 
+#include "core/attachment.h"
 #include "core/bury.h"
 #include "core/lock.h"
 #include "core/pages.h"

@@ -8,6 +8,7 @@
 
 #include <broker/errors.h>
 
+#include "core/attachment.h"
 #include "core/lock.h"
 #include "core/monitor.h"
 #include "core/pages.h"

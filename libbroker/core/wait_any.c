@@ -16,9 +16,9 @@
 
 #include <broker/errors.h>
 
+#include "core/attachment.h"
 #include "core/lock.h"
 #include "core/monitor.h"
-#include "core/session.h"
 #include "core/stand_in.h"
 #include "core/type.h"
 #include "core/wait.h"

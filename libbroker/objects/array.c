@@ -13,10 +13,10 @@
 #include <broker.h>
 
 #include "client/handle.h"
+#include "core/attachment.h"
 #include "core/audit.h"
 #include "core/heap.h"
 #include "core/pages.h"
-#include "core/session.h"
 #include "core/wait.h"
 #include "engine_ops.h"
 #include "objects/numbers.h"

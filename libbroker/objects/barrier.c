@@ -17,8 +17,8 @@
  */
 #include <stddef.h>
 
+#include "core/attachment.h"
 #include "core/audit.h"
-#include "core/session.h"
 #include "core/type.h"
 #include "core/wait.h"
 #include "engine_ops.h"

@@ -13,9 +13,9 @@
  */
 #include "objects/condition.h"
 #include "client/open.h"
+#include "core/attachment.h"
 #include "core/audit.h"
 #include "core/collect.h"
-#include "core/session.h"
 #include "core/stand_in.h"
 #include "core/type.h"
 #include "core/wait.h"

@@ -12,6 +12,7 @@
 
 #include <broker/errors.h>
 
+#include "core/attachment.h"
 #include "core/lock.h"
 #include "core/session.h"
 #include "core/type.h"

@@ -9,6 +9,7 @@
 #include <broker.h>
 
 #include "client/open.h"
+#include "core/attachment.h"
 #include "core/collect.h"
 #include "core/heap.h"
 #include "core/listing.h"

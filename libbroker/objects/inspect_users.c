@@ -8,6 +8,7 @@
 #include <broker.h>
 
 #include "client/handle.h"
+#include "core/attachment.h"
 #include "core/heap.h"
 #include "core/listing.h"
 #include "core/session.h"

@@ -4,6 +4,7 @@
  */
 #include <inttypes.h>
 
+#include "core/attachment.h"
 #include "core/audit.h"
 #include "core/pages.h"
 #include "core/session.h"

@@ -5,6 +5,7 @@
 
 #include <limits.h>
 
+#include "core/attachment.h"
 #include "core/audit.h"
 #include "core/session.h"
 #include "core/spin.h"

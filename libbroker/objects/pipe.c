@@ -13,9 +13,9 @@
  * can be received are being copied now, so every walk is short.
  */
 #include "objects/pipe.h"
+#include "core/attachment.h"
 #include "core/audit.h"
 #include "core/pages.h"
-#include "core/session.h"
 #include "core/type.h"
 #include "core/wait.h"
 #include "core/wait_any.h"

@@ -6,7 +6,7 @@
  */
 #include <string.h>
 
-#include "core/session.h"
+#include "core/attachment.h"
 #include "core/type.h"
 #include "engine_ops.h"
 #include "objects/queue.h"

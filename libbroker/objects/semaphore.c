@@ -19,8 +19,8 @@
  */
 #include <stddef.h>
 
+#include "core/attachment.h"
 #include "core/audit.h"
-#include "core/session.h"
 #include "core/type.h"
 #include "core/wait.h"
 #include "core/wait_any.h"

@@ -5,6 +5,7 @@
 
 #include <broker/errors.h>
 
+#include "core/attachment.h"
 #include "core/audit.h"
 #include "core/heap.h"
 #include "core/session.h"

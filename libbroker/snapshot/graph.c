@@ -8,8 +8,8 @@
 
 #include <broker.h>
 
+#include "core/attachment.h"
 #include "core/collect.h"
-#include "core/session.h"
 
 #define FIRST_PLACES 64u
 

@@ -4,7 +4,7 @@
 #include <broker.h>
 
 #include "cases.h"
-#include "core/session.h"
+#include "core/attachment.h"
 #include "engine_ops.h"
 
 #define LENGTH 5u

@@ -2,8 +2,8 @@
  * cases_barrier.c - start states and operations of the barrier
  */
 #include "cases.h"
+#include "core/attachment.h"
 #include "core/registry.h"
-#include "core/session.h"
 #include "engine_ops.h"
 
 static struct bri_handle *barrier_of(struct actor *who)

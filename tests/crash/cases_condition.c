@@ -5,8 +5,8 @@
  * between, its session leaves neither a lock nor a waiter behind.
  */
 #include "cases.h"
+#include "core/attachment.h"
 #include "core/registry.h"
-#include "core/session.h"
 #include "engine_ops.h"
 
 static struct bri_handle *condition_of(struct actor *who)

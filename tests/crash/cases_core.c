@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cases.h"
+#include "core/attachment.h"
 #include "core/pages.h"
 #include "core/quota.h"
 #include "core/registry.h"

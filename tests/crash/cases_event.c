@@ -2,8 +2,8 @@
  * cases_event.c - start states and operations of the event
  */
 #include "cases.h"
+#include "core/attachment.h"
 #include "core/registry.h"
-#include "core/session.h"
 #include "core/wait.h"
 #include "engine_ops.h"
 

@@ -2,7 +2,7 @@
  * cases_lock.c - start states and operations of the lock
  */
 #include "cases.h"
-#include "core/session.h"
+#include "core/attachment.h"
 #include "core/wait.h"
 #include "engine_ops.h"
 

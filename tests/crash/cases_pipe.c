@@ -4,7 +4,7 @@
 #include <broker.h>
 
 #include "cases.h"
-#include "core/session.h"
+#include "core/attachment.h"
 #include "core/wait.h"
 #include "engine_ops.h"
 #include "objects/pipe.h"

@@ -9,7 +9,7 @@
 #include <broker.h>
 
 #include "cases.h"
-#include "core/session.h"
+#include "core/attachment.h"
 #include "engine_ops.h"
 #include "objects/items.h"
 #include "value/value.h"

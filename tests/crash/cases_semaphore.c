@@ -2,8 +2,8 @@
  * cases_semaphore.c - start states and operations of the semaphore
  */
 #include "cases.h"
+#include "core/attachment.h"
 #include "core/registry.h"
-#include "core/session.h"
 #include "engine_ops.h"
 
 static struct bri_handle *semaphore_of(struct actor *who)

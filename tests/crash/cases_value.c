@@ -2,7 +2,7 @@
  * cases_value.c - start states and operations of the value
  */
 #include "cases.h"
-#include "core/session.h"
+#include "core/attachment.h"
 #include "engine_ops.h"
 
 static struct bri_handle *value_of_actor(struct actor *who)

@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/attachment.h"
 #include "core/audit.h"
 #include "core/session.h"
 #include "tracer.h"

@@ -13,11 +13,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "core/attachment.h"
 #include "core/audit.h"
 #include "core/collect.h"
 #include "core/listing.h"
 #include "core/lock.h"
-#include "core/session.h"
 
 const char *const oracle_names[N_ORACLES] = {
     "state", "reader", "audit", "work", "crash", "kernel", "watch"};

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
+#include "core/attachment.h"
 #include "core/heap.h"
 #include "core/listing.h"
 #include "core/session.h"

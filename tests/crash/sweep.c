@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "core/attachment.h"
 #include "core/bury.h"
-#include "core/session.h"
 
 #define SIZE ((size_t)WORLD_PAGES * BRI_PAGE_SIZE)
 #define MAX_SHOWN_FAULTS 3

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "client/observe.h"
+#include "core/attachment.h"
 #include "core/session.h"
 #include "engine_ops.h"
 

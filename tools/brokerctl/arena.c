@@ -7,6 +7,7 @@
 #include <sys/statvfs.h>
 
 #include "client/handle.h"
+#include "core/attachment.h"
 #include "core/pages.h"
 #include "core/registry.h"
 #include "core/session.h"

@@ -11,6 +11,7 @@
 #include <broker/errors.h>
 #include <criterion/criterion.h>
 
+#include "core/attachment.h"
 #include "core/audit.h"
 #include "core/heap.h"
 #include "core/quota.h"

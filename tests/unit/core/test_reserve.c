@@ -6,10 +6,10 @@
 #include <broker/errors.h>
 #include <criterion/criterion.h>
 
+#include "core/attachment.h"
 #include "core/bury.h"
 #include "core/heap.h"
 #include "core/pages.h"
-#include "core/session.h"
 #include "engine_ops.h"
 
 static struct bri_arena *arena;

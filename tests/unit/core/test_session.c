@@ -16,6 +16,7 @@
 #include <broker/errors.h>
 #include <criterion/criterion.h>
 
+#include "core/attachment.h"
 #include "core/pages.h"
 #include "core/session.h"
 #include "crash/tracer.h"

@@ -11,10 +11,10 @@
 
 #include "client/handle.h"
 #include "conformance/words.h"
+#include "core/attachment.h"
 #include "core/bury.h"
 #include "core/clock.h"
 #include "core/registry.h"
-#include "core/session.h"
 
 #define DO(call) VICTIM_DO(call)
 #define MUST(call) victim_must((call), #call)

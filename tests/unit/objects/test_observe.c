@@ -13,7 +13,7 @@
 #include <criterion/criterion.h>
 
 #include "client/observe.h"
-#include "core/session.h"
+#include "core/attachment.h"
 #include "core/stand_in.h"
 #include "unit/core/lab.h"
 

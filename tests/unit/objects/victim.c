@@ -19,6 +19,7 @@
 
 #include "client/handle.h"
 #include "conformance/words.h"
+#include "core/attachment.h"
 #include "core/audit.h"
 #include "core/bury.h"
 #include "core/heap.h"
