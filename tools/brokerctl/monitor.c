@@ -333,18 +333,19 @@ static int check_filter(const struct filter *f)
     return 0;
 }
 
+static const struct argp_option options[] = {
+    {"type", TYPE, "TYPE", 0, "only of objects of this type", 0},
+    {"operation", OPERATION, "OPERATION", 0,
+        "only operations called so, such as dict.get or get; may be a pattern", 0},
+    {"pid", PID, "PID", 0, "only of this process", 0},
+    {"at-least", AT_LEAST, "DURATION", 0, "only what took so long or longer", 0},
+    {"once", ONCE, NULL, 0, "end after one line", 0},
+    {"count", CTL_FOLLOW_COUNT, "N", 0, "end after so many lines", 0},
+    {"for", CTL_FOLLOW_TIMEOUT, "DURATION", 0, "end after this time", 0},
+    {"timeout", CTL_FOLLOW_TIMEOUT, "DURATION", OPTION_HIDDEN, NULL, 0}, {0}};
+
 int ctl_cmd_monitor(struct ctl *ctl, int argc, char **argv)
 {
-    static const struct argp_option options[] = {
-        {"type", TYPE, "TYPE", 0, "only of objects of this type", 0},
-        {"operation", OPERATION, "OPERATION", 0,
-            "only operations called so, such as dict.get or get; may be a pattern", 0},
-        {"pid", PID, "PID", 0, "only of this process", 0},
-        {"at-least", AT_LEAST, "DURATION", 0, "only what took so long or longer", 0},
-        {"once", ONCE, NULL, 0, "end after one line", 0},
-        {"count", CTL_FOLLOW_COUNT, "N", 0, "end after so many lines", 0},
-        {"for", CTL_FOLLOW_TIMEOUT, "DURATION", 0, "end after this time", 0},
-        {"timeout", CTL_FOLLOW_TIMEOUT, "DURATION", OPTION_HIDDEN, NULL, 0}, {0}};
     struct monitor x = {.m = {.ctl = ctl},
         .follow = {.interval_ns = BRI_MONITOR_TICK_NS, .timeout_ns = BROKER_FOREVER}};
     const struct ctl_syntax syntax = {.title = "monitor",

@@ -27,11 +27,36 @@ struct view {
     bool paused;
 };
 
-/* What @key does. False: it ends the program. */
-static bool handle_key(struct ctl_top *top, struct view *view, int key)
+static void move_list(const struct ctl_top *top, struct view *view, int key)
 {
     uint32_t page = LINES > FIRST_ROW + 1 ? (uint32_t)(LINES - FIRST_ROW - 1) : 1;
 
+    switch (key) {
+    case KEY_UP:
+        view->first -= view->first > 0;
+        break;
+    case KEY_DOWN:
+        view->first++;
+        break;
+    case KEY_PPAGE:
+        view->first -= view->first > page ? page : view->first;
+        break;
+    case KEY_NPAGE:
+        view->first += page;
+        break;
+    case KEY_HOME:
+        view->first = 0;
+        break;
+    default:
+        break;
+    }
+    if (view->first >= top->rates.n)
+        view->first = top->rates.n > 0 ? top->rates.n - 1 : 0;
+}
+
+/* What @key does. False: it ends the program. */
+static bool handle_key(struct ctl_top *top, struct view *view, int key)
+{
     switch (key) {
     case 'q':
     case 27:
@@ -55,26 +80,9 @@ static bool handle_key(struct ctl_top *top, struct view *view, int key)
         if (top->follow.interval_ns * 2 <= SLOWEST_NS)
             top->follow.interval_ns *= 2;
         break;
-    case KEY_UP:
-        view->first -= view->first > 0;
-        break;
-    case KEY_DOWN:
-        view->first++;
-        break;
-    case KEY_PPAGE:
-        view->first -= view->first > page ? page : view->first;
-        break;
-    case KEY_NPAGE:
-        view->first += page;
-        break;
-    case KEY_HOME:
-        view->first = 0;
-        break;
     default:
-        break;
+        move_list(top, view, key);
     }
-    if (view->first >= top->rates.n)
-        view->first = top->rates.n > 0 ? top->rates.n - 1 : 0;
     return true;
 }
 

@@ -341,19 +341,20 @@ static error_t parse_option(int key, char *arg, struct argp_state *state, void *
     }
 }
 
+static const struct argp_option options[] = {
+    {"jobs", JOBS, "N", 0, "so many commands at a time (default: 1)", 0},
+    {"hold", HOLD, "DURATION", 0,
+        "how long a lease lasts; it is extended while its command runs, and an item of a "
+        "worker that hangs or is stopped goes to another one then (default: forever, that is, "
+        "until the worker ends)",
+        0},
+    {"delay", DELAY, "DURATION", 0,
+        "how long nobody gets an item whose command failed (default: 1s)", 0},
+    {"count", COUNT, "N", 0, "end after so many items", 0},
+    {"until-empty", UNTIL_EMPTY, NULL, 0, "end when there is no item to take", 0}, {0}};
+
 int ctl_cmd_worker(struct ctl *ctl, int argc, char **argv)
 {
-    static const struct argp_option options[] = {
-        {"jobs", JOBS, "N", 0, "so many commands at a time (default: 1)", 0},
-        {"hold", HOLD, "DURATION", 0,
-            "how long a lease lasts; it is extended while its command runs, and an item of a "
-            "worker that hangs or is stopped goes to another one then (default: forever, that is, "
-            "until the worker ends)",
-            0},
-        {"delay", DELAY, "DURATION", 0,
-            "how long nobody gets an item whose command failed (default: 1s)", 0},
-        {"count", COUNT, "N", 0, "end after so many items", 0},
-        {"until-empty", UNTIL_EMPTY, NULL, 0, "end when there is no item to take", 0}, {0}};
     struct worker w = {.ctl = ctl,
         .n_jobs = 1,
         .hold_ns = BROKER_FOREVER,
