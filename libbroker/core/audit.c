@@ -9,12 +9,12 @@
 
 #include <broker/errors.h>
 
+#include "core/account.h"
 #include "core/attachment.h"
 #include "core/bury.h"
 #include "core/heap.h"
 #include "core/listing.h"
 #include "core/pages.h"
-#include "core/quota.h"
 #include "core/session.h"
 
 #define LIST_AT_ONCE 256u
@@ -469,7 +469,7 @@ static void check_registry(struct bri_audit *audit, const struct bri_object *reg
             (unsigned long long)state->n_objects);
     if (atomic_load(&state->ring_page) != 0)
         bri_audit_block(audit, reg, (uint64_t)atomic_load(&state->ring_page) << BRI_PAGE_SHIFT);
-    bri_quota_audit(reg, audit);
+    bri_account_audit(reg, audit);
     others = check_slot_list(audit, reg, state->free_slots, BRI_SLOT_FREE) +
              check_slot_list(audit, reg, state->dying_slots, BRI_SLOT_DYING);
     if (anonymous != state->n_anonymous)

@@ -95,4 +95,12 @@ struct bri_page_count {
  */
 bool bri_pages_count_on(struct bri_arena *a, struct bri_page_count *count, uint32_t n_chunks);
 
+/* No slots lie behind. */
+static inline uint32_t bri_slots_end(const struct bri_arena *a)
+{
+    uint32_t n = atomic_load_explicit(&a->shm->committed, memory_order_relaxed);
+
+    return n < a->first_page ? a->first_page : n < a->n_pages ? n : a->n_pages;
+}
+
 #endif

@@ -16,8 +16,6 @@
 
 #include "core/guard.h"
 
-struct bri_audit;
-
 /* Who is over which limit: the last thing that this thread was refused. */
 enum bri_limit {
     BRI_LIMIT_NONE,
@@ -87,8 +85,5 @@ void bri_set_limits(struct bri_arena *a, const struct bri_limits *limits);
 
 /* 0, or QUOTA when the user has as many sessions as he may. */
 int bri_quota_check_sessions(struct bri_arena *a, uint32_t uid);
-
-/* Compares the accounts with the objects that there are. With the registry's guard held. */
-void bri_quota_audit(const struct bri_object *registry, struct bri_audit *audit);
 
 #endif
