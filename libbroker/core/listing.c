@@ -23,7 +23,7 @@ static int list_bucket(
     for (uint32_t slot = a->names[bucket]; slot != 0; n++) {
         const struct bri_slot_shm *s = bri_slot_at(a, slot);
         uint16_t len;
-        const char *name = s != NULL ? bri_registry_slot_name(registry, s, &len) : NULL;
+        const char *name = s != NULL ? bri_name_of(registry, s, &len) : NULL;
 
         if (n == BRI_REGISTRY_MAX_CHAIN)
             return BROKER_CORRUPT;

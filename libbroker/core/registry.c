@@ -9,12 +9,11 @@
 
 #include "core/bury.h"
 #include "core/collect.h"
-#include "core/hash.h"
 #include "core/heap.h"
+#include "core/names.h"
 #include "core/pages.h"
 #include "core/quota.h"
 #include "core/session.h"
-#include "core/text.h"
 
 #define READ_TRIES 1000000
 #define FIND_TRIES 64
@@ -43,75 +42,6 @@ void bri_registry_format(struct bri_arena *a)
         slot[1 + i].generation = 1;
         slot[1 + i].granted_pages = UINT32_MAX;
     }
-}
-
-int bri_name_check(const char *name)
-{
-    const unsigned char *p = (const unsigned char *)name;
-    size_t n, step;
-
-    if (name == NULL)
-        return BROKER_BADNAME;
-    n = strnlen(name, BRI_NAME_MAX + 1);
-    if (n == 0 || n > BRI_NAME_MAX)
-        return BROKER_BADNAME;
-    for (; n > 0; p += step, n -= step) {
-        step = bri_utf8_length(p, n);
-        if (step == 0 || *p < 0x20 || *p == 0x7f)
-            return BROKER_BADNAME;
-    }
-    return 0;
-}
-
-static uint32_t *bucket_of(const struct bri_arena *a, const char *name, size_t n)
-{
-    return &a->names[bri_hash(a, name, n) & (a->n_buckets - 1)];
-}
-
-const char *bri_registry_slot_name(
-    const struct bri_object *registry, const struct bri_slot_shm *s, uint16_t *out_n)
-{
-    uint64_t off = *(const volatile uint64_t *)&s->name_off;
-    uint64_t capacity = bri_block_capacity(registry, off);
-    const uint8_t *block = bri_at(registry->arena, off, sizeof(uint16_t), 2);
-    uint16_t n;
-
-    if (capacity < sizeof(n) || block == NULL)
-        return NULL;
-    memcpy(&n, block, sizeof(n));
-    if (n == 0 || n > BRI_NAME_MAX || n > capacity - sizeof(n))
-        return NULL;
-    *out_n = n;
-    return (const char *)block + sizeof(n);
-}
-
-/* Walks a bucket for @name: its slot, and where the link to it is. NOTFOUND, CORRUPT. */
-static int find(
-    const struct bri_object *registry, const char *name, uint32_t **out_link, uint32_t *out_slot)
-{
-    size_t n = strlen(name);
-    uint32_t *link = bucket_of(registry->arena, name, n);
-    struct bri_slot_shm *s;
-    const char *other;
-    uint16_t n_other;
-
-    for (uint32_t left = BRI_REGISTRY_MAX_CHAIN; left > 0; left--) {
-        uint32_t slot = *(volatile uint32_t *)link;
-
-        if (slot == 0)
-            return BROKER_NOTFOUND;
-        s = bri_slot_at(registry->arena, slot);
-        other = s != NULL ? bri_registry_slot_name(registry, s, &n_other) : NULL;
-        if (other == NULL)
-            return BROKER_CORRUPT;
-        if (n_other == n && memcmp(other, name, n) == 0) {
-            *out_link = link;
-            *out_slot = slot;
-            return 0;
-        }
-        link = &s->next;
-    }
-    return BROKER_CORRUPT;
 }
 
 /* A page of new slots, all but the first put on the free list. */
@@ -193,32 +123,14 @@ static int init_slot(struct bri_txn *t, const struct bri_open *open, struct bri_
     return open->type->create(o, open->options);
 }
 
-static uint64_t store_name(struct bri_txn *t, const char *name)
-{
-    uint16_t n = (uint16_t)strlen(name);
-    uint64_t off = bri_alloc(t, sizeof(n) + n);
-    uint8_t *block;
-
-    if (off == 0)
-        return 0;
-    block = t->o->arena->base + off;
-    memcpy(block, &n, sizeof(n));
-    memcpy(block + sizeof(n), name, n);
-    return off;
-}
-
 /* Gives the new object its name, by which it is found from the commit on. */
 static int give_name(struct bri_txn *t, const char *name, const struct bri_object *o)
 {
     struct bri_registry_shm *reg = bri_registry_state(t->o);
-    uint32_t *bucket = bucket_of(o->arena, name, strlen(name));
-    uint64_t name_off = store_name(t, name);
+    int r = bri_name_give(t, name, o->id, o->slot);
 
-    if (name_off == 0)
-        return t->failed;
-    o->slot->name_off = name_off;
-    bri_set32(t, &o->slot->next, *bucket);
-    bri_set32(t, bucket, o->id);
+    if (r < 0)
+        return r;
     bri_set64(t, &reg->n_objects, reg->n_objects + 1);
     return t->failed;
 }
@@ -295,7 +207,7 @@ static int open_read_only(
             (void)sched_yield();
             continue;
         }
-        r = find(registry, open->name, &link, &slot);
+        r = bri_name_find(registry, open->name, &link, &slot);
         if (r == 0)
             r = open_existing(open, registry->arena, slot, out);
         if (bri_read_valid(registry, seq))
@@ -348,7 +260,8 @@ int bri_registry_open(
         r = bri_begin(&t, &registry, BRI_PATIENCE);
         if (r < 0)
             return r;
-        r = open->name != NULL ? find(&registry, open->name, &link, &slot) : BROKER_NOTFOUND;
+        r = open->name != NULL ? bri_name_find(&registry, open->name, &link, &slot)
+                               : BROKER_NOTFOUND;
         if (r == 0)
             r = open_existing(open, a, slot, &found);
         else if (r == BROKER_NOTFOUND && open->mode != BRI_OPEN_EXISTING)
@@ -376,7 +289,7 @@ static int look_up(struct bri_object *registry, const char *name, struct bri_obj
 
     if (!bri_read_begin(registry, &seq))
         return BRI_AGAIN;
-    r = find(registry, name, &link, &slot);
+    r = bri_name_find(registry, name, &link, &slot);
     if (r == 0)
         r = bri_object_bind(registry->arena, slot, out);
     if (!bri_read_valid(registry, seq))
@@ -405,7 +318,7 @@ int bri_registry_find(struct bri_arena *a, const char *name, struct bri_object *
         r = bri_begin(&t, &registry, BRI_PATIENCE);
         if (r < 0)
             return r;
-        r = find(&registry, name, &link, &slot);
+        r = bri_name_find(&registry, name, &link, &slot);
         if (r == 0)
             r = bri_object_bind(a, slot, &found);
         bri_abort(&t);
@@ -428,7 +341,7 @@ void bri_registry_name(struct bri_object *o, char *out)
     if (!o->arena->read_only && bri_begin(&t, &registry, BRI_PATIENCE) < 0)
         return;
     if (atomic_load(&o->slot->generation) == o->generation) {
-        name = bri_registry_slot_name(&registry, o->slot, &n);
+        name = bri_name_of(&registry, o->slot, &n);
         if (name != NULL) {
             memcpy(out, name, n);
             out[n] = '\0';
@@ -436,36 +349,6 @@ void bri_registry_name(struct bri_object *o, char *out)
     }
     if (!o->arena->read_only)
         bri_abort(&t);
-}
-
-/* ---- another name ---- */
-
-/* Nothing but the registry's part of the slot changes: whoever has the object open does not notice.
- */
-static int rename_slot(struct bri_txn *t, const char *name, const char *new_name)
-{
-    uint32_t *link, *taken, *bucket = bucket_of(t->o->arena, new_name, strlen(new_name));
-    uint32_t slot, other;
-    struct bri_slot_shm *s;
-    uint64_t name_off;
-    int r = find(t->o, name, &link, &slot);
-
-    if (r == 0) {
-        r = find(t->o, new_name, &taken, &other);
-        r = r == 0 ? BROKER_EXISTS : r == BROKER_NOTFOUND ? 0 : r;
-    }
-    if (r < 0)
-        return r == BROKER_CORRUPT ? BRI_DAMAGED(t) : r;
-    name_off = store_name(t, new_name);
-    if (name_off == 0)
-        return t->failed;
-    s = bri_slot_at(t->o->arena, slot);
-    bri_set32(t, link, s->next);
-    bri_set32(t, &s->next, *bucket); /* which may be what `link` was */
-    bri_set32(t, bucket, slot);
-    bri_free(t, s->name_off);
-    bri_set64(t, &s->name_off, name_off);
-    return 0;
 }
 
 /* ---- removing ---- */
@@ -485,14 +368,12 @@ static int unname(struct bri_txn *t, const char *name)
     struct bri_registry_shm *reg = bri_registry_state(t->o);
     struct bri_slot_shm *s;
     uint32_t *link, slot;
-    int r = find(t->o, name, &link, &slot);
+    int r = bri_name_find(t->o, name, &link, &slot);
 
     if (r < 0)
         return r == BROKER_CORRUPT ? BRI_DAMAGED(t) : r;
     s = bri_slot_at(t->o->arena, slot);
-    bri_set32(t, link, s->next);
-    bri_free(t, s->name_off);
-    bri_set64(t, &s->name_off, 0);
+    bri_name_take(t, link, s);
     begin_to_die(t, s, slot);
     bri_set64(t, &reg->n_objects, reg->n_objects - 1);
     return 0;
@@ -540,7 +421,7 @@ static int change_name(struct bri_arena *a, const char *name, const char *new_na
         r = bri_begin(&t, &registry, BRI_PATIENCE);
         if (r < 0)
             return r;
-        r = bri_end(&t, new_name != NULL ? rename_slot(&t, name, new_name) : unname(&t, name));
+        r = bri_end(&t, new_name != NULL ? bri_name_change(&t, name, new_name) : unname(&t, name));
     } while (r == BRI_AGAIN);
     return r;
 }

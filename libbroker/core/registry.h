@@ -9,6 +9,7 @@
 #define BRI_REGISTRY_H
 
 #include "core/guard.h"
+#include "core/names.h"
 #include "core/ref.h"
 #include "core/type.h"
 
@@ -17,9 +18,6 @@ enum bri_open_mode {
     BRI_OPEN_CREATE = 1,   /* EXISTS if it is there */
     BRI_OPEN_EXISTING = 2, /* NOTFOUND if it is not */
 };
-
-/* Names in one bucket, or slots in one list: the bound of a walk. */
-#define BRI_REGISTRY_MAX_CHAIN 100000u
 
 /* The registry itself. CORRUPT. */
 int bri_registry_bind(struct bri_arena *a, struct bri_object *out);
@@ -76,12 +74,5 @@ int bri_registry_destroy(struct bri_arena *a, const char *name);
 /* Copies the name of the object bound in @o into @out (BRI_NAME_MAX + 1 bytes); empty if it has
  * none any more. */
 void bri_registry_name(struct bri_object *o, char *out);
-
-/* The name of a slot: its bytes and their number, without a NUL; NULL if it is damaged. */
-const char *bri_registry_slot_name(
-    const struct bri_object *registry, const struct bri_slot_shm *s, uint16_t *out_n);
-
-/* 0 if @name may name an object. */
-int bri_name_check(const char *name);
 
 #endif
