@@ -89,8 +89,8 @@ MUTANTS = {
 
 
 # What a mutant of a header is compiled into: all that takes part in the operations that find it.
-HEADER_USERS = ("libbroker/core/guard.c", "libbroker/core/heap.c", "libbroker/objects/table.c", "libbroker/objects/dict.c",
-                "libbroker/objects/items.c", "libbroker/objects/queue_put.c")
+HEADER_USERS = ("libbroker/core/guard.c", "libbroker/core/heap.c", "libbroker/core/runs.c", "libbroker/objects/table.c",
+                "libbroker/objects/dict.c", "libbroker/objects/items.c", "libbroker/objects/queue_put.c")
 
 
 def is_contended(name):
