@@ -17,6 +17,7 @@
 
 #include <broker/errors.h>
 
+#include "clients.h"
 #include "core/clock.h"
 #include "core/seal.h"
 #include "endpoint.h"
@@ -201,6 +202,9 @@ void brokerd_handover_begin(struct brokerd *d)
     /* Who comes now waits for the next one, where systemd has the socket. */
     d->hands_over = true;
     (void)sd_event_source_set_enabled(d->listener, SD_EVENT_OFF);
+    for (struct brokerd_client *c = d->clients; c != NULL; c = c->next)
+        if (c->arena == NULL) /* it has not said hello, and does so again elsewhere */
+            brokerd_client_disconnect(c);
     for (struct brokerd_arena *a = d->arenas; a != NULL; a = a->next)
         hand_over(d, a);
 }

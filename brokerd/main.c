@@ -351,12 +351,15 @@ static int start(struct brokerd *d, const struct options *o)
     (void)umask(077);
     if (!brokerd_place_take(&d->place, runtime_dir(d, o)) || !add_events(d))
         return EXIT_FAILURE;
-    if (!use_config(d))
-        return EX_CONFIG;
+    /* First, so that who comes meanwhile waits: to load an arena may take long. */
     d->listen_fd = brokerd_place_listen(
         &d->place, brokerd_inherited_take(&d->inherited, BRI_ATTACH_NAME), BROKERD_BACKLOG);
+    if (d->listen_fd < 0)
+        return EXIT_FAILURE;
+    if (!use_config(d))
+        return EX_CONFIG;
     brokerd_inherited_close(&d->inherited);
-    if (d->listen_fd < 0 || !brokerd_attach_start(d) || !brokerd_selftest_start(d))
+    if (!brokerd_attach_start(d) || !brokerd_selftest_start(d))
         return EXIT_FAILURE;
     brokerd_endpoint_configure(d);
     return 0;

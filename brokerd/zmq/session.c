@@ -30,6 +30,7 @@
 #define BEAT_ACCURACY_USEC 1000
 #define REQUEST_BYTES (16u * 1024) /* beside its message a waiting request costs its stack */
 #define MAX_MAPPINGS 64
+#define ATTACH_WAIT_NS (5 * BRI_SECOND) /* a client that is not answered asks again */
 
 struct zmqd_arena {
     struct zmqd_arena *next;
@@ -117,7 +118,7 @@ static int attach_first(struct zmqd *z, const struct zmqd_wish *wish,
 
 static int attach(struct zmqd *z, const struct zmqd_wish *wish, broker **out_broker)
 {
-    struct bri_address address = {.read_only = wish->read_only};
+    struct bri_address address = {.read_only = wish->read_only, .wait_ns = ATTACH_WAIT_NS};
     const struct bri_behalf behalf = {.uid = wish->user.uid,
         .gid = wish->user.gid,
         .name = wish->user.name[0] != '\0' ? wish->user.name : wish->client};

@@ -104,6 +104,17 @@ static int set_access(const char *value, size_t n, struct bri_address *out)
     return 0;
 }
 
+static int set_wait(const char *value, size_t n, struct bri_address *out)
+{
+    long seconds = n > 0 && n < 6 && strspn(value, "0123456789") >= n ? strtol(value, NULL, 10) : 0;
+
+    if (seconds == 0)
+        return bri_fail_text(
+            BROKER_ADDRESS, "\"wait=%.*s\": it is 1 to 99999 seconds", (int)n, value);
+    out->wait_ns = seconds * BRI_SECOND;
+    return 0;
+}
+
 static int set_key(const char *value, size_t n, char out_path[BRI_KEY_PATH_MAX])
 {
     if (n > 0 && to_absolute(value, n, out_path, BRI_KEY_PATH_MAX))
@@ -129,6 +140,7 @@ static const struct parameter {
 } parameters[] = {
     {"arena=", set_arena, false},
     {"access=", set_access, false},
+    {"wait=", set_wait, false},
     {"server=", set_server_key, true},
     {"key=", set_own_key, true},
 };
@@ -144,8 +156,9 @@ static int set_parameter(const char *text, size_t n, struct bri_address *out)
             return p->set(text + length, n - length, out);
     }
     return bri_fail_text(BROKER_ADDRESS,
-        "\"%.*s\" is no part of such an address: \"arena=NAME\", \"access=ro\" and "
-        "\"access=rw\" are; behind \"tcp://HOST:PORT\" also \"server=FILE\" and \"key=FILE\"",
+        "\"%.*s\" is no part of such an address: \"arena=NAME\", \"access=ro\", "
+        "\"access=rw\" and \"wait=SECONDS\" are; behind \"tcp://HOST:PORT\" also \"server=FILE\" "
+        "and \"key=FILE\"",
         (int)n, text);
 }
 

@@ -10,14 +10,16 @@
  * - `tcp://HOST:PORT?server=FILE&key=FILE`: a broker on another machine, by the files of its public
  *   key and of this client's keys
  *
- * All but `private:` take `arena=NAME`, for an arena other than the default one, and `access=ro`
- * (only to read) or `access=rw` (also to write, the standard).
+ * All but `private:` take `arena=NAME`, for an arena other than the default one, `access=ro`
+ * (only to read) or `access=rw` (also to write, the standard), and `wait=SECONDS`, how long to wait
+ * for the broker's answer.
  */
 #ifndef BRI_ADDRESS_H
 #define BRI_ADDRESS_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define BRI_SOCKET_PATH_MAX 108 /* of a unix socket, with its NUL */
 #define BRI_HOST_MAX 264        /* of HOST:PORT, with its NUL */
@@ -41,6 +43,7 @@ struct bri_address {
     char host[BRI_HOST_MAX];                                      /* of TCP: HOST:PORT */
     char server_key[BRI_KEY_PATH_MAX], own_key[BRI_KEY_PATH_MAX]; /* of TCP: absolute */
     char arena[BRI_ARENA_NAME_MAX];
+    int64_t wait_ns; /* 0: as long as is usual on that road. Not where it is: not in the text */
     const struct bri_behalf *behalf; /* of UNIX: for whom (attach.h); NULL: for oneself. No part of
                                         the text */
 };
@@ -51,7 +54,7 @@ struct bri_address {
  */
 int bri_address_parse(const char *text, struct bri_address *out_address);
 
-/* Writes the address as text, such that bri_address_parse() gives the same again. */
+/* Writes the address as text, such that bri_address_parse() gives the same place again. */
 void bri_address_format(const struct bri_address *address, char out_text[BRI_ADDRESS_MAX]);
 
 #endif

@@ -2,11 +2,17 @@
  * attach.c - the client's side of the attach socket; see attach.h
  *
  * The connection is used when attaching and for the rare request after that; operations never look
- * at it. Killed anywhere in here, the
- * process leaves at most a session without attachments, which ends as its process did.
+ * at it. Killed anywhere in here, the process leaves at most a session without attachments, which
+ * ends as its process did.
+ *
+ * How long to wait for an answer: a connection that is made and not answered is one that systemd
+ * keeps for a daemon that is being stopped, started or upgraded, or a daemon is busy, or hangs. Who
+ * keeps the socket ends the connection when nobody is to come any more. So it is worth waiting
+ * longer than any of that takes; the address says how long.
  */
 #include "client/attach.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -18,6 +24,7 @@
 #include "core/stand_in.h"
 #include "engine_ops.h"
 
+#define PATIENCE_NS (5 * BRI_SECOND) /* for the answer of a broker that has let us in */
 #define HELLO_TRIES 4
 
 static bool is_reply(const struct bri_attach_reply *reply, size_t n, enum bri_attach_kind kind)
@@ -26,20 +33,17 @@ static bool is_reply(const struct bri_attach_reply *reply, size_t n, enum bri_at
            (reply->head.kind == kind || reply->status < 0) && reply->status <= 0;
 }
 
-static int make_hello(const char *arena, bool read_only, const struct bri_behalf *behalf,
-    struct bri_attach_hello *out_hello)
+static struct bri_attach_hello make_hello(const struct bri_address *address)
 {
+    const struct bri_behalf *behalf = address->behalf;
     struct bri_attach_hello hello = {
         .head = bri_attach_head(BRI_ATTACH_HELLO),
         .layout_version = bri_layout_version(),
         .abi = BRI_ABI,
-        .access = read_only ? BRI_ATTACH_READ : BRI_ATTACH_WRITE,
+        .access = address->read_only ? BRI_ATTACH_READ : BRI_ATTACH_WRITE,
     };
-    size_t n = strlen(arena);
 
-    if (n >= sizeof(hello.arena))
-        return bri_fail_text(BROKER_ADDRESS, "the arena's name %s is too long", arena);
-    memcpy(hello.arena, arena, n);
+    memcpy(hello.arena, address->arena, sizeof(hello.arena));
     if (behalf != NULL) {
         hello.on_behalf = 1;
         hello.uid = behalf->uid;
@@ -47,13 +51,12 @@ static int make_hello(const char *arena, bool read_only, const struct bri_behalf
         if (behalf->name != NULL)
             memcpy(hello.name, behalf->name, strnlen(behalf->name, sizeof(hello.name) - 1));
     }
-    *out_hello = hello;
-    return 0;
+    return hello;
 }
 
 /* GONE: the daemon ended before it answered. */
 static int say_hello(const char *path, int sock, const struct bri_attach_hello *hello,
-    struct bri_attach_reply *out_reply, int *out_fd)
+    int64_t until_ns, struct bri_attach_reply *out_reply, int *out_fd)
 {
     size_t n;
     int r;
@@ -61,7 +64,7 @@ static int say_hello(const char *path, int sock, const struct bri_attach_hello *
     /* A daemon that turns us away may have closed already: its answer counts, not that we could not
      * send. */
     (void)bri_connection_send(sock, hello, sizeof(*hello));
-    r = bri_connection_receive(sock, out_reply, sizeof(*out_reply), &n, out_fd);
+    r = bri_connection_receive(sock, until_ns, out_reply, sizeof(*out_reply), &n, out_fd);
     if (r < 0) {
         (void)bri_fail_text(
             BROKER_NODAEMON, "the broker at %s is there, but does not answer", path);
@@ -131,17 +134,17 @@ static void leave(int sock)
     (void)bri_connection_send(sock, &request, sizeof(request));
 }
 
-static int try_to_attach(const char *path, const struct bri_attach_hello *hello,
+static int try_to_attach(const char *path, const struct bri_attach_hello *hello, int64_t until_ns,
     struct bri_arena *mapped, struct bri_attached *out_attached)
 {
     struct bri_attached attached = {.number = UINT32_MAX};
     bool read_only = hello->access == BRI_ATTACH_READ;
     struct bri_attach_reply reply;
-    int fd = -1, r = bri_connection_open(path, &attached.sock);
+    int fd = -1, r = bri_connection_open(path, until_ns, &attached.sock);
 
     if (r < 0)
         return r;
-    r = say_hello(path, attached.sock, hello, &reply, &fd);
+    r = say_hello(path, attached.sock, hello, until_ns, &reply, &fd);
     if (r == 0) {
         r = map_arena(fd, read_only, mapped, &attached.arena);
         if (r == 0)
@@ -159,24 +162,26 @@ static int try_to_attach(const char *path, const struct bri_attach_hello *hello,
 
 /* A daemon that is killed takes with it the connections that it has not answered; where systemd has
  * the socket, the next ones wait for the next daemon. */
-int bri_attach_for(const char *path, const char *arena, bool read_only,
-    const struct bri_behalf *behalf, struct bri_arena *mapped, struct bri_attached *out_attached)
+int bri_attach_to(
+    const struct bri_address *address, struct bri_arena *mapped, struct bri_attached *out_attached)
 {
-    struct bri_attach_hello hello;
-    int r = make_hello(arena, read_only, behalf, &hello);
+    const struct bri_attach_hello hello = make_hello(address);
+    int64_t until = bri_deadline(address->wait_ns != 0 ? address->wait_ns : BRI_ATTACH_WAIT_NS);
+    int r = BROKER_GONE;
 
-    if (r < 0)
-        return r;
-    r = BROKER_GONE;
     for (unsigned i = 0; i < HELLO_TRIES && r == BROKER_GONE; i++)
-        r = try_to_attach(path, &hello, mapped, out_attached);
+        r = try_to_attach(address->path, &hello, until, mapped, out_attached);
     return r == BROKER_GONE ? BROKER_NODAEMON : r;
 }
 
-int bri_attach_to(const char *path, const char *arena, bool read_only, struct bri_arena *mapped,
-    struct bri_attached *out_attached)
+/* Once more as @b was. */
+static int attach_again(const broker *b, bool read_only, struct bri_attached *out_attached)
 {
-    return bri_attach_for(path, arena, read_only, NULL, mapped, out_attached);
+    struct bri_address address = {.read_only = read_only, .wait_ns = atomic_load(&b->wait_ns)};
+
+    memcpy(address.path, b->path, sizeof(address.path));
+    memcpy(address.arena, b->arena_name, sizeof(address.arena));
+    return bri_attach_to(&address, NULL, out_attached);
 }
 
 void bri_attach_undo(struct bri_attached *attached)
@@ -216,7 +221,7 @@ void bri_attach_take(broker *b, const struct bri_attached *attached)
 int bri_shm_reattach(broker *b)
 {
     struct bri_attached attached;
-    int r = bri_attach_to(b->path, b->arena_name, b->read_only, NULL, &attached);
+    int r = attach_again(b, b->read_only, &attached);
 
     if (r < 0)
         return r;
@@ -258,7 +263,7 @@ int bri_shm_reattach_handle(struct bri_handle *h)
 static int reconnect(broker *b)
 {
     struct bri_attached attached;
-    int r = bri_attach_to(b->path, b->arena_name, true, NULL, &attached);
+    int r = attach_again(b, true, &attached);
 
     if (r < 0)
         return r;
@@ -281,7 +286,7 @@ static int exchange_once(
         return r;
     r = bri_connection_send(b->sock, request, sizeof(*request));
     if (r == 0)
-        r = bri_connection_receive(b->sock, answer, size, out_n, &fd);
+        r = bri_connection_receive(b->sock, bri_now() + PATIENCE_NS, answer, size, out_n, &fd);
     if (r == BROKER_GONE)
         r = BROKER_NODAEMON;
     if (fd >= 0)
@@ -338,10 +343,8 @@ int bri_attach_save(broker *b, char out_path[BRI_ATTACH_TEXT])
             BROKER_UNSUPPORTED, "only on its own machine a broker can be told to save");
     (void)pthread_mutex_lock(&b->mutex);
     r = b->sock >= 0 ? bri_connection_send(b->sock, &request, sizeof(request)) : BROKER_NODAEMON;
-    bri_connection_wait(b->sock, true);
     if (r == 0)
-        r = bri_connection_receive(b->sock, &reply, sizeof(reply), &n, &fd);
-    bri_connection_wait(b->sock, false);
+        r = bri_connection_receive(b->sock, BRI_NEVER, &reply, sizeof(reply), &n, &fd);
     (void)pthread_mutex_unlock(&b->mutex);
     if (fd >= 0)
         (void)close(fd);

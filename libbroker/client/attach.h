@@ -39,12 +39,14 @@
 
 #include <broker/types.h>
 
+#include "client/address.h"
 #include "core/guard.h"
 
 #define BRI_ATTACH_MAGIC 0x31746142u /* "Bat1" */
 #define BRI_ATTACH_VERSION 1u
 #define BRI_ATTACH_PATIENCE_NS (2 * BRI_SECOND)
 #define BRI_ATTACH_TEXT 200
+#define BRI_ATTACH_WAIT_NS (60 * BRI_SECOND) /* a client, if its address does not say how long */
 
 #define BRI_SYSTEM_DIR                                                                             \
     "/run/brokerd" /* of the system's instance; of a user's: brokerd below $XDG_RUNTIME_DIR */
@@ -73,14 +75,14 @@ struct bri_attach_head {
 };
 
 struct bri_attach_hello {
-    struct bri_attach_head head; /* 0 */
-    uint32_t layout_version;     /* 8: BRI_LAYOUT_VERSION of the sender */
-    uint32_t abi;                /* 12: BRI_ABI of the sender */
-    uint32_t access;             /* 16: enum bri_attach_access */
-    uint32_t on_behalf;          /* 20: 1: of the user below; 0: what is below is 0 */
-    char arena[64];              /* 24 */
-    uint32_t uid, gid;           /* 88 */
-    char name[16];               /* 96: by which people recognise him; empty: the process's */
+    struct bri_attach_head head;    /* 0 */
+    uint32_t layout_version;        /* 8: BRI_LAYOUT_VERSION of the sender */
+    uint32_t abi;                   /* 12: BRI_ABI of the sender */
+    uint32_t access;                /* 16: enum bri_attach_access */
+    uint32_t on_behalf;             /* 20: 1: of the user below; 0: what is below is 0 */
+    char arena[BRI_ARENA_NAME_MAX]; /* 24 */
+    uint32_t uid, gid;              /* 88 */
+    char name[16];                  /* 96: by which people recognise him; empty: the process's */
 };
 
 struct bri_attach_request {
@@ -131,15 +133,6 @@ struct bri_attached {
     struct bri_object session; /* not bound for a reader */
 };
 
-/*
- * Attaches this process to @arena of the daemon that listens at @path; if that is what @mapped (may
- * be NULL) is, as one more user of the same mapping. NODAEMON, ACCESS, NOTFOUND,
- * VERSION, LIMIT, PROTO and what bri_arena_map() says; each failure leaves a sentence
- * (bri_fail_text).
- */
-int bri_attach_to(const char *path, const char *arena, bool read_only, struct bri_arena *mapped,
-    struct bri_attached *out_attached);
-
 /* Somebody else for whom a process attaches. */
 struct bri_behalf {
     uid_t uid;
@@ -147,9 +140,14 @@ struct bri_behalf {
     const char *name; /* what does not fit is cut off; NULL or empty: none */
 };
 
-/* The same on behalf of somebody. */
-int bri_attach_for(const char *path, const char *arena, bool read_only,
-    const struct bri_behalf *behalf, struct bri_arena *mapped, struct bri_attached *out_attached);
+/*
+ * Attaches this process to the arena that @address names, which is of the road `unix:`; if that is
+ * what @mapped (may be NULL) is, as one more user of the same mapping. NODAEMON, ACCESS, NOTFOUND,
+ * VERSION, LIMIT, PROTO and what bri_arena_map() says; each failure leaves a sentence
+ * (bri_fail_text).
+ */
+int bri_attach_to(
+    const struct bri_address *address, struct bri_arena *mapped, struct bri_attached *out_attached);
 
 /* Gives a session back that was never used, and all that bri_attach_to() gave. */
 void bri_attach_undo(struct bri_attached *attached);

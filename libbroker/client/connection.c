@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -14,15 +15,15 @@
 
 #include "client/attach.h"
 #include "client/handle.h"
-#include "core/clock.h"
 #include "core/errno.h"
 #include "core/spin.h"
 #include "core/stand_in.h"
 
-#define PATIENCE_SECONDS 5
-#define PATIENCE_NS (PATIENCE_SECONDS * BRI_SECOND)
 #define SPIN_NS (300 * INT64_C(1000))
 #define CONNECT_AGAIN_NS (10 * BRI_MILLISECOND)
+#define POLL_MOST_NS (INT32_MAX * BRI_MILLISECOND)
+
+/* ---- connecting ---- */
 
 static int fail_connect(const char *path, int e)
 {
@@ -65,28 +66,34 @@ static int connect_while_standing_in(
     return r;
 }
 
-static int try_to_connect(int sock, const struct sockaddr *address, socklen_t size)
+/* The end of waiting for room. */
+static void set_send_end(int sock, int64_t until_ns)
+{
+    int64_t left = until_ns - bri_now();
+    struct timeval end;
+
+    if (left < BRI_MILLISECOND)
+        left = BRI_MILLISECOND; /* 0 would be without end */
+    end = (struct timeval){.tv_sec = left / BRI_SECOND, .tv_usec = left % BRI_SECOND / 1000};
+    (void)setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &end, sizeof(end));
+}
+
+static int try_to_connect(
+    int sock, const struct sockaddr *address, socklen_t size, int64_t until_ns)
 {
     int r;
 
     if (bri_stand_in != NULL)
-        return connect_while_standing_in(sock, address, size, bri_now() + PATIENCE_NS);
-    do
+        return connect_while_standing_in(sock, address, size, until_ns);
+    do {
+        set_send_end(sock, until_ns);
         r = connect(sock, address, size);
-    while (r != 0 && errno == EINTR);
+    } while (r != 0 && errno == EINTR);
     return r;
 }
 
-void bri_connection_wait(int sock, bool for_ever)
+int bri_connection_open(const char *path, int64_t until_ns, int *out_sock)
 {
-    const struct timeval time = {.tv_sec = for_ever ? 0 : PATIENCE_SECONDS};
-
-    (void)setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time));
-}
-
-int bri_connection_open(const char *path, int *out_sock)
-{
-    const struct timeval patience = {.tv_sec = PATIENCE_SECONDS};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     int sock, r, e;
 
@@ -96,9 +103,7 @@ int bri_connection_open(const char *path, int *out_sock)
     sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (sock < 0)
         return bri_fail_text(bri_from_errno(errno), "cannot make a socket: %s", strerror(errno));
-    (void)setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-    bri_connection_wait(sock, false);
-    r = try_to_connect(sock, (const struct sockaddr *)&address, sizeof(address));
+    r = try_to_connect(sock, (const struct sockaddr *)&address, sizeof(address), until_ns);
     if (r != 0) {
         e = errno;
         (void)close(sock);
@@ -107,6 +112,8 @@ int bri_connection_open(const char *path, int *out_sock)
     *out_sock = sock;
     return 0;
 }
+
+/* ---- packets ---- */
 
 /* Takes the one descriptor out of a message; any others are closed. */
 static int take_fd(struct msghdr *m)
@@ -141,29 +148,46 @@ static ssize_t receive_while_standing_in(int sock, struct msghdr *m, int64_t unt
     }
 }
 
+static ssize_t receive_while_asleep(int sock, struct msghdr *m, int64_t until_ns)
+{
+    struct pollfd p = {.fd = sock, .events = POLLIN};
+    int64_t left;
+    ssize_t n;
+
+    for (;;) {
+        n = recvmsg(sock, m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        left = until_ns - bri_now();
+        if (n >= 0 || errno != EAGAIN || left <= 0)
+            return n;
+        left = left < POLL_MOST_NS ? left : POLL_MOST_NS;
+        (void)poll(&p, 1, (int)((left + BRI_MILLISECOND - 1) / BRI_MILLISECOND));
+    }
+}
+
 /*
  * The daemon answers within some tens of microseconds, and to be woken costs as much again: look
  * for the answer a while before sleeping.
  */
-static ssize_t receive_soon(int sock, struct msghdr *m)
+static ssize_t receive_soon(int sock, struct msghdr *m, int64_t until_ns)
 {
-    int64_t until = bri_now() + SPIN_NS;
+    int64_t spin_until = bri_now() + SPIN_NS;
     ssize_t n;
 
     if (bri_stand_in != NULL)
-        return receive_while_standing_in(sock, m, bri_now() + PATIENCE_NS);
+        return receive_while_standing_in(sock, m, until_ns);
     while (bri_may_spin()) {
         n = recvmsg(sock, m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
         if (n >= 0 || errno != EAGAIN)
             return n;
-        if (bri_now() >= until)
+        if (bri_now() >= spin_until)
             break;
         bri_pause(4);
     }
-    return recvmsg(sock, m, MSG_CMSG_CLOEXEC);
+    return receive_while_asleep(sock, m, until_ns);
 }
 
-int bri_connection_receive(int sock, void *packet, size_t size, size_t *out_n, int *out_fd)
+int bri_connection_receive(
+    int sock, int64_t until_ns, void *packet, size_t size, size_t *out_n, int *out_fd)
 {
     union {
         char bytes[CMSG_SPACE(4 * sizeof(int))];
@@ -178,7 +202,7 @@ int bri_connection_receive(int sock, void *packet, size_t size, size_t *out_n, i
     ssize_t n;
 
     for (;;) {
-        n = receive_soon(sock, &m);
+        n = receive_soon(sock, &m, until_ns);
         if (n >= 0 || (errno != EINTR && (errno != ECONNRESET || reset)))
             break;
         /* Turned away before our message was read: why may still be there to be read. */

@@ -77,6 +77,7 @@ struct broker {
     uint32_t behalf_uid;
     char path[BRI_SOCKET_PATH_MAX]; /* of the attach socket */
     char arena_name[BRI_ARENA_NAME_MAX];
+    _Atomic int64_t wait_ns;       /* for the daemon's answer, as the last address said */
     char address[BRI_ADDRESS_MAX]; /* with which any process can open the same */
 };
 

@@ -146,8 +146,7 @@ static broker *find_opened(const struct bri_address *address)
 int bri_shm_begin(broker *b, const struct bri_address *address, struct bri_arena *mapped)
 {
     struct bri_attached attached;
-    int r = bri_attach_for(
-        address->path, address->arena, address->read_only, address->behalf, mapped, &attached);
+    int r = bri_attach_to(address, mapped, &attached);
 
     if (r < 0)
         return r;
@@ -179,6 +178,7 @@ int bri_open_session(
     atomic_store(&b->process, bri_process());
     memcpy(b->path, address->path, sizeof(address->path));
     memcpy(b->arena_name, address->arena, sizeof(b->arena_name));
+    atomic_store(&b->wait_ns, address->wait_ns);
     bri_address_format(address, b->address);
     *out_broker = b;
     return 0;
@@ -225,6 +225,8 @@ static int open_shared(const struct bri_address *address, broker **out_broker)
 
     if (b == NULL)
         return attach_new(address, false, out_broker);
+    if (address->wait_ns != 0)
+        atomic_store(&b->wait_ns, address->wait_ns);
     r = bri_enter_broker(b);
     if (r < 0) {
         unref(b);
@@ -234,7 +236,7 @@ static int open_shared(const struct bri_address *address, broker **out_broker)
     return 0;
 }
 
-int broker_open(const char *address, broker **out_broker)
+int bri_open_within(const char *address, int64_t wait_ns, broker **out_broker)
 {
     struct bri_address parsed;
     int r;
@@ -245,8 +247,15 @@ int broker_open(const char *address, broker **out_broker)
     r = bri_address_parse(address, &parsed);
     if (r < 0)
         return r;
+    if (parsed.wait_ns == 0)
+        parsed.wait_ns = wait_ns;
     return parsed.road == BRI_ROAD_PRIVATE ? open_private(&parsed, out_broker)
                                            : open_shared(&parsed, out_broker);
+}
+
+int broker_open(const char *address, broker **out_broker)
+{
+    return bri_open_within(address, 0, out_broker);
 }
 
 void broker_close(broker *b)

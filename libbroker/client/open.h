@@ -16,6 +16,10 @@
 int bri_open_session(
     const struct bri_address *address, struct bri_arena *mapped, broker **out_broker);
 
+/* As broker_open(), waiting for the broker's answer for @wait_ns unless the address says how long.
+ */
+int bri_open_within(const char *address, int64_t wait_ns, broker **out_broker);
+
 /* Gives back all that it holds and ends it: as one that leaves, or (@died) as one that died. */
 void bri_close_session(broker *b, bool died);
 

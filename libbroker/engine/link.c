@@ -238,7 +238,7 @@ static int begin(struct bri_link *l)
 {
     int64_t until;
 
-    l->give_up_ns = bri_now() + BRI_LINK_OPEN_NS;
+    l->give_up_ns = bri_now() + bri_link_patience(l);
     (void)pthread_mutex_lock(&l->mutex);
     for (;;) {
         until = bri_link_tend(l);

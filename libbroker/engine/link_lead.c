@@ -255,7 +255,7 @@ static void give_up(struct bri_link *l)
     if (l->has_session)
         return bri_link_fail(l, BROKER_LOST, "the broker could not be reached in time");
     (void)bri_fail_text(BROKER_NODAEMON, "no broker answers at %s within %d s", l->endpoint.name,
-        (int)(BRI_LINK_OPEN_NS / BRI_SECOND));
+        (int)(bri_link_patience(l) / BRI_SECOND));
     bri_link_fail(l, BROKER_NODAEMON, NULL);
 }
 

@@ -59,6 +59,12 @@ static inline int64_t bri_link_third(const struct bri_link *l)
     return l->agreed.timeout_ns / 3;
 }
 
+/* For a first connection. ZeroMQ does not tell whether anybody is there, so it is not long. */
+static inline int64_t bri_link_patience(const struct bri_link *l)
+{
+    return l->address.wait_ns != 0 ? l->address.wait_ns : BRI_LINK_OPEN_NS;
+}
+
 /* All with the mutex. */
 
 /* Puts a request behind the others, and sends it if there is a connection. */

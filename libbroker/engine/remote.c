@@ -491,6 +491,7 @@ int bri_remote_reattach(broker *b)
     struct bri_link *link;
     int r = bri_address_parse(b->address, &address);
 
+    address.wait_ns = atomic_load(&b->wait_ns);
     if (r == 0)
         r = bri_link_open(&address, &link);
     if (r < 0)

@@ -55,8 +55,14 @@ extern "C" {
  * program and its children, which ends with its last handle. `ipc://PATH` goes to the instance
  * whose ZeroMQ socket is PATH (without PATH the user's, else the system's), and
  * `tcp://HOST:PORT?server=FILE&key=FILE` to one of another machine, by the files of its public key
- * and of this client's keys. All but `private:` take `arena=NAME` (default: `default`) and
- * `access=ro` for reading only, behind a `?` and with `&` between them.
+ * and of this client's keys. All but `private:` take `arena=NAME` (default: `default`),
+ * `access=ro` for reading only and `wait=SECONDS` (1 to 99999), behind a `?` and with `&` between
+ * them.
+ *
+ * Where no socket is, and where nobody keeps it, the answer is BROKER_NODAEMON at once. A broker
+ * that is there and does not answer is waited for, up to `wait` seconds (60, by ZeroMQ 5): it is
+ * being started, restarted or upgraded, and systemd keeps the socket meanwhile, or it hangs. So
+ * does the first operation of a child after fork, which attaches, whatever its own timeout.
  *
  * By `ipc://` and `tcp://` all operations are there and mean the same; the memory itself is not, so
  * that broker_array_data(), broker_fd(), and what writes and reads items in place answer
@@ -72,8 +78,7 @@ extern "C" {
  * @retval 0                 attached
  * @retval BROKER_INVALID    @p out_broker is NULL
  * @retval BROKER_ADDRESS    the address is malformed, or a key file of it is
- * @retval BROKER_NODAEMON   no daemon answers there (by ZeroMQ: within 5 s), or none could be
- * started
+ * @retval BROKER_NODAEMON   no daemon answers there in time, or none could be started
  * @retval BROKER_ACCESS     the arena's rules do not let this user in
  * @retval BROKER_NOTFOUND   there is no such arena
  * @retval BROKER_VERSION    the daemon or its memory is of a version that this library does not
@@ -83,7 +88,7 @@ extern "C" {
  * @retval BROKER_PROTO      what answers there is no broker
  * @retval BROKER_SYSTEM     a system call failed, or libzmq is needed and not installed
  *
- * Blocks: up to some seconds, for the daemon's answer.  Threads: any.
+ * Blocks: up to `wait` seconds, for the daemon's answer.  Threads: any.
  * Crash: killed inside, the session ends as with any death.  Owns: the caller owns *out_broker.
  */
 BROKER_API int broker_open(const char *address, broker **out_broker);

@@ -33,6 +33,7 @@ struct kept {
 struct instance {
     pid_t pid;  /* 0: does not run */
     int notify; /* where the daemon says that it is ready */
+    int sock;   /* where programs attach, if it is not the daemon's own; else -1 */
     char name[40];
     char dir[32];
     char address[64], zmq_address[64];
@@ -162,24 +163,28 @@ unsigned instance_n_kept(struct instance *i)
     return i->n_kept;
 }
 
-/* In the daemon to be: the kept descriptors where it looks for them. */
+/* In the daemon to be: the kept descriptors, and the socket, where it looks for them. */
 static void pass_kept(const struct instance *i)
 {
-    char names[STORE_SIZE * sizeof(i->kept[0].name)] = "", number[16];
-    int away[STORE_SIZE];
+    char names[(STORE_SIZE + 1) * sizeof(i->kept[0].name)] = "", number[16];
+    struct kept passed[STORE_SIZE + 1];
+    unsigned n = i->n_kept;
 
+    memcpy(passed, i->kept, sizeof(i->kept));
+    if (i->sock >= 0)
+        passed[n++] = (struct kept){.name = "attach", .fd = i->sock};
     (void)unsetenv("LISTEN_FDS");
-    if (i->n_kept == 0)
+    if (n == 0)
         return;
-    for (unsigned k = 0; k < i->n_kept; k++) {
-        away[k] = fcntl(i->kept[k].fd, F_DUPFD_CLOEXEC, FIRST_PASSED + STORE_SIZE);
-        (void)strcat(strcat(names, k > 0 ? ":" : ""), i->kept[k].name);
+    for (unsigned k = 0; k < n; k++) {
+        passed[k].fd = fcntl(passed[k].fd, F_DUPFD_CLOEXEC, FIRST_PASSED + STORE_SIZE + 1);
+        (void)strcat(strcat(names, k > 0 ? ":" : ""), passed[k].name);
     }
-    for (unsigned k = 0; k < i->n_kept; k++)
-        (void)dup2(away[k], FIRST_PASSED + (int)k);
+    for (unsigned k = 0; k < n; k++)
+        (void)dup2(passed[k].fd, FIRST_PASSED + (int)k);
     (void)snprintf(number, sizeof(number), "%d", (int)getpid());
     (void)setenv("LISTEN_PID", number, 1);
-    (void)snprintf(number, sizeof(number), "%u", i->n_kept);
+    (void)snprintf(number, sizeof(number), "%u", n);
     (void)setenv("LISTEN_FDS", number, 1);
     (void)setenv("LISTEN_FDNAMES", names, 1);
 }
@@ -240,7 +245,18 @@ static void launch(struct instance *i)
     await_readiness(i);
 }
 
-struct instance *instance_start(const char *config)
+static void make_socket(struct instance *i)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/attach", i->dir);
+    i->sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (i->sock < 0 || bind(i->sock, (const struct sockaddr *)&address, sizeof(address)) != 0 ||
+        listen(i->sock, SOMAXCONN) != 0)
+        die(i, "cannot make the attach socket");
+}
+
+static struct instance *start(const char *config, bool by_socket)
 {
     struct instance *i = calloc(1, sizeof(*i));
 
@@ -257,10 +273,31 @@ struct instance *instance_start(const char *config)
     (void)snprintf(i->config, sizeof(i->config), "%s/brokerd.conf", i->dir);
     (void)snprintf(i->notify_path, sizeof(i->notify_path), "%s/notify", i->dir);
     (void)snprintf(i->arena_path, sizeof(i->arena_path), "/dev/shm/brokerd.%s.default", i->name);
+    i->sock = -1;
     write_config(i, config);
     listen_for_readiness(i);
+    if (by_socket)
+        make_socket(i);
     launch(i);
     return i;
+}
+
+struct instance *instance_start(const char *config)
+{
+    return start(config, false);
+}
+
+struct instance *instance_start_by_socket(const char *config)
+{
+    return start(config, true);
+}
+
+void instance_await_visitor(const struct instance *i)
+{
+    struct pollfd p = {.fd = i->sock, .events = POLLIN};
+
+    if (poll(&p, 1, PATIENCE_MS) <= 0)
+        die(i, "nobody came to the attach socket");
 }
 
 const char *instance_address(const struct instance *i)
@@ -369,6 +406,8 @@ void instance_stop(struct instance *i)
     (void)instance_end(i);
     forget(i, NULL);
     (void)close(i->notify);
+    if (i->sock >= 0)
+        (void)close(i->sock);
     remove_all("%s/*", i->dir);
     (void)rmdir(i->dir);
     remove_all("/dev/shm/brokerd.%s.*", i->name);

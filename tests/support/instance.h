@@ -23,6 +23,13 @@ struct instance;
  */
 struct instance *instance_start(const char *config);
 
+/* The same with an attach socket that is there also while the daemon is not, as systemd keeps it.
+ */
+struct instance *instance_start_by_socket(const char *config);
+
+/* Waits until somebody has come to that socket whom no daemon has let in. */
+void instance_await_visitor(const struct instance *i);
+
 /* For broker_open(). Lives as long as the instance. */
 const char *instance_address(const struct instance *i);
 

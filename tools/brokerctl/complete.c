@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "client/open.h"
 #include "ctl.h"
 #include "options.h"
 #include "print.h"
@@ -52,7 +53,7 @@ static void offer_names(struct ctl *ctl, const struct ctl_type *type, const char
     char text[256];
 
     if (strlen(prefix) >= sizeof(text) ||
-        (ctl->broker == NULL && broker_open(ctl->address, &ctl->broker) < 0))
+        (ctl->broker == NULL && bri_open_within(ctl->address, CTL_LOOK_NS, &ctl->broker) < 0))
         return;
     if (broker_objects(ctl->broker, type != NULL ? type->name : NULL, prefix, &buffer, &objects) >=
             0 &&

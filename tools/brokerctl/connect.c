@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "client/attach.h"
+#include "client/open.h"
 #include "ctl.h"
 #include "fail.h"
 #include "image.h"
@@ -126,7 +127,7 @@ int ctl_connect(struct ctl *ctl)
     if (ctl->instance != NULL || ctl->arena != NULL)
         return ctl_fail_usage(
             "--instance and --arena need --offline; a live arena is chosen by --address");
-    r = broker_open(ctl->address, &ctl->broker);
+    r = bri_open_within(ctl->address, ctl->wait_ns, &ctl->broker);
     return r < 0 ? fail_connect(ctl, r) : 0;
 }
 

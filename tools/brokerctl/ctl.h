@@ -18,6 +18,7 @@
 #include "ctl_table.h"
 
 #define CTL_PROGRAM "brokerctl"
+#define CTL_LOOK_NS (5 * BROKER_SECOND) /* `wait_ns` of who is to tell that nobody answers */
 
 struct ctl_image;
 
@@ -29,6 +30,7 @@ enum ctl_color {
 
 struct ctl {
     const char *address;          /* NULL: the standard one */
+    int64_t wait_ns;              /* for the broker's answer; 0: as all programs do */
     bool offline;                 /* look at a copy of the memory */
     const char *image_path;       /* of its file; NULL: that of `instance` and `arena` */
     const char *instance, *arena; /* NULL: the standard ones */

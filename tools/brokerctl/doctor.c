@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "client/handle.h"
+#include "client/open.h"
 #include "ctl.h"
 #include "diagnose.h"
 #include "each.h"
@@ -76,6 +77,7 @@ int ctl_cmd_doctor(struct ctl *ctl, int argc, char **argv)
             "1 if there is a warning or worse. `brokerctl check` looks deeper, for damage only.",
             argc, argv))
         return 0;
+    ctl->wait_ns = CTL_LOOK_NS;
     code = ctl_connect_to_memory(ctl);
     if (code != 0)
         return code;
@@ -263,7 +265,7 @@ static int print_health(struct health *h)
 
 static int examine(struct ctl *ctl, struct health *h)
 {
-    int r = broker_open(ctl->address, &ctl->broker);
+    int r = bri_open_within(ctl->address, CTL_LOOK_NS, &ctl->broker);
 
     if (r < 0)
         return say_only(

@@ -232,8 +232,10 @@ static int write_objects(struct metrics *m)
 /* Without a daemon there is one number, which says so. */
 static int write_metrics(struct metrics *m)
 {
-    int code = ctl_connect_to_memory(m->ctl);
+    int code;
 
+    m->ctl->wait_ns = CTL_LOOK_NS;
+    code = ctl_connect_to_memory(m->ctl);
     if (code != 0 && code != ctl_exit_code(BROKER_NODAEMON))
         return code;
     write_up(m, code == 0 && m->ctl->image == NULL);

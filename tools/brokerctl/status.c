@@ -115,6 +115,7 @@ int ctl_cmd_status(struct ctl *ctl, int argc, char **argv)
                         "command brokerctl does this, too.",
                         argc, argv))
         return 0;
+    ctl->wait_ns = CTL_LOOK_NS;
     code = ctl_connect_to_memory(ctl);
     if (code != 0) {
         ctl_note(ctl, "`brokerctl help` lists the commands");

@@ -87,6 +87,9 @@ Test(address, parameters_say_arena_and_access)
     cr_assert_str_eq(a.arena, "jobs");
     cr_assert(a.read_only);
     cr_assert_not(good("unix:/x/y?access=rw").read_only);
+    cr_assert_eq(good("unix:/x/y").wait_ns, 0);
+    cr_assert_eq(good("unix:/x/y?wait=7&access=ro").wait_ns, 7 * BROKER_SECOND);
+    cr_assert_eq(good("ipc:///x/zmq?wait=99999").wait_ns, 99999 * BROKER_SECOND);
     cr_assert_eq(good("private:").road, BRI_ROAD_PRIVATE);
 }
 
@@ -116,7 +119,8 @@ Test(address, what_is_not_understood_is_refused_with_a_reason)
 {
     static const char *const bad[] = {"x", "tcp://localhost:1", "unix", "private:x", "unix:/a?",
         "unix:/a?arena=", "unix:/a?access=", "unix:/a?access=w", "unix:/a?access=rox",
-        "unix:/a?arena=b&", "unix:/a?b=c", "ipc:/a", "ipc:///a?key=/k", "unix:/a?server=/k",
+        "unix:/a?arena=b&", "unix:/a?b=c", "unix:/a?wait=", "unix:/a?wait=0", "unix:/a?wait=1s",
+        "unix:/a?wait=-1", "unix:/a?wait=100000", "ipc:/a", "ipc:///a?key=/k", "unix:/a?server=/k",
         "tcp://", "tcp://h:1?server=/k", "tcp://h:1?key=/k",
         "tcp://h:1?server=/k&key=", "tcp://h?server=/k&key=/k", "tcp://:1?server=/k&key=/k",
         "tcp://h:?server=/k&key=/k", "tcp://h:0?server=/k&key=/k", "tcp://h:65536?server=/k&key=/k",

@@ -11,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <broker.h>
@@ -38,7 +40,7 @@ static void shell(const char *format, const char *a, const char *c)
 }
 
 /* A brokerd of its own file, that can be replaced, and a persistent arena and one that is not. */
-static void start(void)
+static void start_as(struct instance *(*make)(const char *config))
 {
     char config[400], address[300];
 
@@ -53,7 +55,7 @@ static void start(void)
         "[arena default]\nsnapshot_dir = %s/saved\n[arena scratch]\nsize = 4M\npersist = no\n"
         "snapshot_dir = %s/saved\n",
         dir, dir);
-    instance = instance_start(config);
+    instance = make(config);
     OK(broker_open(instance_address(instance), &b));
     (void)snprintf(address, sizeof(address), "%s?arena=scratch", instance_address(instance));
     OK(broker_open(address, &scratch));
@@ -61,6 +63,16 @@ static void start(void)
     OK(broker_dict_set(d, broker_str("n"), broker_int(7)));
     OK(broker_dict_open(scratch, "d", NULL, &s));
     OK(broker_dict_set(s, broker_str("n"), broker_int(8)));
+}
+
+static void start(void)
+{
+    start_as(instance_start);
+}
+
+static void start_by_socket(void)
+{
+    start_as(instance_start_by_socket);
 }
 
 static void stop(void)
@@ -189,18 +201,16 @@ Test(handover, what_cannot_be_saved_is_given_back)
 }
 
 /* What is written goes into a pipe that is full soon, so that the handover lasts as long as we
- * like: over some of the beats at which brokerd accepts again what had to wait. */
-Test(handover, nobody_is_let_in_meanwhile)
+ * like. */
+static void begin_endless_handover(char path[160])
 {
-    struct bri_attach_hello hello = raw_hello(BRI_ATTACH_WRITE);
     static char value[1 << 20];
-    char folder[60], path[160], message[600];
     const char *name = strstr(instance_arena_path(instance), "brokerd.") + strlen("brokerd.");
-    struct pollfd answer = {.events = POLLIN};
+    char folder[60];
     broker_value v;
 
     (void)snprintf(folder, sizeof(folder), "%s/saved", dir);
-    (void)snprintf(path, sizeof(path), "%s/%s.handover.new", folder, name);
+    (void)snprintf(path, 160, "%s/%s.handover.new", folder, name);
     cr_assert_eq(mkdir(folder, 0700), 0);
     cr_assert_eq(mkfifo(path, 0600), 0);
     OK(broker_dict_set(d, broker_str("large"), broker_bin(value, sizeof(value))));
@@ -208,6 +218,24 @@ Test(handover, nobody_is_let_in_meanwhile)
     cr_assert_eq(kill(instance_pid(instance), SIGTERM), 0);
     while (broker_dict_get(d, broker_str("n"), &buffer, &v) == 0)
         (void)sched_yield();
+}
+
+/* Told again, it stops at once. */
+static void end_endless_handover(const char *path)
+{
+    cr_assert_eq(instance_end(instance), 0);
+    cr_assert_eq(unlink(path), 0);
+    put_back();
+}
+
+/* Over some of the beats at which brokerd accepts again what had to wait. */
+Test(handover, nobody_is_let_in_meanwhile)
+{
+    struct bri_attach_hello hello = raw_hello(BRI_ATTACH_WRITE);
+    struct pollfd answer = {.events = POLLIN};
+    char path[160], message[600];
+
+    begin_endless_handover(path);
     answer.fd = raw_connect(instance);
     raw_send(answer.fd, &hello, sizeof(hello));
     for (unsigned i = 0; i < 3; i++) {
@@ -216,12 +244,58 @@ Test(handover, nobody_is_let_in_meanwhile)
     }
     cr_assert_eq(poll(&answer, 1, 0), 0, "it was let in");
     (void)close(answer.fd);
-    cr_assert_eq(instance_end(instance), 0); /* told again, it stops at once */
+    end_endless_handover(path);
     OK(broker_dict_set(d, broker_str("n"), broker_int(9)));
-    cr_assert_eq(unlink(path), 0);
-    put_back();
     instance_restart(instance);
     cr_assert_eq(now_in(b), 9);
+}
+
+/* A process that opens the broker with this at the end of its address; it exits with 0 if it finds
+ * what was there before, else with the error's number. */
+static pid_t visit(const char *parameters)
+{
+    char address[128];
+    pid_t pid;
+    int r;
+
+    (void)snprintf(address, sizeof(address), "%s%s", instance_address(instance), parameters);
+    pid = fork();
+    if (pid != 0)
+        return pid;
+    r = broker_open(address, &b);
+    _exit(r < 0 ? -r : now_in(b) == 7 ? 0 : 255);
+}
+
+static int end_of(pid_t pid)
+{
+    int status;
+
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+/* Systemd has the socket. However long it takes: the one who is patient outlasts the other, who
+ * came later, and the stop and the next start. */
+Test(handover, who_comes_meanwhile_waits_for_the_next_one, .init = start_by_socket)
+{
+    char path[160], byte;
+    pid_t patient, other;
+    int early;
+
+    early = raw_connect(instance);
+    (void)raw_status(instance); /* by now it was accepted */
+    begin_endless_handover(path);
+    cr_assert_eq(recv(early, &byte, 1, 0), 0, "who has not said hello could not do so elsewhere");
+    (void)close(early);
+    patient = visit("");
+    instance_await_visitor(instance);
+    other = visit("?wait=1");
+    cr_assert_eq(end_of(other), -BROKER_NODAEMON);
+    cr_assert_eq(waitpid(patient, NULL, WNOHANG), 0, "it has given up");
+    end_endless_handover(path);
+    cr_assert_eq(waitpid(patient, NULL, WNOHANG), 0, "it has given up");
+    instance_restart(instance);
+    cr_assert_eq(end_of(patient), 0);
 }
 
 /* ---- deaths in between ---- */

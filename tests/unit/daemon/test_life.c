@@ -679,12 +679,14 @@ Test(life, a_reload_adds_arenas_and_keeps_the_old_configuration_on_error)
 
 Test(life, a_stopped_daemon_keeps_nobody_waiting_for_ever)
 {
+    char address[128];
     broker *b = NULL;
     int status;
 
+    (void)snprintf(address, sizeof(address), "%s?wait=1", instance_address(instance));
     cr_assert_eq(kill(instance_pid(instance), SIGSTOP), 0);
     cr_assert_eq(waitpid(instance_pid(instance), &status, WUNTRACED), instance_pid(instance));
-    cr_assert_eq(broker_open(instance_address(instance), &b), BROKER_NODAEMON);
+    cr_assert_eq(broker_open(address, &b), BROKER_NODAEMON);
     cr_assert_not_null(strstr(broker_last_error(), "does not answer"));
     cr_assert_eq(kill(instance_pid(instance), SIGCONT), 0);
     cr_assert(raw_await_sessions(instance, 0) || raw_status(instance).n_sessions == 1);

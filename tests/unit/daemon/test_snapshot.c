@@ -18,11 +18,12 @@
 #include <criterion/criterion.h>
 
 #include "client/attach.h"
+#include "client/connection.h"
 #include "client/handle.h"
+#include "raw.h"
 #include "snapshot/store.h"
 #include "support/folder.h"
 #include "support/gives.h"
-#include "support/instance.h"
 
 #define SOON_MS 20000
 
@@ -465,4 +466,50 @@ Test(snapshot, half_a_loading_is_nothing)
     connect_again();
     cr_assert_eq(get(), 1);
     cr_assert_neq(access(path, F_OK), 0);
+}
+
+/* The newest snapshot is a pipe: who loads it waits until the other end is closed. That is done by
+ * a process that meanwhile has come to the broker; it exits with 0 if it then is let in. */
+static pid_t hold_up_loading(const char *pipe)
+{
+    struct bri_attach_hello hello = raw_hello(BRI_ATTACH_WRITE);
+    const char *path = instance_address(instance) + strlen("unix:");
+    struct bri_attach_reply reply;
+    int writer, sock, fd, r;
+    pid_t pid = fork();
+    size_t n;
+
+    if (pid != 0)
+        return pid;
+    writer = open(pipe, O_WRONLY | O_CLOEXEC);
+    r = bri_connection_open(path, bri_deadline(SOON_MS * BRI_MILLISECOND), &sock);
+    if (r == 0)
+        r = bri_connection_send(sock, &hello, sizeof(hello));
+    (void)close(writer);
+    if (r == 0)
+        r = bri_connection_receive(sock, BRI_NEVER, &reply, sizeof(reply), &n, &fd);
+    _exit(r == 0 ? -reply.status : -r);
+}
+
+Test(snapshot, who_comes_while_it_is_loaded_waits)
+{
+    char path[BRI_STORE_PATH_MAX];
+    uint64_t newest;
+    int status;
+    pid_t pid;
+
+    start("");
+    set(1);
+    save();
+    cr_assert_eq(count(&newest), 1);
+    cr_assert_eq(bri_store_path(&store, newest + 1, path), 0);
+    instance_kill(instance);
+    cr_assert_eq(unlink(instance_arena_path(instance)), 0);
+    cr_assert_eq(mkfifo(path, 0600), 0);
+    pid = hold_up_loading(path);
+    instance_restart(instance);
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert_eq(status, 0, "the daemon had not listened yet");
+    connect_again();
+    cr_assert_eq(get(), 1);
 }

@@ -118,11 +118,11 @@ Test(endpoint, new_settings_start_it_anew_and_the_same_do_not)
 Test(endpoint, nobody_else_may_attach_on_behalf_of_others)
 {
     const struct bri_behalf behalf = {.uid = 12345, .gid = 12345};
+    struct bri_address address = {.arena = "default", .behalf = &behalf};
     struct bri_attached attached;
-    char path[64];
 
-    (void)snprintf(path, sizeof(path), "%s/attach", instance_dir(pair.instance));
-    cr_assert_eq(bri_attach_for(path, "default", false, &behalf, NULL, &attached), BROKER_ACCESS);
+    (void)snprintf(address.path, sizeof(address.path), "%s/attach", instance_dir(pair.instance));
+    cr_assert_eq(bri_attach_to(&address, NULL, &attached), BROKER_ACCESS);
     cr_assert_not_null(strstr(broker_last_error(), "endpoint"), "%s", broker_last_error());
     pair_expect_well(&pair);
 }
