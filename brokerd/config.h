@@ -50,8 +50,8 @@ struct brokerd_zmq_config {
     char tcp[BROKERD_PATH_MAX]; /* HOST:PORT..., separated by blanks; empty: none */
     char server_key[BROKERD_PATH_MAX];
     char clients[BROKERD_PATH_MAX];
-    uint64_t max_message, session_memory, memory; /* bytes */
-    uint64_t max_sessions, max_pending;
+    uint64_t max_message, session_memory, max_unread, memory; /* bytes */
+    uint64_t max_sessions, max_pending, max_queued;
     uint64_t timeout_s, max_timeout_s;
 };
 

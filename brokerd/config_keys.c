@@ -182,8 +182,8 @@ static const char *read_session_memory(const char *value, void *field)
 {
     const char *why = read_size(value, field);
 
-    if (why == NULL && *(uint64_t *)field < 4096)
-        why = "a session has 4K or more";
+    if (why == NULL && (*(uint64_t *)field < 4096 || *(uint64_t *)field > UINT64_C(1) << 40))
+        why = "it is 4K or more, up to 1024G";
     return why;
 }
 
@@ -266,6 +266,11 @@ const struct brokerd_key brokerd_keys[] = {
     ZMQ_KEY("max_message", "1M", "largest request", max_message, read_message),
     ZMQ_KEY("max_sessions", "4096", "sessions at a time", max_sessions, read_count),
     ZMQ_KEY("max_pending", "256", "unanswered requests of a session", max_pending, read_count),
+    ZMQ_KEY("max_queued", "1024",
+        "answers that a client may leave unread, or twice max_pending if that is more", max_queued,
+        read_count),
+    ZMQ_KEY("max_unread", "64M", "memory for the answers that a client leaves unread", max_unread,
+        read_session_memory),
     ZMQ_KEY("session_memory", "16M", "memory for the requests and kept answers of a session",
         session_memory, read_session_memory),
     ZMQ_KEY(

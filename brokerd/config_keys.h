@@ -24,7 +24,7 @@ struct brokerd_key {
 };
 
 /* In the order of sections. A key's place here is that of its setting. */
-#define BROKERD_N_KEYS 29u
+#define BROKERD_N_KEYS 31u
 extern const struct brokerd_key brokerd_keys[];
 
 /* NULL if the section has no such key. */

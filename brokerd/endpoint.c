@@ -117,6 +117,8 @@ static void make_arguments(const struct brokerd *d, struct arguments *out)
     add(out, "--max-message=%" PRIu64, c->max_message);
     add(out, "--max-sessions=%" PRIu64, c->max_sessions);
     add(out, "--max-pending=%" PRIu64, c->max_pending);
+    add(out, "--max-queued=%" PRIu64, c->max_queued);
+    add(out, "--max-unread=%" PRIu64, c->max_unread);
     add(out, "--session-memory=%" PRIu64, c->session_memory);
     add(out, "--memory=%" PRIu64, c->memory);
     add(out, "--timeout=%" PRIu64, c->timeout_s * (uint64_t)BRI_SECOND);

@@ -66,6 +66,7 @@ Test(config, what_is_right_is_accepted_silently)
         "[arena x]\nsnapshot_interval = 366d\n[arena y]\nsnapshot_interval = 1s\n",
         "[zmq]\nipc = no\ntcp = 127.0.0.1:5555 [::1]:5555\nserver_key = /k\nclients = /c\n",
         "[zmq]\nmax_message = 1G\nmax_sessions = 65536\nmax_pending = 1\nsession_memory = 4K\n"
+        "max_queued = 65536\nmax_unread = 4K\n"
         "memory = 64M\ntimeout = 1s\nmax_timeout = 1d\n",
     };
     char text[2000];
@@ -94,6 +95,9 @@ Test(config, what_is_wrong_is_named_with_its_line)
         {"[zmq]\nsession_memory = 1K\n", ":2: ", "4K or more"},
         {"[zmq]\nmemory = 1M\n", ":2: ", "64M or more"},
         {"[zmq]\nmax_pending = 0\n", ":2: ", "from 1 to 65536"},
+        {"[zmq]\nmax_queued = 65537\n", ":2: ", "from 1 to 65536"},
+        {"[zmq]\nmax_unread = 4095\n", ":2: ", "4K or more"},
+        {"[zmq]\nmax_unread = 1025G\n", ":2: ", "up to 1024G"},
         {"[zmq]\ntimeout = 0\n", ":2: ", "from 1s to 1d"},
         {"[zmq]\ntimeout = 10\n", ":2: ", "a time such as 10s"},
         {"[zmq]\nmax_timeout = 2d\n", ":2: ", "from 1s to 1d"},
@@ -206,7 +210,7 @@ Test(config, the_shipped_file_is_good_and_explains_every_key)
         cr_assert_not_null(strstr(conf, wanted), "%s is not explained", name);
         n_keys++;
     }
-    cr_assert_eq(n_keys, 29);
+    cr_assert_eq(n_keys, 31);
 }
 
 Test(config, commented_lines_of_the_shipped_file_are_good_as_they_stand)

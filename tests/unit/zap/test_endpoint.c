@@ -95,6 +95,24 @@ Test(endpoint, ends_with_the_daemon_however_that_ends)
     instance_restart(pair.instance);
 }
 
+static bool has_argument(pid_t pid, const char *argument)
+{
+    char path[32], all[4096];
+    bool found = false;
+    size_t n;
+    FILE *f;
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+    f = fopen(path, "re");
+    cr_assert_not_null(f);
+    n = fread(all, 1, sizeof(all) - 1, f);
+    (void)fclose(f);
+    all[n] = '\0';
+    for (size_t i = 0; i < n && !found; i += strlen(all + i) + 1)
+        found = strcmp(all + i, argument) == 0;
+    return found;
+}
+
 Test(endpoint, new_settings_start_it_anew_and_the_same_do_not)
 {
     static const char same[] = "[arena default]\nsize = 16M\n[zmq]\nipc = yes\n";
@@ -103,10 +121,14 @@ Test(endpoint, new_settings_start_it_anew_and_the_same_do_not)
 
     instance_reload(pair.instance, same);
     pair_expect_same(&pair, first);
-    instance_reload(
-        pair.instance, "[arena default]\nsize = 16M\n[zmq]\nipc = yes\nmax_pending = 7\n");
+    instance_reload(pair.instance,
+        "[arena default]\nsize = 16M\n[zmq]\nipc = yes\nmax_pending = 7\n"
+        "max_queued = 15\nmax_unread = 5K\n");
     pair_await_another(&pair, first);
     second = pair_endpoint(&pair);
+    cr_assert(has_argument(second, "--max-pending=7"));
+    cr_assert(has_argument(second, "--max-queued=15"));
+    cr_assert(has_argument(second, "--max-unread=5120"));
     instance_reload(pair.instance, "[arena default]\nsize = 16M\n[zmq]\nipc = no\n");
     while (access(pair.path, F_OK) == 0)
         cr_assert_lt(bri_now(), until, "the endpoint does not end");
