@@ -252,6 +252,7 @@ int bri_shm_reattach_handle(struct bri_handle *h)
             return r;
     }
     h->object = o;
+    h->monitored = b->monitored;
     atomic_store(&h->n_owed, 0); /* by the parent's session */
     return 0;
 }

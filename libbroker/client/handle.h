@@ -45,10 +45,11 @@ struct bri_handle {
     uint32_t type;
     const struct bri_engine_ops *engine;
     broker *broker;
-    struct bri_handle *next;  /* [mutex of the broker] its other handles */
-    unsigned refs;            /* [mutex of the broker] */
-    _Atomic uint32_t process; /* bri_process() when `object` was bound */
-    struct bri_object object; /* shm engine: where it is */
+    const _Atomic uint64_t *monitored; /* the broker's */
+    struct bri_handle *next;           /* [mutex of the broker] its other handles */
+    unsigned refs;                     /* [mutex of the broker] */
+    _Atomic uint32_t process;          /* bri_process() when `object` was bound */
+    struct bri_object object;          /* shm engine: where it is */
     struct bri_remote_handle remote;
     struct bri_handle *lock; /* of a condition that shares its lock: that, closed with it */
     _Atomic int32_t score;   /* shm engine: whether spinning has paid; see bri_spin() */

@@ -23,6 +23,7 @@ static int enter(struct bri_handle *h)
 
 static int told(struct bri_handle *h, enum bri_op op, int r)
 {
+    bri_observe_forget();
     return r < 0 ? bri_fail(h, op, r) : r;
 }
 
@@ -42,10 +43,9 @@ int broker_queue_commit(broker_queue *queue, void *memory, uint64_t size, int64_
     int r = enter(h);
 
     if (r == 0) {
-        uint64_t until = bri_observe(h->broker);
-
+        bri_observe(h->monitored);
         r = bri_queue_commit(h, memory, size, timeout_ns);
-        bri_observed(h->broker, h, BRI_OP_QUEUE_PUT, r, until);
+        bri_observed(h->broker, h, BRI_OP_QUEUE_PUT, r);
     }
     return told(h, BRI_OP_QUEUE_PUT, r);
 }
@@ -70,11 +70,10 @@ int broker_queue_lease_in_place(broker_queue *queue, int64_t timeout_ns, int64_t
     if (r == 0 && (buffer == NULL || out_item == NULL || out_token == NULL))
         r = BROKER_INVALID;
     if (r == 0) {
-        uint64_t until = bri_observe(h->broker);
-
+        bri_observe(h->monitored);
         r = bri_queue_lease_in_place(h, timeout_ns, hold_ns, buffer, out_item, out_token,
             out_deliveries != NULL ? out_deliveries : &ignored);
-        bri_observed(h->broker, h, BRI_OP_QUEUE_LEASE, r, until);
+        bri_observed(h->broker, h, BRI_OP_QUEUE_LEASE, r);
     }
     return told(h, BRI_OP_QUEUE_LEASE, r);
 }

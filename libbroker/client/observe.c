@@ -3,12 +3,15 @@
  *
  * Timing an operation costs some tens of nanoseconds, as much as a dict's get takes. So each thread
  * has a budget of operations that it times in a tick. It keeps the cost below a hundredth, however
- * slow the clock, and everything is seen of programs that do less than that. Killed in here, a
- * thread leaves at most a torn record, and operations that nobody is told of.
+ * slow the clock, and everything is seen of programs that do less than that. Of those that do more,
+ * as many are counted as show how fast it goes on; the rest of the tick is reckoned from that and
+ * the processor's time. Killed in here, a thread leaves at most a torn record, and operations that
+ * nobody is told of.
  */
 #include "client/observe.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "core/session.h"
 #include "engine_ops.h"
@@ -32,23 +35,73 @@ void bri_observe_begin(broker *b)
     b->monitored = &b->arena->shm->monitored_until_ns;
 }
 
+/* ---- ticks ---- */
+
+/* What was not even counted, if it went on as before; at most as much as a tick has room for. */
+static uint64_t reckon(const struct bri_monitor_thread *t)
+{
+    int64_t took = t->spent_cpu_ns - t->count_cpu_ns;
+    int64_t since = bri_clock(CLOCK_THREAD_CPUTIME_ID) - t->spent_cpu_ns;
+
+    if (took <= 0 || since <= 0)
+        return 0;
+    since = since < BRI_MONITOR_TICK_NS ? since : BRI_MONITOR_TICK_NS;
+    return (uint64_t)since * BRI_OBSERVE_COUNT / (uint64_t)took;
+}
+
+static void begin_tick(struct bri_monitor_thread *t, uint64_t until)
+{
+    if (t->spent_cpu_ns != 0 && until - t->tick <= BRI_MONITOR_LEASE_NS)
+        t->n_left_out += reckon(t);
+    t->tick = until;
+    t->budget = BUDGET;
+    t->n_counted = 0;
+    t->spent_cpu_ns = 0;
+}
+
+static void count(struct bri_monitor_thread *t, uint64_t until)
+{
+    t->n_left_out++;
+    if (t->n_counted++ == 0)
+        t->count_cpu_ns = bri_clock(CLOCK_THREAD_CPUTIME_ID);
+    t->is_counted = true;
+    if (t->n_counted < BRI_OBSERVE_COUNT)
+        return;
+    if (t->n_counted == BRI_OBSERVE_COUNT)
+        t->spent_cpu_ns = bri_clock(CLOCK_THREAD_CPUTIME_ID);
+    t->spent = until;
+}
+
 void bri_observe_start(uint64_t until)
 {
     struct bri_monitor_thread *t = &bri_monitor_thread;
     int64_t ahead = (int64_t)(until - t->tick);
 
-    /* One behind is another arena's; one far behind means that what we saw was no lease. */
-    if (ahead > 0 || ahead < -BRI_MONITOR_LEASE_NS) {
-        t->tick = until;
-        t->budget = BUDGET;
+    t->since_ns = 0;
+    if (until ==
+        0) { /* the end of the lease, or another arena: then each is counted from here on */
+        t->spent = 0;
+        t->spent_cpu_ns = 0;
+        return;
     }
+    /* One behind is another arena's; one far behind means that what we saw was no lease. */
+    if (ahead > 0 || ahead < -BRI_MONITOR_LEASE_NS)
+        begin_tick(t, until);
     if (t->budget == 0) {
-        t->spent = until;
+        count(t, until);
         return;
     }
     t->budget--;
+    t->is_counted = false;
     t->since_ns = bri_now();
 }
+
+void bri_observe_forget(void)
+{
+    bri_monitor_thread.since_ns = 0;
+}
+
+/* ---- records ---- */
 
 static void write_down(broker *b, const struct bri_handle *h, struct bri_record *record)
 {
@@ -72,20 +125,34 @@ static void tell_left_out(struct bri_monitor_thread *t, broker *b)
     t->n_left_out = 0;
 }
 
-void bri_observe_end(broker *b, const struct bri_handle *h, enum bri_op op, int r, uint64_t until)
+void bri_observe_end(broker *b, const struct bri_handle *h, enum bri_op op, int r)
 {
     struct bri_monitor_thread *t = &bri_monitor_thread;
-    uint64_t passed = atomic_load_explicit(b->monitored, memory_order_relaxed) - until;
-    int64_t now = bri_now(), since = t->since_ns;
-    bool was_slow = since == 0 && (int64_t)passed >= BRI_OBSERVE_SLOW_NS;
+    int64_t now, since = t->since_ns;
 
     t->since_ns = 0;
-    tell_left_out(t, b);
-    if (!bri_monitor_check(b->arena, now) || (since == 0 && !was_slow))
+    if (b->monitored == &bri_observe_nothing)
         return;
-    if (was_slow)
-        since = now - (int64_t)passed;
-    write_down(b, h,
-        &(struct bri_record){
-            .end_ns = now, .duration_ns = now - since, .op = (uint32_t)op, .result = r});
+    if (t->is_counted && t->n_left_out > 0) /* before it had to wait */
+        t->n_left_out--;
+    t->is_counted = false;
+    tell_left_out(t, b);
+    now = bri_now();
+    if (bri_monitor_check(b->arena, now))
+        write_down(b, h,
+            &(struct bri_record){
+                .end_ns = now, .duration_ns = now - since, .op = (uint32_t)op, .result = r});
+}
+
+void bri_observe_leave(broker *b)
+{
+    struct bri_monitor_thread *t = &bri_monitor_thread;
+
+    t->since_ns = 0;
+    if (b->monitored == &bri_observe_nothing)
+        return;
+    if (t->spent_cpu_ns != 0)
+        t->n_left_out += reckon(t);
+    t->spent_cpu_ns = 0;
+    tell_left_out(t, b);
 }

@@ -76,6 +76,7 @@ void bri_shm_end(broker *b, bool died)
     /* What is stuck stays for the daemon to finish: the session says that it is over. */
     if (!b->read_only)
         (void)bri_session_reap(b->arena, b->session_number, died, LEAVE_PATIENCE);
+    bri_observe_leave(b);
     bri_arena_unmap(b->arena);
     if (b->sock >= 0)
         (void)close(b->sock);
@@ -360,6 +361,7 @@ static int make_handle(broker *b, const char *name, struct bri_object *o, struct
     h->type = o->type;
     h->engine = b->engine;
     h->broker = b;
+    h->monitored = b->monitored;
     h->refs = 1;
     atomic_store(&h->process, bri_process());
     h->object = *o;
@@ -484,6 +486,7 @@ void bri_shm_close_handle(struct bri_handle *h)
      * session. */
     if (h->object.att != NULL && atomic_load(&h->process) == bri_process())
         (void)bri_detach(&h->broker->session, &h->object);
+    bri_observe_forget();
     h->magic = 0;
     free(h);
     bri_shm_close_handle(lock);

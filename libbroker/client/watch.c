@@ -17,6 +17,7 @@
 
 #include <broker.h>
 
+#include "client/observe.h"
 #include "core/errno.h"
 #include "core/lock.h"
 #include "core/wait_any.h"
@@ -349,5 +350,6 @@ int broker_wait_any(void *const objects[], size_t n, int64_t timeout_ns, size_t 
 {
     int r = wait_any(objects, n, timeout_ns, out_index);
 
+    bri_observe_forget();
     return r < 0 ? bri_fail_function("broker_wait_any", r) : 0;
 }

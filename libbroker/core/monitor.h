@@ -36,11 +36,15 @@ struct bri_record {
 
 /* Of the thread, for the operation that it is in. */
 struct bri_monitor_thread {
-    int64_t since_ns;    /* when it began, or began to wait; 0: not known */
-    uint64_t spent;      /* the tick in which no more operations are timed */
-    uint64_t tick;       /* the last one */
-    uint32_t budget;     /* how many more may be timed in it */
-    uint32_t n_left_out; /* and were not, and nobody knows yet */
+    int64_t since_ns;     /* when it began, or began to wait; 0: not known, or there is none */
+    uint64_t spent;       /* what the word is while nothing is to be done: 0, or `tick` */
+    uint64_t tick;        /* the last one */
+    uint32_t budget;      /* how many more may be timed in it */
+    uint32_t n_counted;   /* were counted in it and not timed */
+    bool is_counted;      /* the one that it is in was */
+    uint64_t n_left_out;  /* were not timed, as far as is known, and nobody has been told */
+    int64_t count_cpu_ns; /* the thread's time when it began to count in this tick */
+    int64_t spent_cpu_ns; /* and when it ceased to; 0: it has not */
 };
 
 extern __thread struct bri_monitor_thread bri_monitor_thread
@@ -50,7 +54,10 @@ extern __thread struct bri_monitor_thread bri_monitor_thread
  * operation may run on this thread meanwhile. */
 static inline int64_t bri_monitor_pause(int64_t now_ns)
 {
-    return bri_monitor_thread.since_ns != 0 ? bri_monitor_thread.since_ns : now_ns;
+    int64_t since_ns = bri_monitor_thread.since_ns;
+
+    bri_monitor_thread.since_ns = 0;
+    return since_ns != 0 ? since_ns : now_ns;
 }
 
 static inline void bri_monitor_resume(int64_t since_ns)
@@ -82,7 +89,7 @@ struct bri_ring_shm *bri_monitor_ring(const struct bri_arena *a);
 void bri_monitor_write(struct bri_ring_shm *ring, const struct bri_record *record);
 
 /* Counts @n operations that are not in the ring. */
-static inline void bri_monitor_leave_out(struct bri_ring_shm *ring, uint32_t n)
+static inline void bri_monitor_leave_out(struct bri_ring_shm *ring, uint64_t n)
 {
     atomic_fetch_add_explicit(&ring->n_left_out, n, memory_order_relaxed);
 }

@@ -303,6 +303,7 @@ static struct bri_handle *make_handle(broker *b, const struct bri_remote_open *o
     h->type = open->type;
     h->engine = b->engine;
     h->broker = b;
+    h->monitored = b->monitored;
     h->refs = 1;
     if (open->object.type == BROKER_STR && open->object.size <= BRI_NAME_MAX)
         memcpy(h->name, open->object.data, open->object.size);

@@ -24,6 +24,7 @@
 struct work {
     broker_dict *dict;
     broker_queue *queue;
+    broker_lock *lock;
     broker_buffer buffer;
     uint64_t random;
 };
@@ -38,6 +39,7 @@ static void work_open(const struct bench *b, struct work *w)
     *w = (struct work){.random = 88172645463325252u};
     bench_must(broker_queue_open(opened, "queue", NULL, &w->queue), "queue open");
     bench_must(broker_dict_open(opened, "few", NULL, &w->dict), "dict open");
+    bench_must(broker_lock_open(opened, "lock", NULL, &w->lock), "lock open");
     bench_must(broker_dict_len(w->dict, &n_there), "dict len");
     for (uint64_t i = n_there; i < ENTRIES; i++) {
         bench_key(key, i);
@@ -79,6 +81,16 @@ static void put_and_get(void *arg, unsigned n)
     }
 }
 
+static void acquire_and_release(void *arg, unsigned n)
+{
+    const struct work *w = arg;
+
+    while (n-- > 0) {
+        bench_must(broker_lock_acquire(w->lock, BROKER_FOREVER, NULL), "lock acquire");
+        bench_must(broker_lock_release(w->lock), "lock release");
+    }
+}
+
 static int compare_times(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -110,7 +122,7 @@ static double median_time(const struct bench *b, bench_batch *batch, struct work
 
 static void measure(struct bench *b)
 {
-    double get, put, get_monitored, put_monitored;
+    double get, put, lock, get_monitored, put_monitored, lock_monitored;
     struct work w;
 
     work_open(b, &w);
@@ -118,16 +130,20 @@ static void measure(struct bench *b)
         get_batch(&w, BATCH); /* who works finds that out */
     get = median_time(b, get_batch, &w);
     put = median_time(b, put_and_get, &w);
+    lock = median_time(b, acquire_and_release, &w);
     bench_meet(b);
     while (atomic_load(&b->shared->is_over) == 0)
         get_batch(&w, BATCH);
     get_monitored = median_time(b, get_batch, &w);
     put_monitored = median_time(b, put_and_get, &w);
+    lock_monitored = median_time(b, acquire_and_release, &w);
     bench_meet(b);
     bench_give(b, 0, get_monitored);
     bench_give(b, 1, get / get_monitored);
     bench_give(b, 2, put_monitored);
     bench_give(b, 3, put / put_monitored);
+    bench_give(b, 4, lock_monitored);
+    bench_give(b, 5, lock / lock_monitored);
 }
 
 static pid_t start_monitor(const struct bench *b, FILE **out_lines)
@@ -200,6 +216,8 @@ const struct bench_probe bench_monitor = {
             {"dict get, monitored by not", BENCH_TIMES, 0.95, NULL},
             {"queue put and get while monitored", BENCH_NS, 0, NULL},
             {"queue put and get, monitored by not", BENCH_TIMES, 0.95, NULL},
+            {"lock acquire and release while monitored", BENCH_NS, 0, NULL},
+            {"lock acquire and release, monitored by not", BENCH_TIMES, 0.95, NULL},
             {0},
         },
     .run = run,

@@ -353,10 +353,11 @@ int ctl_cmd_monitor(struct ctl *ctl, int argc, char **argv)
         .doc = "Operations of all programs as they happen, a line an operation: when it ended, "
                "what it was, how long it took, how it ended, and whose it was."
                "\vA thread tells its first 256 operations of each hundredth of a second, and "
-               "besides all that had to wait or took longer than two hundredths. What is left out "
-               "is counted, for all objects and operations together: timing each would slow a fast "
-               "program down, and so it costs programs less than a twentieth. While nobody "
-               "monitors it costs nothing.\n\nPrograms that may only read tell nothing. What came "
+               "besides all that had to wait. The next 1024 are counted, for all objects and "
+               "operations together, and what comes behind them is reckoned: timing or counting "
+               "each would slow a fast program down. So it costs programs less than a hundredth, "
+               "and nothing while nobody monitors.\n\nPrograms that may only read tell nothing. "
+               "What came "
                "by ZeroMQ is told under the process of brokerd-zmq and the name of the client. "
                "Operations on the arena itself, such as broker.rename, have no object.",
         .options = options,

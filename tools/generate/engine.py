@@ -192,10 +192,9 @@ def open_function(kind):
     if (r >= 0 && (out_{handle} == NULL || (unsigned)options->mode > BROKER_OPEN))
         r = BROKER_INVALID;
     if (r >= 0) {{
-        uint64_t until = bri_observe(b);
-
+        bri_observe(b->monitored);
         r = bri_broker_engine(b)->{name}_open(b, name, options, &h);
-        bri_observed(b, r >= 0 ? h : NULL, {op}, r, until);
+        bri_observed(b, r >= 0 ? h : NULL, {op}, r);
     }}
     if (r < 0)
         return bri_fail_broker(b, {op}, name, r);
@@ -214,10 +213,9 @@ def open_ref_function(kind):
     if (r >= 0 && (ref.type != BROKER_REF || out_{handle} == NULL))
         r = BROKER_INVALID;
     if (r >= 0) {{
-        uint64_t until = bri_observe(b);
-
+        bri_observe(b->monitored);
         r = bri_broker_engine(b)->open_ref(b, {constant}, ref, &h);
-        bri_observed(b, r >= 0 ? h : NULL, {op}, r, until);
+        bri_observed(b, r >= 0 ? h : NULL, {op}, r);
     }}
     if (r < 0)
         return bri_fail_broker(b, {op}, NULL, r);
@@ -292,7 +290,7 @@ def wrapper(operation):
         lines.append(refusal(tests))
         lines.append("        r = BROKER_INVALID;")
     about = "h->broker, h" if kind.is_object else "b, NULL"
-    lines += ["    if (r >= 0) {", "        uint64_t until = bri_observe(%s);" % about.split(",", maxsplit=1)[0], ""]
+    lines += ["    if (r >= 0) {", "        bri_observe(%s->monitored);" % handle]
     call = listed("r = %s%s(" % (engine, operation.slot), engine_arguments(operation, handle), ");", "        ")
-    lines += [call, "        bri_observed(%s, %s, r, until);" % (about, operation.constant), "    }"]
+    lines += [call, "        bri_observed(%s, %s, r);" % (about, operation.constant), "    }"]
     return "\n".join(lines + ["    return r < 0 ? %s : r;" % fail, "}", ""])

@@ -377,15 +377,16 @@ Test(ctl_monitor, filters_by_duration)
 
 /* ---- how much ---- */
 
-/* What is told and what is left out are all that there was. */
+/* What is told and what is left out are all that there was, as long as that is not more in a tick
+ * than is counted. */
 Test(ctl_monitor, what_is_left_out_is_counted)
 {
     struct running r = MONITOR("--json");
     long long n_told = 0, n_left_out = 0;
     struct pollfd ready = {.fd = r.out, .events = POLLIN};
-    int n_done = MANY;
+    int n_done = 1000;
 
-    for (int i = 0; i < MANY; i++)
+    for (int i = 0; i < n_done; i++)
         get("none", BROKER_NOTFOUND);
     while (n_told + n_left_out < n_done) {
         if (poll(&ready, 1, 100) == 0) { /* what a thread has counted comes with its next record */
@@ -549,9 +550,11 @@ Test(ctl_monitor, a_killed_monitors_lease_ends_with_the_daemon)
         (void)sched_yield();
 }
 
-/* The first operation after its end does. */
+/* The first operation after its end that looks at the clock does: not those of a thread that has
+ * nothing left to do in the last tick, which the lease costs nothing. */
 Test(ctl_monitor, a_killed_monitors_lease_ends_without_the_daemon)
 {
+    broker_value v;
     int64_t until;
 
     instance_kill(instance);
@@ -560,7 +563,7 @@ Test(ctl_monitor, a_killed_monitors_lease_ends_without_the_daemon)
     (void)kill_monitor();
     instance_kill(instance);
     while (lease() != 0)
-        get("none", BROKER_NOTFOUND);
+        (void)broker_queue_get(queue, BROKER_SECOND / 1000, &buffer, &v);
     cr_assert_geq(bri_now() - until, BRI_MONITOR_LEASE_NS - BRI_MONITOR_TICK_NS);
 }
 

@@ -194,6 +194,7 @@ static void init_handle(struct bri_handle *h, uint32_t type, const char *name)
     h->type = type;
     h->engine = &engine;
     h->broker = &arena;
+    h->monitored = &bri_observe_nothing;
     atomic_store(&h->process, bri_process());
     (void)snprintf(h->name, sizeof(h->name), "%s", name);
 }
