@@ -227,6 +227,19 @@ static bool do_other_things(struct bri_stand_in *self, const struct bri_sleep *s
     return true;
 }
 
+/* Woken once for nothing, so that it has waited already when it waits. */
+static bool do_other_things_twice(struct bri_stand_in *self, const struct bri_sleep *sleep)
+{
+    static unsigned n;
+
+    if (n++ > 0)
+        return do_other_things(self, sleep);
+    bri_stand_in = NULL;
+    get(1);
+    bri_stand_in = self;
+    return false;
+}
+
 static int wake_others(struct bri_stand_in *self, _Atomic uint32_t *word, int n, uint32_t bits)
 {
     (void)self;
@@ -255,6 +268,24 @@ Test(observe, another_operation_meanwhile_does_not_hide_a_wait)
     cr_assert_eq(got.n_missed, 6);
     cr_assert_eq(records[0].op, BRI_OP_QUEUE_GET);
     cr_assert_geq(records[0].duration_ns, 4 * BRI_MILLISECOND);
+}
+
+Test(observe, another_operation_meanwhile_does_not_take_the_wait_for_its_own)
+{
+    struct bri_stand_in stand_in = {
+        .sleep = do_other_things_twice, .wake = wake_others, .thread = 1};
+    broker_value v;
+    int r;
+
+    (void)lease();
+    get(BUDGET + BRI_OBSERVE_COUNT);
+    (void)look();
+    bri_stand_in = &stand_in;
+    r = broker_queue_get(queue, 5 * BRI_MILLISECOND, &buffer, &v);
+    bri_stand_in = NULL;
+    cr_assert_eq(r, BROKER_TIMEDOUT);
+    cr_assert_eq(look().n, 1);
+    cr_assert_eq(records[0].op, BRI_OP_QUEUE_GET);
 }
 
 /* When all that is to be timed or counted in a tick has been. */
