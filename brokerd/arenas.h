@@ -27,6 +27,7 @@ struct brokerd_arena {
     bool persist;
     bool was_there; /* made by an earlier daemon */
     bool unlinked;  /* it has no name: a private one, or one that only the service manager kept */
+    bool is_pinned; /* sealed for a handover, and somebody has pointers into it */
     bool has_ended; /* found cut short; the clients are to be dropped */
     uint64_t keep_free_bytes;
     struct brokerd_rule read, write;

@@ -41,6 +41,8 @@ struct brokerd {
     bool hands_over;   /* to a brokerd of another layout: nobody is let in any more */
     int listen_fd;
     sd_event_source *listener, *beat, *retry, *sweep;
+    sd_event_source *pins; /* while a handover waits for who has pointers into an arena */
+    int64_t pins_until_ns;
     struct brokerd_rate refused, stuck;
     struct brokerd_inherited inherited;
     struct brokerd_notify notify;

@@ -19,7 +19,9 @@
 
 #include "clients.h"
 #include "core/clock.h"
+#include "core/registry.h"
 #include "core/seal.h"
+#include "core/session.h"
 #include "endpoint.h"
 #include "snapshot.h"
 
@@ -27,6 +29,8 @@
 #define REPLACED " (deleted)" /* what the kernel appends to the name of a file that has none */
 #define ANSWER_NS (5 * BRI_SECOND)
 #define ANSWER_MAX 256
+#define PINS_NS (5 * BRI_SECOND)
+#define PINS_USEC 20000
 #define ASK_TRIES 5u
 #define ASK_PAUSE_NS (100 * BRI_MILLISECOND)
 
@@ -172,6 +176,104 @@ static const struct brokerd_arena_config *find_config(
     return c;
 }
 
+/* ---- who has pointers ---- */
+
+struct pin {
+    struct bri_pin where;
+    char object[BRI_NAME_MAX + 1]; /* its name; empty: none */
+    struct bri_session_info who;
+};
+
+/* 1 if there is one. */
+static int find_pin(struct bri_arena *a, void *arg)
+{
+    struct pin *pin = arg;
+    struct bri_object o;
+
+    if (!bri_find_pin(a, &pin->where))
+        return 0;
+    if (bri_object_bind(a, pin->where.object, &o) == 0)
+        bri_registry_name(&o, pin->object);
+    (void)bri_session_info(a, pin->where.session, &pin->who);
+    return 1;
+}
+
+static int unseal(struct bri_arena *a, void *arg)
+{
+    (void)arg;
+    return bri_unseal(a);
+}
+
+static void give_back(struct brokerd_arena *arena)
+{
+    arena->is_pinned = false;
+    arena->persist = true;
+    (void)brokerd_arena_run(arena, unseal, NULL);
+}
+
+static void give_up(struct brokerd_arena *arena, const struct pin *pin)
+{
+    const struct brokerd_about about = {.arena = arena->name, .pid = (pid_t)pin->who.pid};
+
+    give_back(arena);
+    brokerd_log(LOG_ERR, &about,
+        "the arena %s stays in memory, for the brokerd that made it: process %u (%s) has a pointer "
+        "to the elements of the array \"%s\", and what it stores there could be lost; end it, and "
+        "upgrade again",
+        arena->name, pin->who.pid, pin->who.comm, pin->object);
+}
+
+/* Saves the arena if nobody has pointers into it; else that is for later. */
+static void save_or_wait(struct brokerd *d, struct brokerd_arena *arena)
+{
+    struct pin pin = {.object = ""};
+    bool waits = arena->is_pinned;
+    int r = brokerd_arena_run(arena, find_pin, &pin);
+
+    arena->is_pinned = r == 1;
+    if (r < 0)
+        return; /* it has ended */
+    if (r == 0)
+        brokerd_snapshot_hand_over(d, arena, find_config(d, arena));
+    else if (waits && bri_now() >= d->pins_until_ns)
+        give_up(arena, &pin);
+    else if (!waits)
+        brokerd_log(LOG_NOTICE, &(struct brokerd_about){.arena = arena->name},
+            "process %u (%s) has a pointer to the elements of the array \"%s\": the arena %s is "
+            "saved when it has closed the broker",
+            pin.who.pid, pin.who.comm, pin.object, arena->name);
+}
+
+static void look_again(struct brokerd *d);
+
+static int on_pins(sd_event_source *source, uint64_t usec, void *arg)
+{
+    struct brokerd *d = arg;
+
+    (void)source;
+    (void)usec;
+    for (struct brokerd_arena *a = d->arenas; a != NULL; a = a->next)
+        if (a->is_pinned)
+            save_or_wait(d, a);
+    look_again(d);
+    brokerd_snapshot_end_if_stopped(d);
+    return 0;
+}
+
+static void look_again(struct brokerd *d)
+{
+    bool is_pinned = false;
+
+    d->pins = sd_event_source_disable_unref(d->pins);
+    for (const struct brokerd_arena *a = d->arenas; a != NULL; a = a->next)
+        is_pinned |= a->is_pinned;
+    if (is_pinned && sd_event_add_time_relative(
+                         d->event, &d->pins, CLOCK_MONOTONIC, PINS_USEC, 0, on_pins, d) < 0)
+        brokerd_handover_end(d);
+}
+
+/* ---- all of it ---- */
+
 static void hand_over(struct brokerd *d, struct brokerd_arena *arena)
 {
     const struct brokerd_arena_config *config = find_config(d, arena);
@@ -188,7 +290,7 @@ static void hand_over(struct brokerd *d, struct brokerd_arena *arena)
                                  : broker_error_text(r));
         arena->persist = true;
     } else if (config->persist || config->snapshots) {
-        brokerd_snapshot_hand_over(d, arena, config);
+        save_or_wait(d, arena);
     } else {
         brokerd_log(LOG_WARNING, &about, "the arena %s ends: it is not persistent", arena->name);
         brokerd_inherit_forget(arena->name);
@@ -205,6 +307,16 @@ void brokerd_handover_begin(struct brokerd *d)
     for (struct brokerd_client *c = d->clients; c != NULL; c = c->next)
         if (c->arena == NULL) /* it has not said hello, and does so again elsewhere */
             brokerd_client_disconnect(c);
+    d->pins_until_ns = bri_now() + PINS_NS;
     for (struct brokerd_arena *a = d->arenas; a != NULL; a = a->next)
         hand_over(d, a);
+    look_again(d);
+}
+
+void brokerd_handover_end(struct brokerd *d)
+{
+    d->pins = sd_event_source_disable_unref(d->pins);
+    for (struct brokerd_arena *a = d->arenas; a != NULL; a = a->next)
+        if (a->is_pinned)
+            give_back(a);
 }

@@ -5,8 +5,10 @@
  * replaced by one that knows another layout. If so, it takes the arenas away from all who use them
  * (core/seal.h): they hear LOST, and from then on nothing changes. Then it saves those that would
  * have stayed to files of their own, which the next daemon makes the arenas anew from, and removes
- * the memory. What cannot be saved is given back to its users and stays; so does all of it when
- * nobody can tell what comes next. Then a brokerd that cannot use it refuses to start.
+ * the memory. Pointers into an arena (broker_array_data()) no seal can take away: it waits for some
+ * seconds until whoever has them has heard LOST and closed the broker, or has ended. What cannot be
+ * saved is given back to its users and stays; so does all of it when nobody can tell what comes
+ * next. Then a brokerd that cannot use it refuses to start.
  */
 #ifndef BROKERD_HANDOVER_H
 #define BROKERD_HANDOVER_H
@@ -22,5 +24,8 @@ bool brokerd_handover_is_due(const struct brokerd *d);
  * daemon ends when all are saved, see snapshot.h.
  */
 void brokerd_handover_begin(struct brokerd *d);
+
+/* The daemon ends before that is done: what is sealed and not being saved is given back. */
+void brokerd_handover_end(struct brokerd *d);
 
 #endif

@@ -30,6 +30,7 @@
 #include "daemon.h"
 #include "discard.h"
 #include "endpoint.h"
+#include "handover.h"
 #include "kernel.h"
 #include "loop.h"
 #include "sigbus.h"
@@ -369,6 +370,7 @@ static void stop(struct brokerd *d)
 {
     brokerd_endpoint_stop(d);
     brokerd_selftest_stop(d);
+    brokerd_handover_end(d);
     brokerd_clients_free(d);
     for (struct brokerd_arena *a = d->arenas, *next; a != NULL; a = next) {
         next = a->next;

@@ -90,12 +90,12 @@ static void answer(struct brokerd_snapshots *s, int status, const char *text)
 static bool is_under_way(const struct brokerd *d)
 {
     for (const struct brokerd_arena *a = d->arenas; a != NULL; a = a->next)
-        if (a->snapshots != NULL && a->snapshots->sock >= 0)
+        if (a->is_pinned || (a->snapshots != NULL && a->snapshots->sock >= 0))
             return true;
     return false;
 }
 
-static void end_if_stopped(struct brokerd *d)
+void brokerd_snapshot_end_if_stopped(struct brokerd *d)
 {
     if (d->is_stopping && !is_under_way(d))
         (void)sd_event_exit(d->event, EXIT_SUCCESS);
@@ -151,7 +151,7 @@ static void finish(struct brokerd_snapshots *s, int status, const char *text)
     s->was_asked = false;
     if (s->n_wanted > s->n_begun)
         begin(s);
-    end_if_stopped(s->daemon);
+    brokerd_snapshot_end_if_stopped(s->daemon);
 }
 
 static void let_go(struct brokerd_snapshots *s, bool kill_it, char out_text[64])
@@ -292,7 +292,7 @@ void brokerd_snapshot_stop(struct brokerd *d)
     d->is_stopping = true;
     if (brokerd_handover_is_due(d)) {
         brokerd_handover_begin(d);
-        end_if_stopped(d);
+        brokerd_snapshot_end_if_stopped(d);
         return;
     }
     for (struct brokerd_arena *a = d->arenas; a != NULL; a = a->next)
@@ -300,7 +300,7 @@ void brokerd_snapshot_stop(struct brokerd *d)
             a->snapshots->was_asked = true;
             want(a->snapshots);
         }
-    end_if_stopped(d);
+    brokerd_snapshot_end_if_stopped(d);
 }
 
 /* ---- the configuration ---- */

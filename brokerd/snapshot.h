@@ -25,6 +25,9 @@ void brokerd_snapshot_ask(struct brokerd_client *c);
  */
 void brokerd_snapshot_stop(struct brokerd *d);
 
+/* Has the event loop end, if all that was to be saved for that is. */
+void brokerd_snapshot_end_if_stopped(struct brokerd *d);
+
 /* Ends what is under way: no save goes on after this. */
 void brokerd_snapshot_free(struct brokerd_arena *arena);
 

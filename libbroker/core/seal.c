@@ -9,9 +9,11 @@
 #include <broker/errors.h>
 
 #include "core/pages.h"
+#include "core/session.h"
 #include "core/type.h"
 
 #define PATIENCE (-2 * BRI_SECOND)
+#define MANY_ATTACHMENTS 1000000u /* a list that is longer is damaged */
 
 /* GONE and CORRUPT objects can be used by nobody, and are not saved. */
 static int seal_slot(struct bri_arena *a, uint32_t slot, bool sealed)
@@ -70,6 +72,43 @@ int bri_unseal(struct bri_arena *a)
         r = seal_slot(a, a->first_slot, false);
     a->passes_seal = r < 0;
     return r;
+}
+
+static bool is_pin(struct bri_arena *a, const struct bri_attachment_shm *att)
+{
+    struct bri_object o;
+
+    return att->pinned != 0 && bri_object_bind(a, att->object, &o) == 0 &&
+           o.generation == att->generation;
+}
+
+static bool find_pin_of(struct bri_arena *a, uint32_t number, struct bri_pin *out_pin)
+{
+    const struct bri_attachment_shm *att;
+    struct bri_object session;
+    uint32_t left = MANY_ATTACHMENTS;
+
+    if (bri_session_object(a, number, &session) < 0 || session.root == NULL)
+        return false;
+    for (uint64_t off = bri_session_state(&session)->first_attachment; off != 0 && left > 0;
+         off = att->next_off, left--) {
+        att = bri_attachment_at(&session, off);
+        if (att == NULL)
+            return false;
+        if (is_pin(a, att)) {
+            *out_pin = (struct bri_pin){.session = number, .object = att->object};
+            return true;
+        }
+    }
+    return false;
+}
+
+bool bri_find_pin(struct bri_arena *a, struct bri_pin *out_pin)
+{
+    for (uint32_t i = 0; i < a->n_sessions; i++)
+        if (find_pin_of(a, i, out_pin))
+            return true;
+    return false;
 }
 
 bool bri_is_sealed(const struct bri_arena *a)

@@ -24,6 +24,16 @@ int bri_seal(struct bri_arena *a);
 /* Gives everything back to its users, names last. As above. */
 int bri_unseal(struct bri_arena *a);
 
+/* Who has pointers into an object that still is there: broker_array_data(). */
+struct bri_pin {
+    uint32_t session; /* its number */
+    uint32_t object;  /* slot */
+};
+
+/* One of those who have, while the arena is sealed; false if nobody has. What they store there is
+ * no operation: no seal stops it, and nobody is told that it was too late. */
+bool bri_find_pin(struct bri_arena *a, struct bri_pin *out_pin);
+
 /* True from the first moment of the one to the last of the other. */
 bool bri_is_sealed(const struct bri_arena *a);
 

@@ -363,6 +363,11 @@ BROKER_API void broker_buffer_free(broker_buffer *buffer);
  * instance by a lock. A process that is killed in the middle of set_slice or write takes back what
  * was stored meanwhile in the same aligned eight bytes as an element of its own.
  *
+ * When the broker is upgraded to another layout of memory, operations answer BROKER_LOST; stores
+ * cannot. The old broker waits five seconds for programs with pointers to close it, which then have
+ * lost nothing; if one does not, the upgrade does not take place. So look now and then at what an
+ * operation answers.
+ *
  * @param[in]  array       an open handle, not NULL
  * @param[out] out_data    the first element
  * @param[out] out_length  how many there are

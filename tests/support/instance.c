@@ -326,7 +326,8 @@ static int end_by(struct instance *i, pid_t *pid, int number)
 
     if (*pid == 0)
         return 0;
-    (void)kill(*pid, number);
+    if (number != 0)
+        (void)kill(*pid, number);
     while (waitpid(*pid, &status, 0) < 0)
         if (errno != EINTR)
             die(i, "what was started is no child any more");
@@ -343,6 +344,11 @@ void instance_kill(struct instance *i)
 int instance_end(struct instance *i)
 {
     return end_by(i, &i->pid, SIGTERM);
+}
+
+int instance_await_end(struct instance *i)
+{
+    return end_by(i, &i->pid, 0);
 }
 
 void instance_drain(struct instance *i)

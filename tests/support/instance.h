@@ -52,6 +52,9 @@ void instance_kill(struct instance *i);
  */
 int instance_end(struct instance *i);
 
+/* The same for one that was told already, or ends by itself. */
+int instance_await_end(struct instance *i);
+
 /* Starts the daemon again, in the same place and with the same configuration; ends it before if it
  * runs. */
 void instance_restart(struct instance *i);

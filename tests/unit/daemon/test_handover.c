@@ -298,6 +298,117 @@ Test(handover, who_comes_meanwhile_waits_for_the_next_one, .init = start_by_sock
     cr_assert_eq(end_of(patient), 0);
 }
 
+/* ---- pointers into the memory ---- */
+
+static broker_array *array;
+static int64_t *elements;
+
+/* This process has a pointer to the elements, and brokerd was told to end. */
+static void hand_over_while_pointed(void)
+{
+    uint64_t n;
+    void *data;
+    broker_value v;
+
+    OK(broker_array_open(b, "a", &(broker_array_options){.typecode = "q", .length = 3}, &array));
+    OK(broker_array_data(array, &data, &n));
+    elements = data;
+    elements[0] = 1;
+    replace_program("layout 2.00000001");
+    cr_assert_eq(kill(instance_pid(instance), SIGTERM), 0);
+    while (broker_dict_get(d, broker_str("n"), &buffer, &v) == 0)
+        (void)sched_yield();
+    GIVES(broker_array_get(array, 0, &v), BROKER_LOST);
+}
+
+static int64_t element(broker *in, int64_t i)
+{
+    broker_value v;
+
+    OK(broker_array_open(in, "a", &(broker_array_options){.mode = BROKER_OPEN}, &array));
+    OK(broker_array_get(array, i, &v));
+    return v.i;
+}
+
+/* Two beats of the daemon, in which it could have saved and ended. */
+Test(handover, what_is_stored_by_a_pointer_meanwhile_is_there_as_well)
+{
+    char message[600];
+
+    hand_over_while_pointed();
+    for (unsigned i = 0; i < 2; i++) {
+        instance_drain(instance);
+        cr_assert(instance_hear(instance, "EXTEND_TIMEOUT_USEC", NULL, message, sizeof(message)));
+    }
+    elements[1] = 2;
+    cr_assert_eq(n_files("*"), 0, "it was saved already");
+    broker_close(b);
+    cr_assert_eq(instance_await_end(instance), 0);
+    cr_assert_eq(n_files("*.default.handover.*.snapshot"), 1);
+    put_back();
+    instance_restart(instance);
+    OK(broker_open(instance_address(instance), &b));
+    cr_assert_eq(element(b, 0), 1);
+    cr_assert_eq(element(b, 1), 2);
+}
+
+Test(handover, who_keeps_a_pointer_keeps_the_arena)
+{
+    hand_over_while_pointed();
+    cr_assert_eq(instance_await_end(instance), 0);
+    cr_assert_eq(n_files("*"), 0);
+    cr_assert_eq(access(instance_arena_path(instance), F_OK), 0, "the memory is gone");
+    elements[2] = 3;
+    cr_assert_eq(element(b, 2), 3, "everything goes on");
+    OK(broker_dict_set(d, broker_str("n"), broker_int(9)));
+    put_back();
+    instance_restart(instance);
+    cr_assert_eq(now_in(b), 9);
+}
+
+Test(handover, a_second_signal_gives_back_what_somebody_points_to)
+{
+    hand_over_while_pointed();
+    cr_assert_eq(instance_end(instance), 0);
+    cr_assert_eq(element(b, 0), 1);
+    elements[2] = 3;
+    put_back();
+    instance_restart(instance);
+    cr_assert_eq(element(b, 2), 3);
+}
+
+/* A dead one's pointer stores nothing any more. */
+Test(handover, the_death_of_who_has_a_pointer_lets_it_go_on)
+{
+    pid_t pid = fork();
+    broker_value v;
+
+    cr_assert_geq(pid, 0);
+    if (pid == 0) {
+        uint64_t n;
+        void *data;
+
+        if (broker_array_open(
+                b, "a", &(broker_array_options){.typecode = "q", .length = 3}, &array) < 0 ||
+            broker_array_data(array, &data, &n) < 0)
+            _exit(1);
+        *(int64_t *)data = 5;
+        for (;;)
+            (void)pause();
+    }
+    while (broker_array_open(b, "a", &(broker_array_options){.mode = BROKER_OPEN}, &array) < 0 ||
+           broker_array_get(array, 0, &v) < 0 || v.i != 5)
+        (void)sched_yield();
+    replace_program("layout 2.00000001");
+    cr_assert_eq(kill(instance_pid(instance), SIGTERM), 0);
+    while (broker_dict_get(d, broker_str("n"), &buffer, &v) == 0)
+        (void)sched_yield();
+    cr_assert_eq(kill(pid, SIGKILL), 0);
+    cr_assert_eq(end_of(pid), -1);
+    cr_assert_eq(instance_await_end(instance), 0);
+    cr_assert_eq(n_files("*.default.handover.*.snapshot"), 1);
+}
+
 /* ---- deaths in between ---- */
 
 static void set_layout(uint32_t layout)
