@@ -40,6 +40,8 @@ struct brokerd {
     bool is_stopping;  /* it ends when all arenas are saved */
     bool hands_over;   /* to a brokerd of another layout: nobody is let in any more */
     int listen_fd;
+    int zmq_fd; /* where the endpoint listens by ipc, if the service manager has the socket; or -1
+                 */
     sd_event_source *listener, *beat, *retry, *sweep;
     sd_event_source *pins; /* while a handover waits for who has pointers into an arena */
     int64_t pins_until_ns;

@@ -7,6 +7,7 @@
 #include "endpoint.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
@@ -109,6 +110,8 @@ static void make_arguments(const struct brokerd *d, struct arguments *out)
     add(out, "--attach=%s", d->place.socket);
     if (c->ipc)
         add(out, "--ipc=%s/" SOCKET_NAME, d->place.dir);
+    if (c->ipc && d->zmq_fd >= 0)
+        add(out, "--ipc-fd=%d", d->zmq_fd);
     if (c->tcp[0] != '\0') {
         add(out, "--tcp=%s", c->tcp);
         add(out, "--server-key=%s", c->server_key);
@@ -190,7 +193,8 @@ static void remove_socket(const struct brokerd *d)
     char path[BROKERD_PATH_MAX + sizeof(SOCKET_NAME) + 1];
 
     (void)snprintf(path, sizeof(path), "%s/" SOCKET_NAME, d->place.dir);
-    (void)unlink(path);
+    if (d->zmq_fd < 0) /* else it is the service manager's */
+        (void)unlink(path);
 }
 
 static int on_end(sd_event_source *source, int fd, uint32_t events, void *arg)
@@ -232,6 +236,8 @@ static _Noreturn void become(const struct brokerd_endpoint *e, pid_t parent)
     (void)unsetenv("NOTIFY_SOCKET");
     (void)unsetenv("WATCHDOG_USEC");
     (void)unsetenv("LISTEN_FDS");
+    if (e->daemon->zmq_fd >= 0)
+        (void)fcntl(e->daemon->zmq_fd, F_SETFD, 0);
     (void)execv(e->arguments.all[0], e->arguments.all);
     _exit(errno == ENOENT ? 127 : 126);
 }

@@ -3,6 +3,7 @@
  */
 #include "inherit.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,14 +26,28 @@ void brokerd_inherit(struct brokerd_inherited *in)
         in->n = 0;
 }
 
+static int take(struct brokerd_inherited *in, int i)
+{
+    free(in->names[i]);
+    in->names[i] = NULL;
+    return in->first_fd + i;
+}
+
 int brokerd_inherited_take(struct brokerd_inherited *in, const char *name)
 {
     for (int i = 0; i < in->n; i++)
-        if (in->names[i] != NULL && strcmp(in->names[i], name) == 0) {
-            free(in->names[i]);
-            in->names[i] = NULL;
-            return in->first_fd + i;
-        }
+        if (in->names[i] != NULL && strcmp(in->names[i], name) == 0)
+            return take(in, i);
+    return -1;
+}
+
+int brokerd_inherited_socket(struct brokerd_inherited *in, const char *name, int type)
+{
+    for (int i = 0; i < in->n; i++)
+        if (in->names[i] != NULL && strcmp(in->names[i], name) == 0 &&
+            sd_is_socket_unix(in->first_fd + i, type, 1, NULL, 0) > 0 &&
+            fcntl(in->first_fd + i, F_SETFL, O_NONBLOCK) == 0)
+            return take(in, i);
     return -1;
 }
 

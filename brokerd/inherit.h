@@ -2,8 +2,9 @@
  * inherit.h - descriptors that the service manager started us with: its sockets, and what it kept
  * for us from an earlier daemon
  *
- * They are known by name. Sockets: `attach`, and `brokerd-zmq`, which is reserved for the ZeroMQ
- * endpoint. Kept: `arena.NAME`, the memory of an arena.
+ * They are known by name. Sockets: two called `attach`, for systemd gives those of a unit one name;
+ * the attach socket itself is of SOCK_SEQPACKET, the ZeroMQ endpoint's of SOCK_STREAM. Kept:
+ * `arena.NAME`, the memory of an arena.
  */
 #ifndef BROKERD_INHERIT_H
 #define BROKERD_INHERIT_H
@@ -19,6 +20,9 @@ void brokerd_inherit(struct brokerd_inherited *in);
 
 /* Gives the descriptor called @name away, -1 if there is none. */
 int brokerd_inherited_take(struct brokerd_inherited *in, const char *name);
+
+/* The same for the listening unix socket of a type. */
+int brokerd_inherited_socket(struct brokerd_inherited *in, const char *name, int type);
 
 /* The same for the memory of an arena. */
 int brokerd_inherited_arena(struct brokerd_inherited *in, const char *arena);

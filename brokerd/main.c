@@ -352,6 +352,7 @@ static int start(struct brokerd *d, const struct options *o)
     (void)umask(077);
     if (!brokerd_place_take(&d->place, runtime_dir(d, o)) || !add_events(d))
         return EXIT_FAILURE;
+    d->zmq_fd = brokerd_inherited_socket(&d->inherited, BRI_ATTACH_NAME, SOCK_STREAM);
     /* First, so that who comes meanwhile waits: to load an arena may take long. */
     d->listen_fd = brokerd_place_listen(
         &d->place, brokerd_inherited_take(&d->inherited, BRI_ATTACH_NAME), BROKERD_BACKLOG);
@@ -384,6 +385,8 @@ static void stop(struct brokerd *d)
     d->event = sd_event_unref(d->event);
     if (d->listen_fd >= 0)
         (void)close(d->listen_fd);
+    if (d->zmq_fd >= 0)
+        (void)close(d->zmq_fd);
     brokerd_config_free(d->config);
 }
 
@@ -470,7 +473,7 @@ int main(int argc, char **argv)
         .help_filter = help_filter,
     };
     struct options options = {.starter = -1};
-    struct brokerd d = {.listen_fd = -1, .starter = -1, .selftest.probe = -1};
+    struct brokerd d = {.listen_fd = -1, .zmq_fd = -1, .starter = -1, .selftest.probe = -1};
     char own_user[16];
     int r = EXIT_FAILURE;
 

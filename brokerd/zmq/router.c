@@ -96,7 +96,8 @@ static bool bind_ipc(struct zmqd *z)
         return false;
     }
     before = umask(0);
-    ok = zmqd_zap_bind_ipc(z->router, endpoint);
+    ok = set(z->router, ZMQ_USE_FD, z->settings.ipc_fd) && zmqd_zap_bind_ipc(z->router, endpoint) &&
+         set(z->router, ZMQ_USE_FD, -1);
     (void)umask(before);
     return ok;
 }

@@ -5,6 +5,7 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <limits.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 enum key {
     KEY_ATTACH = 256,
     KEY_IPC,
+    KEY_IPC_FD,
     KEY_TCP,
     KEY_SERVER_KEY,
     KEY_CLIENTS,
@@ -65,6 +67,7 @@ enum { N_NUMBERS = sizeof(numbers) / sizeof(numbers[0]) };
 static const struct argp_option fixed_options[] = {
     {"attach", KEY_ATTACH, "PATH", 0, "the broker's attach socket", 0},
     {"ipc", KEY_IPC, "PATH", 0, "where to listen for clients of this machine", 0},
+    {"ipc-fd", KEY_IPC_FD, "N", 0, "the descriptor of the socket that listens there already", 0},
     {"tcp", KEY_TCP, "HOST:PORT...", 0, "where to listen for clients with a key", 0},
     {"server-key", KEY_SERVER_KEY, "FILE", 0, "the broker's keys", 0},
     {"clients", KEY_CLIENTS, "FILE", 0, "the keys that may come, and what each may use", 0},
@@ -91,6 +94,16 @@ static void parse_number(const struct number *number, const char *text, struct a
     set_number(number, s, value);
 }
 
+static int parse_fd(const char *text, struct argp_state *state)
+{
+    char *end;
+    long n = strtol(text, &end, 10);
+
+    if (end == text || *end != '\0' || n < 0 || n > INT_MAX)
+        argp_error(state, "--ipc-fd is the number of a descriptor");
+    return (int)n;
+}
+
 static error_t parse_option(int key, char *arg, struct argp_state *state)
 {
     struct zmqd_settings *s = state->input;
@@ -101,6 +114,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_IPC:
         s->ipc = arg;
+        return 0;
+    case KEY_IPC_FD:
+        s->ipc_fd = parse_fd(arg, state);
         return 0;
     case KEY_TCP:
         s->tcp = arg;
@@ -148,7 +164,7 @@ void zmqd_settings_parse(int argc, char **argv, struct zmqd_settings *out)
         .doc = "The broker's ZeroMQ endpoint. brokerd starts it; there is no need to.\v",
     };
 
-    *out = (struct zmqd_settings){.log_level = LOG_INFO};
+    *out = (struct zmqd_settings){.log_level = LOG_INFO, .ipc_fd = -1};
     memcpy(options, fixed_options, sizeof(fixed_options));
     for (unsigned i = 0; i < N_NUMBERS; i++) {
         options[N_FIXED + i] = (struct argp_option){.name = numbers[i].name,

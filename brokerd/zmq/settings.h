@@ -9,6 +9,7 @@
 struct zmqd_settings {
     const char *attach;     /* path of brokerd's attach socket */
     const char *ipc;        /* path to listen at; NULL: none */
+    int ipc_fd;             /* the socket that listens there; -1: it is to be made */
     const char *tcp;        /* HOST:PORT..., separated by blanks; NULL: none */
     const char *server_key; /* files, for tcp */
     const char *clients;

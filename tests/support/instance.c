@@ -34,6 +34,7 @@ struct instance {
     pid_t pid;  /* 0: does not run */
     int notify; /* where the daemon says that it is ready */
     int sock;   /* where programs attach, if it is not the daemon's own; else -1 */
+    int zmq;    /* the same for ZeroMQ */
     char name[40];
     char dir[32];
     char address[64], zmq_address[64];
@@ -166,18 +167,20 @@ unsigned instance_n_kept(struct instance *i)
 /* In the daemon to be: the kept descriptors, and the socket, where it looks for them. */
 static void pass_kept(const struct instance *i)
 {
-    char names[(STORE_SIZE + 1) * sizeof(i->kept[0].name)] = "", number[16];
-    struct kept passed[STORE_SIZE + 1];
+    char names[(STORE_SIZE + 2) * sizeof(i->kept[0].name)] = "", number[16];
+    struct kept passed[STORE_SIZE + 2];
     unsigned n = i->n_kept;
 
     memcpy(passed, i->kept, sizeof(i->kept));
-    if (i->sock >= 0)
+    if (i->sock >= 0) {
         passed[n++] = (struct kept){.name = "attach", .fd = i->sock};
+        passed[n++] = (struct kept){.name = "attach", .fd = i->zmq};
+    }
     (void)unsetenv("LISTEN_FDS");
     if (n == 0)
         return;
     for (unsigned k = 0; k < n; k++) {
-        passed[k].fd = fcntl(passed[k].fd, F_DUPFD_CLOEXEC, FIRST_PASSED + STORE_SIZE + 1);
+        passed[k].fd = fcntl(passed[k].fd, F_DUPFD_CLOEXEC, FIRST_PASSED + STORE_SIZE + 2);
         (void)strcat(strcat(names, k > 0 ? ":" : ""), passed[k].name);
     }
     for (unsigned k = 0; k < n; k++)
@@ -245,15 +248,16 @@ static void launch(struct instance *i)
     await_readiness(i);
 }
 
-static void make_socket(struct instance *i)
+static int make_socket(struct instance *i, const char *name, int type)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int sock = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 
-    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/attach", i->dir);
-    i->sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    if (i->sock < 0 || bind(i->sock, (const struct sockaddr *)&address, sizeof(address)) != 0 ||
-        listen(i->sock, SOMAXCONN) != 0)
-        die(i, "cannot make the attach socket");
+    (void)snprintf(address.sun_path, sizeof(address.sun_path), "%s/%s", i->dir, name);
+    if (sock < 0 || bind(sock, (const struct sockaddr *)&address, sizeof(address)) != 0 ||
+        listen(sock, SOMAXCONN) != 0)
+        die(i, "cannot make the sockets");
+    return sock;
 }
 
 static struct instance *start(const char *config, bool by_socket)
@@ -276,8 +280,10 @@ static struct instance *start(const char *config, bool by_socket)
     i->sock = -1;
     write_config(i, config);
     listen_for_readiness(i);
-    if (by_socket)
-        make_socket(i);
+    if (by_socket) {
+        i->sock = make_socket(i, "attach", SOCK_SEQPACKET);
+        i->zmq = make_socket(i, "zmq", SOCK_STREAM);
+    }
     launch(i);
     return i;
 }
@@ -290,6 +296,11 @@ struct instance *instance_start(const char *config)
 struct instance *instance_start_by_socket(const char *config)
 {
     return start(config, true);
+}
+
+int instance_zmq_socket(const struct instance *i)
+{
+    return i->zmq;
 }
 
 void instance_await_visitor(const struct instance *i)
@@ -412,8 +423,10 @@ void instance_stop(struct instance *i)
     (void)instance_end(i);
     forget(i, NULL);
     (void)close(i->notify);
-    if (i->sock >= 0)
+    if (i->sock >= 0) {
         (void)close(i->sock);
+        (void)close(i->zmq);
+    }
     remove_all("%s/*", i->dir);
     (void)rmdir(i->dir);
     remove_all("/dev/shm/brokerd.%s.*", i->name);

@@ -23,11 +23,14 @@ struct instance;
  */
 struct instance *instance_start(const char *config);
 
-/* The same with an attach socket that is there also while the daemon is not, as systemd keeps it.
- */
+/* The same with sockets that are there also while the daemon is not, as systemd keeps them: to
+ * attach, and for ZeroMQ. */
 struct instance *instance_start_by_socket(const char *config);
 
-/* Waits until somebody has come to that socket whom no daemon has let in. */
+/* That for ZeroMQ: readable while somebody has come whom nobody has served. */
+int instance_zmq_socket(const struct instance *i);
+
+/* Waits until somebody has come to the attach socket whom no daemon has let in. */
 void instance_await_visitor(const struct instance *i);
 
 /* For broker_open(). Lives as long as the instance. */

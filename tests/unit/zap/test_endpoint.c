@@ -2,6 +2,7 @@
  * test_endpoint.c - the process behind the ZeroMQ socket: started, started again, ended, and alone
  * trusted to act for others
  */
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -176,4 +177,86 @@ Test(endpoint, users_have_their_own_rights)
     instance_reload(
         pair.instance, "[arena default]\nsize = 16M\nwrite = 0 65534\n[zmq]\nipc = yes\n");
     cr_assert_eq(visit_as_nobody(), 0);
+}
+
+/* ---- a socket of the service manager's ---- */
+
+static struct instance *kept;
+static char kept_path[64];
+
+static void start_by_socket(void)
+{
+    kept = instance_start_by_socket("[arena default]\nsize = 16M\n[zmq]\nipc = yes\n");
+    (void)snprintf(kept_path, sizeof(kept_path), "%s/zmq", instance_dir(kept));
+}
+
+static void stop_by_socket(void)
+{
+    instance_stop(kept);
+}
+
+TestSuite(endpoint_by_socket, .init = start_by_socket, .fini = stop_by_socket, .timeout = 120);
+
+/* 0 when it was served. */
+static int come(void)
+{
+    char address[128];
+    broker *b;
+    int r;
+
+    (void)snprintf(address, sizeof(address), "%s?wait=60", instance_zmq_address(kept));
+    r = broker_open(address, &b);
+    if (r == 0)
+        broker_close(b);
+    return r;
+}
+
+static pid_t await_endpoint(pid_t old)
+{
+    int64_t until = bri_now() + 30 * BRI_SECOND;
+    pid_t pid;
+
+    while ((pid = instance_zmq_pid(kept)) == 0 || pid == old)
+        cr_assert_lt(bri_now(), until, "there is no endpoint");
+    return pid;
+}
+
+static ino_t inode(void)
+{
+    struct stat st;
+
+    cr_assert_eq(stat(kept_path, &st), 0, "the socket is gone, which is not ours to remove");
+    return st.st_ino;
+}
+
+Test(endpoint_by_socket, it_listens_there_and_so_does_the_next_one)
+{
+    ino_t before = inode();
+    pid_t first = await_endpoint(0);
+
+    cr_assert_eq(come(), 0, "%s", broker_last_error());
+    cr_assert_eq(kill(first, SIGKILL), 0);
+    cr_assert_eq(come(), 0, "%s", broker_last_error());
+    cr_assert_neq(await_endpoint(first), first);
+    cr_assert_eq(instance_end(kept), 0);
+    cr_assert_eq(inode(), before);
+    instance_restart(kept);
+    cr_assert_eq(come(), 0, "%s", broker_last_error());
+    cr_assert_eq(inode(), before);
+}
+
+Test(endpoint_by_socket, who_comes_while_there_is_no_daemon_waits_for_it)
+{
+    struct pollfd p = {.fd = instance_zmq_socket(kept), .events = POLLIN};
+    int status;
+    pid_t pid;
+
+    cr_assert_eq(instance_end(kept), 0);
+    pid = fork();
+    if (pid == 0)
+        _exit(-come());
+    cr_assert_eq(poll(&p, 1, 20000), 1, "nobody came");
+    instance_restart(kept);
+    cr_assert_eq(waitpid(pid, &status, 0), pid);
+    cr_assert_eq(status, 0);
 }
