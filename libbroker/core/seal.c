@@ -8,6 +8,7 @@
 
 #include <broker/errors.h>
 
+#include "core/attachment.h"
 #include "core/pages.h"
 #include "core/session.h"
 #include "core/type.h"
