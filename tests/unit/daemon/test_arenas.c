@@ -19,6 +19,7 @@
 #include "core/clock.h"
 #include "fixture.h"
 #include "raw.h"
+#include "support/child.h"
 
 TestSuite(arenas, .init = fixture_start, .fini = fixture_stop, .timeout = 60);
 
@@ -146,8 +147,7 @@ static pid_t start_client(void)
 
 static void kill_and_wait(pid_t pid)
 {
-    cr_assert_eq(kill(pid, SIGKILL), 0);
-    cr_assert_eq(waitpid(pid, NULL, 0), pid);
+    child_kill(pid);
 }
 
 static void daemon_ended_the_arena(void)

@@ -20,6 +20,7 @@
 #include "core/registry.h"
 #include "core/session.h"
 #include "raw.h"
+#include "support/child.h"
 
 #define NOBODY 65534
 
@@ -438,7 +439,7 @@ Test(attach, a_connection_that_ends_before_the_answer_is_made_anew)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     char address[128], real[96];
-    int sock = socket(AF_UNIX, SOCK_SEQPACKET, 0), first, status = 0;
+    int sock = socket(AF_UNIX, SOCK_SEQPACKET, 0), first;
     pid_t pid;
 
     (void)snprintf(name.sun_path, sizeof(name.sun_path), "%s/first", instance_dir(instance));
@@ -457,7 +458,6 @@ Test(attach, a_connection_that_ends_before_the_answer_is_made_anew)
     cr_assert_eq(unlink(name.sun_path), 0);
     cr_assert_eq(symlink(real, name.sun_path), 0);
     (void)close(first);
-    cr_assert_eq(waitpid(pid, &status, 0), pid);
-    cr_assert_eq(status, 0);
+    child_expect_success(pid);
     (void)close(sock);
 }

@@ -23,6 +23,7 @@
 #include "core/session.h"
 #include "fixture.h"
 #include "raw.h"
+#include "support/child.h"
 
 TestSuite(life, .init = fixture_start, .fini = fixture_stop, .timeout = 60);
 
@@ -62,12 +63,6 @@ static pid_t start_owner(void)
     cr_assert_eq(read(ends[0], &byte, 1), 1, "the owner did not get the lock");
     (void)close(ends[0]);
     return pid;
-}
-
-static void kill_and_wait(pid_t pid)
-{
-    cr_assert_eq(kill(pid, SIGKILL), 0);
-    cr_assert_eq(waitpid(pid, NULL, 0), pid);
 }
 
 /* What the arena itself says; the daemon is asked only to let it go on. */
@@ -118,7 +113,7 @@ Test(life, a_dead_clients_lock_goes_to_the_next_with_notice)
     uint64_t token;
 
     cr_assert_lt(broker_lock_acquire(lock, 0, &token), 0);
-    kill_and_wait(owner);
+    child_kill(owner);
     cr_assert(await_table(b, 1));
     cr_assert_eq(broker_lock_acquire(lock, 10 * BROKER_SECOND, &token), BROKER_OWNER_DIED);
     audit_is_clean(b);
@@ -173,7 +168,7 @@ Test(life, a_session_that_was_given_back_does_not_die_with_its_process)
     lock = open_lock(b);
     cr_assert_eq(broker_lock_acquire(lock, 0, &token), 0);
     cr_assert_eq(raw_status(instance).n_sessions, 2, "the daemon knows already");
-    kill_and_wait(leaver);
+    child_kill(leaver);
     cr_assert(raw_await_sessions(instance, 1));
     cr_assert(await_table(b, 1));
     cr_assert_eq(broker_lock_release(lock), 0);
@@ -222,7 +217,7 @@ Test(life, exec_ends_the_session)
     cr_assert(await_table(b, 1));
     cr_assert_eq(broker_lock_acquire(lock, 0, &token), BROKER_OWNER_DIED);
     cr_assert_eq(kill(pid, 0), 0, "the process itself goes on");
-    kill_and_wait(pid);
+    child_kill(pid);
     cr_assert_eq(broker_lock_release(lock), 0);
     broker_close(b);
 }
@@ -238,7 +233,7 @@ Test(life, exec_while_no_daemon_runs_is_found_by_the_next)
     instance_restart(instance);
     cr_assert(await_table(b, 1));
     cr_assert_eq(broker_lock_acquire(lock, 10 * BROKER_SECOND, &token), BROKER_OWNER_DIED);
-    kill_and_wait(pid);
+    child_kill(pid);
     broker_close(b);
 }
 
@@ -302,7 +297,7 @@ Test(life, a_client_without_descriptors_or_first_thread_keeps_its_session)
     cr_assert_eq(raw_status(instance).n_sessions, 2);
     cr_assert_lt(broker_lock_acquire(lock, BROKER_SECOND, &token), 0);
     cr_assert_eq(raw_status(instance).n_sessions, 2);
-    kill_and_wait(pid);
+    child_kill(pid);
     cr_assert_eq(broker_lock_acquire(lock, 10 * BROKER_SECOND, &token), BROKER_OWNER_DIED);
     broker_close(b);
 }
@@ -327,7 +322,6 @@ Test(life, a_forked_child_is_a_session_of_its_own)
 {
     broker *b = open_broker();
     broker_lock *lock = open_lock(b);
-    int status = 0;
     uint64_t token;
     pid_t pid;
 
@@ -339,8 +333,7 @@ Test(life, a_forked_child_is_a_session_of_its_own)
             _exit(1);
         _exit(raw_status(instance).n_sessions == 2 ? 0 : 2);
     }
-    cr_assert_eq(waitpid(pid, &status, 0), pid);
-    cr_assert_eq(status, 0);
+    child_expect_success(pid);
     cr_assert(raw_await_sessions(instance, 1));
     cr_assert_eq(broker_lock_release(lock), 0);
     broker_close(b);
@@ -350,7 +343,6 @@ Test(life, a_child_that_closes_what_it_never_used_leaves_the_parent_alone)
 {
     broker *b = open_broker();
     broker_lock *lock = open_lock(b);
-    int status = 0;
     uint64_t token;
     pid_t pid;
 
@@ -361,8 +353,7 @@ Test(life, a_child_that_closes_what_it_never_used_leaves_the_parent_alone)
         broker_close(b);
         _exit(0);
     }
-    cr_assert_eq(waitpid(pid, &status, 0), pid);
-    cr_assert_eq(status, 0);
+    child_expect_success(pid);
     cr_assert_eq(raw_status(instance).n_sessions, 1);
     cr_assert_eq(broker_lock_release(lock), 0);
     broker_close(b);
@@ -372,7 +363,7 @@ Test(life, a_child_finds_an_object_gone_that_was_removed_since)
 {
     broker *b = open_broker();
     broker_lock *lock = open_lock(b);
-    int status = 0, ends[2];
+    int ends[2];
     uint64_t token;
     char byte;
     pid_t pid;
@@ -387,8 +378,7 @@ Test(life, a_child_finds_an_object_gone_that_was_removed_since)
     cr_assert_eq(broker_destroy(b, "lock"), 0);
     (void)open_lock(b); /* another one by that name, in the same slot perhaps */
     cr_assert_eq(write(ends[1], "x", 1), 1);
-    cr_assert_eq(waitpid(pid, &status, 0), pid);
-    cr_assert_eq(status, 0);
+    child_expect_success(pid);
     broker_close(b);
 }
 
@@ -441,7 +431,7 @@ Test(life, the_next_daemon_finds_who_died_meanwhile)
     uint64_t token;
 
     instance_kill(instance);
-    kill_and_wait(owner);
+    child_kill(owner);
     instance_restart(instance);
     cr_assert(await_table(b, 1));
     cr_assert_eq(raw_status(instance).n_sessions, 1);
@@ -464,7 +454,7 @@ Test(life, nothing_is_taken_from_a_client_that_is_stopped)
     instance_restart(instance);
     cr_assert_eq(raw_status(instance).n_sessions, 2);
     cr_assert_lt(broker_lock_acquire(lock, 0, &token), 0);
-    kill_and_wait(owner);
+    child_kill(owner);
     cr_assert_eq(broker_lock_acquire(lock, 10 * BROKER_SECOND, &token), BROKER_OWNER_DIED);
     broker_close(b);
 }
@@ -520,7 +510,7 @@ Test(life, a_child_without_a_daemon_hears_so_and_recovers_when_it_is_back)
 {
     broker *b = open_broker();
     broker_dict *d;
-    int status = 0, there[2], back[2];
+    int there[2], back[2];
     char byte;
     pid_t pid;
 
@@ -539,15 +529,13 @@ Test(life, a_child_without_a_daemon_hears_so_and_recovers_when_it_is_back)
     cr_assert_eq(read(back[0], &byte, 1), 1);
     instance_restart(instance);
     cr_assert_eq(write(there[1], "x", 1), 1);
-    cr_assert_eq(waitpid(pid, &status, 0), pid);
-    cr_assert_eq(status, 0);
+    child_expect_success(pid);
     broker_close(b);
 }
 
 Test(life, a_child_that_opens_the_same_place_shares_what_it_inherited)
 {
     broker *b = open_broker();
-    int status = 0;
     pid_t pid;
 
     pid = fork();
@@ -558,8 +546,7 @@ Test(life, a_child_that_opens_the_same_place_shares_what_it_inherited)
             _exit(1);
         _exit(raw_status(instance).n_sessions == 2 ? 0 : 2);
     }
-    cr_assert_eq(waitpid(pid, &status, 0), pid);
-    cr_assert_eq(status, 0);
+    child_expect_success(pid);
     broker_close(b);
 }
 
@@ -578,10 +565,10 @@ Test(life, what_is_stuck_is_given_back_later)
         for (;;)
             (void)pause();
     atomic_store(&slot->word, (uint32_t)other);
-    kill_and_wait(owner);
+    child_kill(owner);
     for (int i = 0; i < 20; i++)
         cr_assert_eq(raw_status(instance).n_sessions, 2, "taken from under somebody who lives");
-    kill_and_wait(other); /* its death frees the guard, as the daemon finds */
+    child_kill(other); /* its death frees the guard, as the daemon finds */
     cr_assert(raw_await_sessions(instance, 1));
     cr_assert_eq(broker_lock_acquire(lock, 10 * BROKER_SECOND, &token), BROKER_OWNER_DIED);
     audit_is_clean(b);
@@ -595,7 +582,7 @@ static int64_t time_to_give_back(broker *b, _Atomic uint32_t *guard)
     int64_t from;
 
     atomic_store(guard, (uint32_t)getpid()); /* as if we were stopped in there */
-    kill_and_wait(owner);
+    child_kill(owner);
     while (!is_dead_in_table(b, owner))
         (void)raw_status(instance);
     (void)raw_status(instance); /* by now the daemon has tried, and not got it */
@@ -627,7 +614,7 @@ Test(life, the_attach_socket_may_come_from_systemd)
 {
     char path[64] = "", dir[] = "/tmp/brokerd-test-XXXXXX", address[80], number[16];
     struct sockaddr_un name = {.sun_family = AF_UNIX};
-    int sock = socket(AF_UNIX, SOCK_SEQPACKET, 0), status = 0;
+    int sock = socket(AF_UNIX, SOCK_SEQPACKET, 0);
     broker *b = NULL;
     pid_t pid;
 
@@ -652,8 +639,7 @@ Test(life, the_attach_socket_may_come_from_systemd)
     cr_assert_eq(broker_open(address, &b), 0, "%s", broker_last_error()); /* waits in the backlog */
     broker_close(b);
     cr_assert_eq(kill(pid, SIGTERM), 0);
-    cr_assert_eq(waitpid(pid, &status, 0), pid);
-    cr_assert_eq(status, 0);
+    child_expect_success(pid);
     cr_assert_eq(access(path, F_OK), 0, "systemd's socket is not ours to remove");
     (void)unlink(path);
     cr_assert_eq(rmdir(dir), 0);

@@ -17,6 +17,7 @@
 
 #include "client/attach.h"
 #include "client/handle.h"
+#include "support/child.h"
 
 #define PATIENCE_MS 20000
 
@@ -148,7 +149,7 @@ Test(private, the_daemon_inherits_nothing)
 
 Test(private, it_outlives_its_starter_as_long_as_others_use_it)
 {
-    int address_pipe[2], status, pidfd;
+    int address_pipe[2], pidfd;
     char address[BRI_ADDRESS_MAX] = "";
     broker *b = NULL;
     int gate[2];
@@ -169,8 +170,7 @@ Test(private, it_outlives_its_starter_as_long_as_others_use_it)
     cr_assert_gt(read(address_pipe[0], address, sizeof(address) - 1), 0);
     cr_assert_eq(broker_open(address, &b), 0, "%s", broker_last_error());
     cr_assert_eq(write(gate[1], "x", 1), 1);
-    cr_assert_eq(waitpid(pid, &status, 0), pid);
-    cr_assert_eq(status, 0);
+    child_expect_success(pid);
     pidfd = pidfd_of(daemon_of(b));
     broker_close(b);
     cr_assert(ends(pidfd));
@@ -195,8 +195,7 @@ Test(private, it_ends_when_its_program_is_killed)
     }
     cr_assert_eq(read(pid_pipe[0], &daemon_pid, sizeof(daemon_pid)), (ssize_t)sizeof(daemon_pid));
     pidfd = pidfd_of(daemon_pid);
-    cr_assert_eq(kill(pid, SIGKILL), 0);
-    cr_assert_eq(waitpid(pid, NULL, 0), pid);
+    child_kill(pid);
     cr_assert(ends(pidfd));
 }
 
@@ -204,7 +203,7 @@ Test(private, children_share_it_even_when_the_parent_closes_first)
 {
     broker *b = open_private();
     broker_dict *d;
-    int gate[2], status = 0;
+    int gate[2];
     int64_t n;
     pid_t pid;
 
@@ -221,8 +220,7 @@ Test(private, children_share_it_even_when_the_parent_closes_first)
     }
     broker_close(b);
     cr_assert_eq(write(gate[1], "x", 1), 1);
-    cr_assert_eq(waitpid(pid, &status, 0), pid);
-    cr_assert_eq(status, 0);
+    child_expect_success(pid);
 }
 
 Test(private, without_the_program_the_error_names_it)

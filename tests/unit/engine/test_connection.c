@@ -9,6 +9,7 @@
 
 #include "core/clock.h"
 #include "fake.h"
+#include "support/child.h"
 
 TestSuite(connection, .init = fake_start, .fini = fake_stop, .timeout = 60);
 
@@ -315,7 +316,6 @@ Test(connection, child_is_a_session_of_its_own)
     struct calling c;
     struct asked a;
     pid_t pid;
-    int status;
 
     call(&c, contains, d, 1); /* a thread that the child does not have */
     fake_expect(&a, "dict.contains");
@@ -336,8 +336,7 @@ Test(connection, child_is_a_session_of_its_own)
         cr_assert_eq(asks.request.object.i, 50);
         fake_give(&asks, broker_bool(true));
     }
-    cr_assert_eq(waitpid(pid, &status, 0), pid);
-    cr_assert_eq(status, 0);
+    child_expect_success(pid);
     fake_give(&a, broker_bool(true));
     cr_assert_eq(called(&c), 0, "the parent's session goes on");
     fake_close(b);
@@ -350,7 +349,6 @@ Test(connection, child_of_another_arena_says_so)
     broker_dict *d = fake_dict(b, "stock", 4);
     struct asked a;
     pid_t pid;
-    int status;
 
     fake.terms.arena = 10;
     pid = fork();
@@ -359,7 +357,6 @@ Test(connection, child_of_another_arena_says_so)
         _exit(broker_dict_clear(d) == BROKER_GONE ? 0 : 1);
     fake_expect(&a, "session.end"); /* of the one that the child has no use for */
     fake_answer(&a, NULL, 0);
-    cr_assert_eq(waitpid(pid, &status, 0), pid);
-    cr_assert_eq(status, 0);
+    child_expect_success(pid);
     fake_close(b);
 }
