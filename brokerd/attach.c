@@ -8,7 +8,6 @@
 #include "attach.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -22,6 +21,7 @@
 #include "core/quota.h"
 #include "core/session.h"
 #include "endpoint.h"
+#include "reply.h"
 #include "snapshot.h"
 
 #define ACCEPT_AT_ONCE 16
@@ -32,90 +32,6 @@ union request {
     struct bri_attach_request request;
     char bytes[sizeof(struct bri_attach_hello) + 1]; /* one more, to see what is too long */
 };
-
-/* ---- answers ---- */
-
-static bool transmit(int sock, const void *packet, size_t size, int fd)
-{
-    union {
-        char bytes[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control = {{0}};
-    struct iovec part = {.iov_base = (void *)(uintptr_t)packet, .iov_len = size};
-    struct msghdr m = {.msg_iov = &part, .msg_iovlen = 1};
-
-    if (fd >= 0) {
-        struct cmsghdr *c = &control.align;
-
-        m.msg_control = control.bytes;
-        m.msg_controllen = sizeof(control.bytes);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(c), &fd, sizeof(int));
-    }
-    return sendmsg(sock, &m, MSG_DONTWAIT | MSG_NOSIGNAL) == (ssize_t)size;
-}
-
-static struct bri_attach_reply success(enum bri_attach_kind kind)
-{
-    return (struct bri_attach_reply){.head = bri_attach_head(kind), .session = BROKERD_NO_SESSION};
-}
-
-static struct bri_attach_reply failure(enum bri_attach_kind kind, int status, const char *format,
-    ...) __attribute__((format(printf, 3, 4)));
-
-static struct bri_attach_reply failure(
-    enum bri_attach_kind kind, int status, const char *format, ...)
-{
-    struct bri_attach_reply reply = success(kind);
-    va_list args;
-
-    reply.status = status;
-    va_start(args, format);
-    (void)vsnprintf(reply.text, sizeof(reply.text), format, args);
-    va_end(args);
-    return reply;
-}
-
-/* Turns a peer away: it is told why, the connection ends. */
-static void refuse(struct brokerd_client *c, const struct bri_attach_reply *reply)
-{
-    struct brokerd *d = c->daemon;
-    const struct brokerd_about about = {
-        .pid = c->peer.pid, .uid = c->peer.uid, .code = reply->status};
-
-    d->n_refused++;
-    if (brokerd_log_allowed(&d->refused))
-        brokerd_log(LOG_WARNING, &about, "turned a client away: %s", reply->text);
-    (void)transmit(c->sock, reply, sizeof(*reply), -1);
-    brokerd_client_disconnect(c);
-}
-
-static void answer(struct brokerd_client *c, const void *packet, size_t size)
-{
-    if (!transmit(c->sock, packet, size, -1))
-        brokerd_client_disconnect(c);
-}
-
-static void answer_status(struct brokerd_client *c, enum bri_attach_kind kind, int status)
-{
-    struct bri_attach_reply reply =
-        status < 0 ? failure(kind, status, "%s", broker_error_text(status)) : success(kind);
-
-    answer(c, &reply, sizeof(reply));
-}
-
-void brokerd_attach_saved(struct brokerd_client *c, int status, const char *text)
-{
-    struct bri_attach_reply reply = success(BRI_ATTACH_SAVE);
-
-    reply.status = status;
-    (void)snprintf(reply.text, sizeof(reply.text), "%s", text);
-    c->awaits_save = 0;
-    if (c->sock >= 0)
-        answer(c, &reply, sizeof(reply));
-}
 
 /* ---- HELLO ---- */
 
@@ -155,34 +71,35 @@ static struct bri_attach_reply check_hello(
     bool may_write, may_read;
 
     if (hello->layout_version != bri_layout_version() || hello->abi != BRI_ABI)
-        return failure(BRI_ATTACH_HELLO, BROKER_VERSION,
+        return brokerd_reply_bad(BRI_ATTACH_HELLO, BROKER_VERSION,
             "the program knows layout %u.%08x, the broker has %u.%08x: they need the same version "
             "of libbroker",
             hello->layout_version, hello->abi, bri_layout_version(), BRI_ABI);
     hello->arena[sizeof(hello->arena) - 1] = '\0';
     arena = brokerd_name_ok(hello->arena) ? find_arena(c->daemon, hello->arena) : NULL;
     if (arena == NULL && !brokerd_name_ok(hello->arena))
-        return failure(BRI_ATTACH_HELLO, BROKER_NOTFOUND, "the broker has no arena of that name");
+        return brokerd_reply_bad(
+            BRI_ATTACH_HELLO, BROKER_NOTFOUND, "the broker has no arena of that name");
     if (arena == NULL)
-        return failure(BRI_ATTACH_HELLO, BROKER_NOTFOUND,
+        return brokerd_reply_bad(BRI_ATTACH_HELLO, BROKER_NOTFOUND,
             "the broker has no arena %s: its configuration names those that it has", hello->arena);
     if (!take_user(c, hello))
-        return failure(BRI_ATTACH_HELLO, BROKER_ACCESS,
+        return brokerd_reply_bad(BRI_ATTACH_HELLO, BROKER_ACCESS,
             "only the broker's own endpoint may attach on behalf of others");
     may_write = allows(&arena->write, c);
     may_read = may_write || allows(&arena->read, c);
     if (!may_read)
-        return failure(BRI_ATTACH_HELLO, BROKER_ACCESS, "user %u may not use the arena %s",
-            (unsigned)c->peer.uid, arena->name);
+        return brokerd_reply_bad(BRI_ATTACH_HELLO, BROKER_ACCESS,
+            "user %u may not use the arena %s", (unsigned)c->peer.uid, arena->name);
     if (!may_write && hello->access == BRI_ATTACH_WRITE)
-        return failure(BRI_ATTACH_HELLO, BROKER_ACCESS,
+        return brokerd_reply_bad(BRI_ATTACH_HELLO, BROKER_ACCESS,
             "user %u may only read the arena %s: open it with \"access=ro\"", (unsigned)c->peer.uid,
             arena->name);
     if (arena->map == NULL || arena->has_ended)
-        return failure(BRI_ATTACH_HELLO, BROKER_CORRUPT,
+        return brokerd_reply_bad(BRI_ATTACH_HELLO, BROKER_CORRUPT,
             "the memory of the arena %s is damaged: see the log of brokerd", arena->name);
     *out_arena = arena;
-    return success(BRI_ATTACH_HELLO);
+    return brokerd_reply_good(BRI_ATTACH_HELLO);
 }
 
 struct creation {
@@ -209,17 +126,17 @@ static struct bri_attach_reply session_failure(const struct brokerd_arena *arena
     struct bri_refusal refusal = bri_refusal_take();
 
     if (r == BROKER_LIMIT)
-        return failure(BRI_ATTACH_HELLO, r,
+        return brokerd_reply_bad(BRI_ATTACH_HELLO, r,
             "the arena %s has %u sessions already, as many as it can", arena->name,
             arena->map->n_sessions);
     if (r == BROKER_QUOTA)
-        return failure(BRI_ATTACH_HELLO, r,
+        return brokerd_reply_bad(BRI_ATTACH_HELLO, r,
             "user %u may have %llu sessions in the arena %s, and has %llu", refusal.who,
             (unsigned long long)refusal.allowed, arena->name, (unsigned long long)refusal.used);
     if (r == BROKER_NOMEM)
-        return failure(BRI_ATTACH_HELLO, r, "there is no memory left for a session in the arena %s",
-            arena->name);
-    return failure(
+        return brokerd_reply_bad(BRI_ATTACH_HELLO, r,
+            "there is no memory left for a session in the arena %s", arena->name);
+    return brokerd_reply_bad(
         BRI_ATTACH_HELLO, r, "the broker could not make a session: %s", broker_error_text(r));
 }
 
@@ -229,7 +146,7 @@ static struct bri_attach_reply give_session(
 {
     struct creation x = {
         .peer = {.pid = c->peer.pid, .uid = c->peer.uid, .gid = c->peer.gid, .may_write = true}};
-    struct bri_attach_reply reply = success(BRI_ATTACH_HELLO);
+    struct bri_attach_reply reply = brokerd_reply_good(BRI_ATTACH_HELLO);
     int r;
 
     memcpy(x.peer.name, name, sizeof(x.peer.name));
@@ -239,7 +156,8 @@ static struct bri_attach_reply give_session(
         return session_failure(arena, r);
     }
     if (!brokerd_client_watch(c, arena, x.session, pidfd))
-        return failure(BRI_ATTACH_HELLO, BROKER_SYSTEM, "the broker cannot watch the process");
+        return brokerd_reply_bad(
+            BRI_ATTACH_HELLO, BROKER_SYSTEM, "the broker cannot watch the process");
     reply.session = x.session;
     reply.generation = x.generation;
     return reply;
@@ -257,7 +175,7 @@ static struct bri_attach_reply admit(struct brokerd_client *c, struct bri_attach
         return reply;
     pidfd = brokerd_peer_pidfd(c->sock, &c->peer, &reason);
     if (pidfd < 0)
-        return failure(BRI_ATTACH_HELLO, BROKER_ACCESS,
+        return brokerd_reply_bad(BRI_ATTACH_HELLO, BROKER_ACCESS,
             "the process cannot share memory with the broker: %s", reason);
     if (hello->access == BRI_ATTACH_WRITE)
         reply = give_session(c, arena, hello->name, pidfd);
@@ -275,12 +193,12 @@ static void on_hello(struct brokerd_client *c, struct bri_attach_hello *hello)
     struct bri_attach_reply reply = admit(c, hello);
 
     if (reply.status < 0) {
-        refuse(c, &reply);
+        brokerd_reply_refuse(c, &reply);
         return;
     }
     c->deadline = sd_event_source_disable_unref(c->deadline);
     c->daemon->was_attached = true;
-    if (!transmit(c->sock, &reply, sizeof(reply),
+    if (!brokerd_reply_send(c->sock, &reply, sizeof(reply),
             hello->access == BRI_ATTACH_WRITE ? c->arena->map->fd : c->arena->read_fd)) {
         brokerd_client_end_session(c, false); /* it never had it */
         brokerd_client_disconnect(c);
@@ -303,27 +221,27 @@ static void on_status(struct brokerd_client *c)
     };
 
     (void)snprintf(status.version, sizeof(status.version), "%s", broker_version());
-    answer(c, &status, sizeof(status));
+    brokerd_reply_answer(c, &status, sizeof(status));
 }
 
 static void on_request(struct brokerd_client *c, const struct bri_attach_request *request)
 {
     switch (request->head.kind) {
     case BRI_ATTACH_UNSTICK:
-        answer_status(c, BRI_ATTACH_UNSTICK, brokerd_arena_unstick(c->arena, request->slot));
+        brokerd_reply_status(c, BRI_ATTACH_UNSTICK, brokerd_arena_unstick(c->arena, request->slot));
         break;
     case BRI_ATTACH_MONITOR:
-        answer_status(c, BRI_ATTACH_MONITOR, brokerd_arena_monitor(c->arena));
+        brokerd_reply_status(c, BRI_ATTACH_MONITOR, brokerd_arena_monitor(c->arena));
         break;
     case BRI_ATTACH_SAVE:
         if (c->session == BROKERD_NO_SESSION)
-            answer_status(c, BRI_ATTACH_SAVE, BROKER_ACCESS);
+            brokerd_reply_status(c, BRI_ATTACH_SAVE, BROKER_ACCESS);
         else
             brokerd_snapshot_ask(c);
         break;
     case BRI_ATTACH_LEAVE:
         brokerd_client_end_session(c, false);
-        answer_status(c, BRI_ATTACH_LEAVE, 0);
+        brokerd_reply_status(c, BRI_ATTACH_LEAVE, 0);
         break;
     default:
         on_status(c);
@@ -376,22 +294,33 @@ static void take_message(struct brokerd_client *c, union request *m, size_t n)
     /* Before anything that another version may have changed. */
     if (n >= sizeof(m->head) && m->head.magic == BRI_ATTACH_MAGIC &&
         m->head.version != BRI_ATTACH_VERSION) {
-        reply = failure(kind, BROKER_VERSION,
+        reply = brokerd_reply_bad(kind, BROKER_VERSION,
             "the program speaks version %u of the attach protocol, the broker %u", m->head.version,
             BRI_ATTACH_VERSION);
-        refuse(c, &reply);
+        brokerd_reply_refuse(c, &reply);
         return;
     }
     why = bad_form(c, m, n);
     if (why != NULL) {
-        reply = failure(kind, BROKER_PROTO, "%s", why);
-        refuse(c, &reply);
+        reply = brokerd_reply_bad(kind, BROKER_PROTO, "%s", why);
+        brokerd_reply_refuse(c, &reply);
         return;
     }
     if (kind == BRI_ATTACH_HELLO)
         on_hello(c, &m->hello);
     else
         on_request(c, &m->request);
+}
+
+void brokerd_attach_saved(struct brokerd_client *c, int status, const char *text)
+{
+    struct bri_attach_reply reply = brokerd_reply_good(BRI_ATTACH_SAVE);
+
+    reply.status = status;
+    (void)snprintf(reply.text, sizeof(reply.text), "%s", text);
+    c->awaits_save = 0;
+    if (c->sock >= 0)
+        brokerd_reply_answer(c, &reply, sizeof(reply));
 }
 
 /* ---- connections ---- */
@@ -420,11 +349,11 @@ static int on_message(sd_event_source *source, int fd, uint32_t events, void *ar
 static int on_deadline(sd_event_source *source, uint64_t usec, void *arg)
 {
     struct bri_attach_reply reply =
-        failure(BRI_ATTACH_HELLO, BROKER_PROTO, "no hello came in time");
+        brokerd_reply_bad(BRI_ATTACH_HELLO, BROKER_PROTO, "no hello came in time");
 
     (void)source;
     (void)usec;
-    refuse(arg, &reply);
+    brokerd_reply_refuse(arg, &reply);
     return 0;
 }
 
@@ -456,16 +385,17 @@ static void begin_connection(struct brokerd *d, int sock)
     if (c->peer.pid != getpid() && !c->is_endpoint &&
         (d->n_connections > d->config->max_clients ||
             count_of_user(d, c->peer.uid) > d->config->max_clients_per_user)) {
-        reply = failure(BRI_ATTACH_HELLO, BROKER_LIMIT,
+        reply = brokerd_reply_bad(BRI_ATTACH_HELLO, BROKER_LIMIT,
             "the broker has as many clients as its configuration allows");
-        refuse(c, &reply);
+        brokerd_reply_refuse(c, &reply);
         return;
     }
     if (sd_event_add_io(d->event, &c->on_message, sock, EPOLLIN, on_message, c) < 0 ||
         sd_event_add_time_relative(d->event, &c->deadline, CLOCK_MONOTONIC,
             BRI_ATTACH_PATIENCE_NS / 1000, 0, on_deadline, c) < 0) {
-        reply = failure(BRI_ATTACH_HELLO, BROKER_SYSTEM, "the broker cannot watch the connection");
-        refuse(c, &reply);
+        reply = brokerd_reply_bad(
+            BRI_ATTACH_HELLO, BROKER_SYSTEM, "the broker cannot watch the connection");
+        brokerd_reply_refuse(c, &reply);
         return;
     }
     (void)on_message(NULL, sock, EPOLLIN, c); /* the hello often is there already */
