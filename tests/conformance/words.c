@@ -57,12 +57,23 @@ void words_free(void)
     }
 }
 
+/* Each line goes round the circle by sevens, and begins one further than the line before would go
+ * on: 13 * 7 is 1 more than the circle. */
+#define LINE 64u
+#define CIRCLE 90u
+
 const char *filling(size_t n, unsigned int seed)
 {
-    char *bytes = words_keep(n + 1);
+    char *bytes = words_keep(n + 1), circle[CIRCLE + LINE];
+    size_t begin, left;
 
-    for (size_t i = 0; i < n; i++)
-        bytes[i] = (char)('!' + (i * 7 + i / 64 + seed * 13) % 90);
+    for (size_t i = 0; i < sizeof(circle); i++)
+        circle[i] = (char)('!' + i * 7 % CIRCLE);
+    for (size_t i = 0; i < n; i += LINE) {
+        begin = (i + 13 * (i / LINE + 13 * (size_t)seed)) % CIRCLE;
+        left = n - i;
+        memcpy(bytes + i, circle + begin, left < LINE ? left : LINE);
+    }
     return bytes;
 }
 
