@@ -1,5 +1,6 @@
 """Laying out text: C declarations and calls within 100 columns, comments, string literals, Markdown tables."""
 
+import functools
 import json
 import os
 import textwrap
@@ -22,9 +23,14 @@ def comment(lines, indent=""):
 
 def prefixed(text, first, rest=None):
     """Lines of text, wrapped, the first one behind first and the others behind rest."""
-    rest = first if rest is None else rest
     if not text:
         return [first.rstrip()]
+    return list(wrapped(text, first, first if rest is None else rest))
+
+
+@functools.lru_cache(maxsize=None)
+def wrapped(text, first, rest):
+    """A third of the generator's time; its tests run it often, and most texts come in several files."""
     return textwrap.wrap(text, COLUMNS, initial_indent=first, subsequent_indent=rest,
                          break_long_words=False, break_on_hyphens=False)
 

@@ -85,19 +85,23 @@ class Case(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         return done.stdout
 
-    def compile(self, source, *flags):
+    def compile(self, source):
         folders = (self.out / "include", self.out, ROOT / "libbroker/include", ROOT / "libbroker")
         includes = ["-I%s" % folder for folder in folders]
-        command = CC + ["-std=gnu17", "-O0", *WARNINGS, *includes, *flags, "-c", "-o", os.devnull, str(source)]
+        command = CC + ["-std=gnu17", "-fsyntax-only", *WARNINGS, *includes, str(source)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
 
-    def compile_all(self, schemas):
+    def compile_examples(self, schemas):
         examples = self.folder / "examples.c"
         self.run_generator(schemas, "--out", self.out, "--examples", examples)
+        self.compile(examples)
+
+    def compile_all(self, schemas):
+        self.compile_examples(schemas)
         sources = sorted(self.out.glob("*.c"))
         self.assertGreater(len(sources), 5)
-        for source in sources + [examples]:
+        for source in sources:
             with self.subTest(source=source.name):
                 self.compile(source)
 
@@ -200,8 +204,9 @@ class Numbers(unittest.TestCase):
 
 
 class Compiles(Case):
-    def test_everything_from_the_schema(self):
-        self.compile_all(SCHEMAS)
+    # All else that is made of the schema is in the build, which has the same warnings.
+    def test_examples_of_the_schema(self):
+        self.compile_examples(SCHEMAS)
 
     def test_public_headers_alone_and_in_cxx(self):
         self.run_generator(SCHEMAS, "--out", self.out)
@@ -209,7 +214,7 @@ class Compiles(Case):
             with self.subTest(header=path.name):
                 source = self.folder / "alone.c"
                 source.write_text("#include <broker/%s>\n" % path.name, encoding="utf-8")
-                self.compile(source, "-fsyntax-only")
+                self.compile(source)
         probe = self.folder / "probe.cc"
         probe.write_text("#include <stdint.h>\nint i;\n", encoding="utf-8")
         if subprocess.run(CC + ["-fsyntax-only", str(probe)], capture_output=True, check=False).returncode != 0:
