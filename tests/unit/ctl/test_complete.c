@@ -1,5 +1,5 @@
 /*
- * test_complete.c - what the shells are told, and that bash hears it
+ * test_complete.c - what the shells are told, and that they hear it
  */
 #include <stdio.h>
 #include <string.h>
@@ -75,22 +75,52 @@ Test(ctl_complete, options_are_the_commands_own_and_the_global_ones)
     expect(TYPED("check", "--o"), "--output\n--offline\n");
 }
 
-Test(ctl_complete, bash_offers_what_it_is_told)
+/* What a shell prints that runs this, with the program under its name in the PATH; skipped where
+ * there is no such shell. */
+static void expect_of_shell(const char *shell, const char *script, const char *wanted)
 {
-    char command[1024], line[256];
-    const char *dir = getenv("COMPLETIONS"), *program = getenv("BROKERCTL");
+    const char *dir = getenv("COMPLETIONS"), *program = getenv("BROKERCTL"), *path = getenv("PATH");
+    char command[1024], line[256] = "", all[4096];
     FILE *f;
 
-    cr_assert(dir != NULL && program != NULL);
+    cr_assert(dir != NULL && program != NULL && path != NULL);
+    (void)snprintf(command, sizeof(command), "set -- %s; command -v \"$1\" >/dev/null", shell);
+    if (system(command) != 0)
+        cr_skip_test("%s is not installed", shell);
+    (void)snprintf(
+        all, sizeof(all), "%.*s:%s", (int)(strrchr(program, '/') - program), program, path);
+    cr_assert_eq(setenv("PATH", all, 1), 0);
     EXPECT("queue put jobs 1", 0, "");
-    cr_assert_eq(setenv("PROGRAM", program, 1), 0);
-    (void)snprintf(command, sizeof(command),
-        "bash --norc -c 'source \"$COMPLETIONS/brokerctl.bash\"; COMP_WORDS=(\"$PROGRAM\" queue "
-        "get \"\"); "
-        "COMP_CWORD=3; _brokerctl; printf \"<%%s>\" \"${COMPREPLY[@]}\"; complete -p brokerctl'");
+    (void)snprintf(command, sizeof(command), "%s '%s'", shell, script);
     f = popen(command, "r");
     cr_assert_not_null(f);
-    cr_assert_not_null(fgets(line, sizeof(line), f));
-    cr_assert_str_eq(line, "<jobs>complete -o default -F _brokerctl brokerctl\n");
+    cr_assert_not_null(fgets(line, sizeof(line), f), "%s printed nothing", shell);
+    cr_assert_str_eq(line, wanted);
+    cr_assert_null(fgets(line, sizeof(line), f), "more: %s", line);
     cr_assert_eq(pclose(f), 0);
+}
+
+Test(ctl_complete, bash_offers_what_it_is_told)
+{
+    expect_of_shell("bash --norc -c",
+        "source \"$COMPLETIONS/brokerctl.bash\"; COMP_WORDS=(brokerctl queue get \"\"); "
+        "COMP_CWORD=3; _brokerctl; printf \"<%s>\" \"${COMPREPLY[@]}\"; complete -p brokerctl",
+        "<jobs>complete -o default -F _brokerctl brokerctl\n");
+}
+
+/* Without a terminal zsh has no completion: the two names that it would give are ours. */
+Test(ctl_complete, zsh_offers_what_it_is_told)
+{
+    expect_of_shell("zsh -fc",
+        "compadd() { print -rl -- \"$*\" \"${(@)candidates}\" | tr \"\\n\" \" \"; }; "
+        "_files() { print files; }; complete_it() { source \"$COMPLETIONS/_brokerctl\"; }; "
+        "words=(brokerctl queue get \"\"); CURRENT=4; complete_it; "
+        "words=(brokerctl --address unix:/nonexistent stat \"\"); CURRENT=5; complete_it",
+        "-a candidates jobs files\n");
+}
+
+Test(ctl_complete, fish_offers_what_it_is_told)
+{
+    expect_of_shell("fish --no-config -c",
+        "source \"$COMPLETIONS/brokerctl.fish\"; complete -C \"brokerctl queue get \"", "jobs\n");
 }
