@@ -85,6 +85,7 @@ static void stop(void)
 }
 
 TestSuite(handover, .init = start, .fini = stop, .timeout = 100);
+TestSuite(handover_by_socket, .init = start_by_socket, .fini = stop, .timeout = 100);
 
 /* The program's file becomes one that tells this when it is asked for its version. */
 static void replace_program(const char *line)
@@ -276,7 +277,7 @@ static int end_of(pid_t pid)
 
 /* Systemd has the socket. However long it takes: the one who is patient outlasts the other, who
  * came later, and the stop and the next start. */
-Test(handover, who_comes_meanwhile_waits_for_the_next_one, .init = start_by_socket)
+Test(handover_by_socket, who_comes_meanwhile_waits_for_the_next_one)
 {
     char path[160], byte;
     pid_t patient, other;
