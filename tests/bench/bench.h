@@ -17,7 +17,7 @@
 
 #include <broker.h>
 
-#define BENCH_MAX_FIGURES 8
+#define BENCH_MAX_FIGURES 24
 #define BENCH_MAX_SLOW 64
 #define BENCH_SCRATCH_BYTES ((size_t)320 << 20)
 #define BENCH_KEY 16   /* bytes of a key */

@@ -59,8 +59,6 @@ const struct bench_probe *const bench_probes[] = {
     &bench_monitor,
     &bench_million_load,
     &bench_million_slowest,
-    &bench_ceiling_ipc,
-    &bench_ceiling_curve,
     &bench_redis,
     &bench_road_ipc,
     &bench_road_curve,

@@ -28,7 +28,6 @@ extern const struct bench_probe bench_sync_alone, bench_sync_contended, bench_sy
     bench_value;
 extern const struct bench_probe bench_attach;
 extern const struct bench_probe bench_monitor;
-extern const struct bench_probe bench_ceiling_ipc, bench_ceiling_curve, bench_redis, bench_road_ipc,
-    bench_road_curve;
+extern const struct bench_probe bench_redis, bench_road_ipc, bench_road_curve;
 
 #endif

@@ -129,9 +129,10 @@ static void print_head(const struct bench_run *run)
     (void)printf("broker %s, %s, %u processor%s, Linux %s, %s, load %.1f\n", broker_version(),
         model, n_cpus, n_cpus == 1 ? "" : "s", os.release, compiler(), load());
     (void)printf(
-        "Medians (least-most) of %u rounds of %.0f ms. In figures of two processes each is "
-        "bound to a\nprocessor of its own. \"Limit\" is the raw figure of the same run, "
-        "\"cost\" how many times that.\n",
+        "Medians (least-most) of %u rounds of %.0f ms. Two processes that are measured together, "
+        "and a client\nand its server, have processors of their own. \"Limit\" is the raw figure "
+        "of "
+        "the same run, \"cost\"\nhow many times that.\n",
         run->n_rounds, (double)run->slice_ns / 1e6);
     if (!is_optimised())
         (void)printf("This is not a release build: the figures say nothing.\n");
