@@ -1,8 +1,14 @@
 /*
  * fiber.c - see fiber.h
+ *
+ * A fiber begins by setcontext() and changes by _longjmp(), which leaves the signal mask alone:
+ * that is two system calls less.
  */
+#undef _FORTIFY_SOURCE /* takes a jump to another stack for a mistake */
+
 #include "fiber.h"
 
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -26,7 +32,9 @@
 #endif
 
 struct zmqd_fiber {
-    ucontext_t inside, outside;
+    ucontext_t beginning;
+    jmp_buf inside, outside;
+    bool has_begun;
     void *memory; /* a page that is none, and the stack */
     size_t size;
     void (*run)(void *arg);
@@ -69,14 +77,19 @@ static void begin(unsigned high, unsigned low)
     abort();
 }
 
-static bool prepare(struct zmqd_fiber *f, void *stack)
+static void *stack_of(const struct zmqd_fiber *f)
 {
-    if (getcontext(&f->inside) != 0)
+    return (char *)f->memory + (f->size - STACK_SIZE);
+}
+
+static bool prepare(struct zmqd_fiber *f)
+{
+    if (getcontext(&f->beginning) != 0)
         return false;
-    f->inside.uc_stack.ss_sp = stack;
-    f->inside.uc_stack.ss_size = STACK_SIZE;
-    f->inside.uc_link = NULL;
-    makecontext(&f->inside, (void (*)(void))begin, 2, (unsigned)((uintptr_t)f >> 32),
+    f->beginning.uc_stack.ss_sp = stack_of(f);
+    f->beginning.uc_stack.ss_size = STACK_SIZE;
+    f->beginning.uc_link = NULL;
+    makecontext(&f->beginning, (void (*)(void))begin, 2, (unsigned)((uintptr_t)f >> 32),
         (unsigned)(uintptr_t)f);
     return true;
 }
@@ -97,8 +110,7 @@ struct zmqd_fiber *zmqd_fiber_new(void (*run)(void *arg), void *arg)
         free(f);
         return NULL;
     }
-    if (mprotect((char *)f->memory + page, STACK_SIZE, PROT_READ | PROT_WRITE) == 0 &&
-        prepare(f, (char *)f->memory + page))
+    if (mprotect(stack_of(f), STACK_SIZE, PROT_READ | PROT_WRITE) == 0 && prepare(f))
         return f;
     zmqd_fiber_free(f);
     return NULL;
@@ -108,15 +120,22 @@ void zmqd_fiber_enter(struct zmqd_fiber *f)
 {
     void *fake = NULL;
 
-    start_switch(&fake, f->inside.uc_stack.ss_sp, f->inside.uc_stack.ss_size);
-    (void)swapcontext(&f->outside, &f->inside);
+    start_switch(&fake, stack_of(f), STACK_SIZE);
+    if (_setjmp(f->outside) == 0) {
+        if (f->has_begun)
+            _longjmp(f->inside, 1);
+        f->has_begun = true;
+        (void)setcontext(&f->beginning);
+        abort();
+    }
     finish_switch(fake, NULL, NULL);
 }
 
 void zmqd_fiber_leave(struct zmqd_fiber *f)
 {
     start_switch(&f->fake, f->outer_stack, f->outer_size);
-    (void)swapcontext(&f->inside, &f->outside);
+    if (_setjmp(f->inside) == 0)
+        _longjmp(f->outside, 1);
     finish_switch(f->fake, &f->outer_stack, &f->outer_size);
 }
 
