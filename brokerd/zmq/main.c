@@ -88,7 +88,7 @@ int main(int argc, char **argv)
         brokerd_log(LOG_INFO, NULL, "brokerd-zmq %s is ready at %s", broker_version(),
             z.settings.ipc != NULL ? z.settings.ipc : z.settings.tcp);
         (void)sd_notify(0, "READY=1");
-        r = sd_event_loop(z.event);
+        r = zmqd_serve(&z);
     }
     if (r < 0)
         brokerd_log(LOG_ERR, NULL, "the event loop failed: %s", strerror(-r));

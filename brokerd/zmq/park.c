@@ -475,23 +475,20 @@ static void flush(struct zmqd_park *park)
     }
 }
 
-/* Before the loop sleeps. */
-static int on_prepare(sd_event_source *source, void *arg)
+bool zmqd_park_settle(struct zmqd_park *park)
 {
-    struct zmqd_park *park = arg;
     int64_t next;
 
-    (void)source;
     zmqd_park_run(park);
     flush(park);
     next = park->n_timers > 0 ? park->timers[1]->until_ns : BRI_NEVER;
-    if (next != park->set_ns) {
-        park->set_ns = next;
-        (void)sd_event_source_set_time(park->on_time, (uint64_t)(next / 1000 + (next % 1000 > 0)));
-        (void)sd_event_source_set_enabled(
-            park->on_time, next != BRI_NEVER ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
-    }
-    return 0;
+    if (next == park->set_ns)
+        return false;
+    park->set_ns = next;
+    (void)sd_event_source_set_time(park->on_time, (uint64_t)(next / 1000 + (next % 1000 > 0)));
+    (void)sd_event_source_set_enabled(
+        park->on_time, next != BRI_NEVER ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+    return true;
 }
 
 /* Of all who wait for the same, one looks after the dead. For locks everybody has his own reasons.
@@ -575,7 +572,6 @@ struct zmqd_park *zmqd_park_new(sd_event *event, void (*resume)(struct zmqd_park
     park->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (park->event_fd < 0 ||
         sd_event_add_io(event, &park->on_moved, park->event_fd, EPOLLIN, on_moved, park) < 0 ||
-        sd_event_source_set_prepare(park->on_moved, on_prepare) < 0 ||
         sd_event_add_time(event, &park->on_time, CLOCK_MONOTONIC, 0, 1, on_time, park) < 0) {
         brokerd_log(LOG_ERR, NULL, "cannot watch for what is waited for");
         zmqd_park_free(park);

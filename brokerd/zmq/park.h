@@ -64,4 +64,7 @@ int zmqd_park_wake(struct zmqd_park *park, _Atomic uint32_t *word, int n, uint32
 /* Goes on with all who are ready. */
 void zmqd_park_run(struct zmqd_park *park);
 
+/* Before the loop sleeps. True if sd-event has a timer to set. */
+bool zmqd_park_settle(struct zmqd_park *park);
+
 #endif

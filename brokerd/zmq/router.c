@@ -1,16 +1,11 @@
 /*
  * router.c - see router.h
- *
- * libzmq's descriptor only tells that something has changed since one looked. So there is a look
- * before every sleep after something was sent, which also sees what came meanwhile; and what is
- * there is taken in portions, so that timers and waiting operations get their turn.
  */
 #include "router.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,52 +14,14 @@
 #include "engine/keys.h"
 #include "log.h"
 #include "session.h"
-#include "worker.h"
 #include "zap.h"
 
-#define PORTION 256 /* messages */
 #define HANDSHAKE_MS 3000
 #define PING_MS 5000
 #define SILENT_MS 15000
 #define BACKLOG 1024
 #define IPC "ipc://"
 #define TCP "tcp://"
-
-static bool has_input(struct zmqd *z)
-{
-    int events = 0;
-    size_t size = sizeof(events);
-
-    z->is_drained =
-        zmq_getsockopt(z->router, ZMQ_EVENTS, &events, &size) != 0 || (events & ZMQ_POLLIN) == 0;
-    return !z->is_drained;
-}
-
-static int on_prepare(sd_event_source *source, void *arg)
-{
-    struct zmqd *z = arg;
-
-    (void)source;
-    if (!z->is_drained && has_input(z))
-        (void)sd_event_source_set_enabled(z->on_more, SD_EVENT_ONESHOT);
-    return 0;
-}
-
-static int on_input(sd_event_source *source, int fd, uint32_t revents, void *arg)
-{
-    (void)source;
-    (void)fd;
-    (void)revents;
-    zmqd_work(arg, PORTION);
-    return 0;
-}
-
-static int on_more(sd_event_source *source, void *arg)
-{
-    (void)source;
-    zmqd_work(arg, PORTION);
-    return 0;
-}
 
 static bool set(void *socket, int option, int value)
 {
@@ -154,17 +111,6 @@ void zmqd_router_reload(struct zmqd *z)
     brokerd_log(LOG_INFO, NULL, "the list of clients was read anew");
 }
 
-static bool watch(struct zmqd *z)
-{
-    int fd;
-    size_t size = sizeof(fd);
-
-    return zmq_getsockopt(z->router, ZMQ_FD, &fd, &size) == 0 &&
-           sd_event_add_io(z->event, &z->on_router, fd, EPOLLIN, on_input, z) >= 0 &&
-           sd_event_source_set_prepare(z->on_router, on_prepare) >= 0 &&
-           sd_event_add_defer(z->event, &z->on_more, on_more, z) >= 0;
-}
-
 bool zmqd_router_start(struct zmqd *z)
 {
     z->context = zmq_ctx_new();
@@ -173,8 +119,7 @@ bool zmqd_router_start(struct zmqd *z)
         (void)zmq_ctx_set(z->context, ZMQ_MAX_SOCKETS, 16);
         z->router = zmq_socket(z->context, ZMQ_ROUTER);
     }
-    if (z->router == NULL || !zmqd_zap_start(z->event, z->context, &z->zap) || !set_options(z) ||
-        !watch(z)) {
+    if (z->router == NULL || !zmqd_zap_start(z->event, z->context, &z->zap) || !set_options(z)) {
         brokerd_log(LOG_ERR, NULL, "cannot make a socket: %s", zmq_strerror(errno));
         return false;
     }
@@ -183,8 +128,6 @@ bool zmqd_router_start(struct zmqd *z)
 
 void zmqd_router_stop(struct zmqd *z)
 {
-    z->on_router = sd_event_source_disable_unref(z->on_router);
-    z->on_more = sd_event_source_disable_unref(z->on_more);
     if (z->router != NULL)
         (void)zmq_close(z->router);
     zmqd_zap_stop(z->zap);

@@ -32,9 +32,9 @@ struct zmqd_clients;
 
 struct zmqd {
     struct zmqd_settings settings;
-    sd_event *event;
+    sd_event *event;        /* everything but the socket; see loop.h */
+    bool is_stale;          /* it has something to do, or a timer to set */
     void *context, *router; /* of libzmq */
-    sd_event_source *on_router, *on_more;
     struct zmqd_zap *zap;
     struct zmqd_clients *clients; /* NULL: nobody may come over tcp */
 

@@ -141,6 +141,7 @@ static void set_beat(struct zmqd *z, int64_t at_ns)
 {
     (void)sd_event_source_set_time(z->on_beat, (uint64_t)(at_ns / 1000 + 1));
     (void)sd_event_source_set_enabled(z->on_beat, SD_EVENT_ONESHOT);
+    z->is_stale = true;
 }
 
 static int64_t expires_ns(const struct zmqd_session *s)
