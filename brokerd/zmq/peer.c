@@ -74,6 +74,8 @@ static void free_peer(struct zmqd_peer *peer)
 
 static void forget(struct zmqd *z, struct zmqd_peer *peer)
 {
+    if (z->recent == peer)
+        z->recent = NULL;
     unlist(z, peer);
     zmqd_map_remove(&z->peers, &peer->node);
     free_peer(peer);
@@ -100,17 +102,24 @@ void zmqd_peers_free(struct zmqd *z)
 
 /* ---- finding ---- */
 
+static bool has_routing(const struct zmqd_peer *peer, const void *routing, size_t n_routing)
+{
+    return peer->n_routing == n_routing && memcmp(peer->routing, routing, n_routing) == 0;
+}
+
+/* Most messages come several at a time from the same. */
 static struct zmqd_peer *find(struct zmqd *z, const void *routing, size_t n_routing)
 {
-    struct zmqd_node *node = zmqd_map_first(&z->peers, zmqd_hash(routing, n_routing));
+    struct zmqd_node *node;
 
-    for (; node != NULL; node = zmqd_map_next(node)) {
-        struct zmqd_peer *peer = (struct zmqd_peer *)node;
-
-        if (peer->n_routing == n_routing && memcmp(peer->routing, routing, n_routing) == 0)
-            return peer;
-    }
-    return NULL;
+    if (z->recent != NULL && has_routing(z->recent, routing, n_routing))
+        return z->recent;
+    node = zmqd_map_first(&z->peers, zmqd_hash(routing, n_routing));
+    while (node != NULL && !has_routing((struct zmqd_peer *)node, routing, n_routing))
+        node = zmqd_map_next(node);
+    if (node != NULL)
+        z->recent = (struct zmqd_peer *)node;
+    return (struct zmqd_peer *)node;
 }
 
 struct zmqd_peer *zmqd_peer_find(

@@ -45,6 +45,7 @@ struct zmqd {
     uint32_t budget; /* messages to be taken before other events are looked at */
 
     struct zmqd_map peers;             /* by routing id */
+    struct zmqd_peer *recent;          /* the one that was found last; NULL: none */
     struct zmqd_peer *oldest, *newest; /* of the peers without a session */
     uint32_t n_strays;
     struct zmqd_map sessions; /* by key */
