@@ -102,7 +102,7 @@ static void take(struct peer *p, size_t least)
 
     (void)zmq_msg_init(&m);
     if (zmq_msg_recv(&m, p->socket, 0) < 0)
-        bench_fail("no answer: %s", zmq_strerror(zmq_errno()));
+        bench_fail("no answer from %s: %s", p->endpoint, zmq_strerror(zmq_errno()));
     bytes = zmq_msg_data(&m);
     size = zmq_msg_size(&m);
     bench_expect(size > 3 && bytes[0] == 0x93, "an answer");
@@ -130,7 +130,7 @@ void peer_connect(struct peer *p, void *context, const char *endpoint, const str
     struct peer_request hello;
     msgpack_packer packer;
 
-    *p = (struct peer){.context = context, .socket = zmq_socket(context, ZMQ_DEALER)};
+    *p = (struct peer){.endpoint = endpoint, .socket = zmq_socket(context, ZMQ_DEALER)};
     if (p->socket == NULL)
         bench_fail("zmq_socket: %s", zmq_strerror(zmq_errno()));
     (void)zmq_setsockopt(p->socket, ZMQ_LINGER, &zero, sizeof(zero));

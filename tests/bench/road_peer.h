@@ -19,7 +19,8 @@ struct peer_keys {
 };
 
 struct peer {
-    void *context, *socket;
+    const char *endpoint;
+    void *socket;
     uint32_t next_id;
 };
 
