@@ -291,10 +291,12 @@ int ctl_cmd_health(struct ctl *ctl, int argc, char **argv)
     struct health h = {.d = {.ctl = ctl, .full = {WARNING_PERCENT, CRITICAL_PERCENT}}};
     const struct ctl_syntax syntax = {.title = "health",
         .args_doc = "",
-        .doc = "Whether all is well, in one line and an exit code, for Nagios, Icinga and their "
-               "like: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
-               "\vIt finds what `brokerctl doctor` finds. That no daemon answers is critical. "
-               "Behind the | stand numbers to be drawn.",
+        .doc =
+            "Whether all is well, in one line and an exit code, for Nagios, Icinga and their "
+            "like: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
+            "\vIt finds what `brokerctl doctor` finds. That no daemon answers is critical: within "
+            "five seconds, or wait=SECONDS of the address. Behind the | stand numbers to be "
+            "drawn.",
         .options = options,
         .option = parse_health,
         .own = &h};
