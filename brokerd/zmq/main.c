@@ -12,6 +12,7 @@
 #include "request.h"
 #include "router.h"
 #include "sandbox.h"
+#include "serve.h"
 #include "session.h"
 
 /* Sessions end before the process does. */
