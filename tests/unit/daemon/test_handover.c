@@ -317,7 +317,7 @@ static void hand_over_while_pointed(void)
     elements[0] = 1;
     replace_program("layout 2.00000001");
     cr_assert_eq(kill(instance_pid(instance), SIGTERM), 0);
-    while (broker_dict_get(d, broker_str("n"), &buffer, &v) == 0)
+    while (broker_array_get(array, 0, &v) == 0)
         (void)sched_yield();
     GIVES(broker_array_get(array, 0, &v), BROKER_LOST);
 }
@@ -402,7 +402,7 @@ Test(handover, the_death_of_who_has_a_pointer_lets_it_go_on)
         (void)sched_yield();
     replace_program("layout 2.00000001");
     cr_assert_eq(kill(instance_pid(instance), SIGTERM), 0);
-    while (broker_dict_get(d, broker_str("n"), &buffer, &v) == 0)
+    while (broker_array_get(array, 0, &v) == 0)
         (void)sched_yield();
     cr_assert_eq(kill(pid, SIGKILL), 0);
     cr_assert_eq(end_of(pid), -1);
