@@ -4,7 +4,7 @@
 #   broker_test_parts(variable sources...)
 #       compiles sources that several tests of a folder share once; the variable stands for them among a test's sources
 #   broker_test(name sources... [LIBS lib...] [TIMEOUT seconds] [ENVIRONMENT VAR=value...])
-#       a Criterion binary
+#       a Criterion binary; what tests of several folders use (the library test_support) is linked to it
 #   broker_program_test(name sources... [LIBS lib...] [ARGS arg...] [TIMEOUT seconds] [ENVIRONMENT VAR=value...])
 #       a program that fails by its exit code (77: it can't run here), for what Criterion can't hold: races, ptrace
 #   broker_command_test(name COMMAND command... [TIMEOUT seconds] [ENVIRONMENT VAR=value...])
@@ -71,6 +71,13 @@ macro(broker_need_criterion)
         pkg_check_modules(CRITERION REQUIRED IMPORTED_TARGET GLOBAL criterion)
         add_library(test_criterion OBJECT "${PROJECT_SOURCE_DIR}/tests/support/criterion.c")
         target_link_libraries(test_criterion PUBLIC PkgConfig::CRITERION)
+        # What tests of several folders use; a test takes of it what it names.
+        set(sources conformance/words.c crash/tracer.c support/child.c support/curve.c support/folder.c
+            support/instance.c support/pair.c support/shm_fixture.c unit/core/lab.c unit/objects/hand.c unit/value/random.c)
+        list(TRANSFORM sources PREPEND "${PROJECT_SOURCE_DIR}/tests/")
+        add_library(test_support STATIC ${sources})
+        target_link_libraries(test_support PRIVATE broker_static test_criterion)
+        broker_test_options(test_support)
     endif()
 endmacro()
 
@@ -92,7 +99,7 @@ function(broker_test name)
         return()
     endif()
     broker_need_criterion()
-    broker_test_binary(${label}_${name} SOURCES ${arg_UNPARSED_ARGUMENTS} LIBS test_criterion ${arg_LIBS})
+    broker_test_binary(${label}_${name} SOURCES ${arg_UNPARSED_ARGUMENTS} LIBS test_criterion test_support ${arg_LIBS})
     add_test(NAME ${label}.${name} COMMAND ${label}_${name} --jobs 2)
     broker_test_properties(${label}.${name} ${label} "${arg_TIMEOUT}" "${arg_ENVIRONMENT}")
 endfunction()
