@@ -3,9 +3,7 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <zmq.h>
 
@@ -116,7 +114,7 @@ static void run_zmq(
     road_run_pair(b, (struct road *const[2]){&roads[0], &roads[1]});
     for (unsigned i = 0; i < roads[0].n_peers; i++)
         peer_close(roads[0].peers[i]);
-    (void)kill(least, SIGKILL);
+    ceiling_stop(least);
 }
 
 static void run_ipc(struct bench *b)

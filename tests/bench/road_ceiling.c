@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <msgpack.h>
@@ -129,4 +130,10 @@ pid_t ceiling_start(const char *endpoint, const char *secret)
         bench_fail("the ceiling cannot bind %s", endpoint);
     (void)close(ready[0]);
     return pid;
+}
+
+void ceiling_stop(pid_t pid)
+{
+    (void)kill(pid, SIGKILL);
+    (void)waitpid(pid, NULL, 0);
 }

@@ -10,4 +10,7 @@
  * its pid when it is bound. */
 pid_t ceiling_start(const char *endpoint, const char *secret);
 
+/* Ends it; its endpoint is free then. */
+void ceiling_stop(pid_t pid);
+
 #endif
