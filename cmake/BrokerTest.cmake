@@ -72,7 +72,7 @@ macro(broker_need_criterion)
         add_library(test_criterion OBJECT "${PROJECT_SOURCE_DIR}/tests/support/criterion.c")
         target_link_libraries(test_criterion PUBLIC PkgConfig::CRITERION)
         # What tests of several folders use; a test takes of it what it names.
-        set(sources conformance/words.c crash/tracer.c support/child.c support/curve.c support/folder.c
+        set(sources conformance/words.c crash/tracer.c crash/walker.c support/child.c support/curve.c support/folder.c
             support/instance.c support/pair.c support/shm_fixture.c unit/core/lab.c unit/objects/hand.c unit/value/random.c)
         list(TRANSFORM sources PREPEND "${PROJECT_SOURCE_DIR}/tests/")
         add_library(test_support STATIC ${sources})

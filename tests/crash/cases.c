@@ -8,6 +8,7 @@
 #include "engine_ops.h"
 #include "picture.h"
 #include "value/value.h"
+#include "walker.h"
 
 /* A name, the list of start states, the function, and what is special. */
 #define ROW(name_, list, run_, ...)                                                                \
@@ -287,6 +288,15 @@ const struct crash_operation crash_operations[] = {
 };
 /* clang-format on */
 const unsigned n_crash_operations = sizeof(crash_operations) / sizeof(crash_operations[0]);
+
+void crash_make_buffer(broker_buffer *b, size_t capacity)
+{
+    broker_buffer its = {0};
+
+    MUST(bri_buffer_reserve(b, capacity));
+    MUST(bri_buffer_reserve(&its, capacity));
+    walker_own(b, &its, sizeof(its));
+}
 
 void crash_make_arguments(void)
 {

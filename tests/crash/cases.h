@@ -44,6 +44,13 @@ struct crash_operation {
     /* Killed in the middle, this may have happened instead: it leaves the victim dead in the
        operation. May be NULL. */
     void (*middle)(struct actor *victim);
+
+    /* For those that wake others (sleepers.h). */
+    uint32_t n_sleepers;
+    int (*sleeper)(struct actor *who);
+    void (*arrange)(struct world *w); /* happens when they sleep, before it; may be NULL */
+    uint32_t n_woken;                 /* come to their end by it alone, with its waker dead then */
+    int (*next)(struct actor *who);   /* what a survivor does so that the others come to theirs */
 };
 
 extern const struct crash_operation crash_operations[];
@@ -55,6 +62,9 @@ extern const unsigned n_crash_operations;
  */
 struct text;
 void crash_go_on(struct actor *who, struct text *out);
+
+/* Room that operations need not make. A victim that walks (walker.h) has a buffer of its own. */
+void crash_make_buffer(broker_buffer *b, size_t capacity);
 
 /* Makes what operations take as arguments, before anybody is killed in them. */
 void crash_make_arguments(void);

@@ -283,7 +283,7 @@ static broker_value map_of(unsigned n, bool with_note)
 
 void dict_make_arguments(void)
 {
-    MUST(bri_buffer_reserve(&out, 2 * LARGE));
+    crash_make_buffer(&out, 2 * LARGE);
     pairs_4 = map_of(4, false);
     pairs_16 = map_of(16, false);
     pairs_600 = map_of(600, false);

@@ -35,7 +35,7 @@ static struct bri_handle *list_of(struct actor *who)
 
 void list_make_arguments(void)
 {
-    MUST(bri_buffer_reserve(&out, 2 * LARGE));
+    crash_make_buffer(&out, 2 * LARGE);
     three_size = bri_array_header(3, three);
     three_size += bri_value_encode(broker_int(1), three + three_size);
     three_size += bri_value_encode(broker_bin(large, 3000), three + three_size);

@@ -23,7 +23,7 @@ static struct bri_handle *pipe_of(struct actor *who)
 
 void pipe_make_arguments(void)
 {
-    MUST(bri_buffer_reserve(&out, 2 * LARGE));
+    crash_make_buffer(&out, 2 * LARGE);
 }
 
 void pipe_free_arguments(void)

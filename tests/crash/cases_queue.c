@@ -35,7 +35,7 @@ static size_t many_size;
 
 void queue_make_arguments(void)
 {
-    MUST(bri_buffer_reserve(&out, 4 * LARGE));
+    crash_make_buffer(&out, 4 * LARGE);
     many_size = bri_array_header(3, many);
     many_size += bri_value_encode(broker_int(1), many + many_size);
     many_size += bri_value_encode(broker_bin(bytes, 3000), many + many_size);

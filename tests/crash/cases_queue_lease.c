@@ -27,7 +27,7 @@ static struct bri_handle *queue_of(struct actor *who)
 
 void queue_lease_make_arguments(void)
 {
-    MUST(bri_buffer_reserve(&out, 4 * LARGE));
+    crash_make_buffer(&out, 4 * LARGE);
 }
 
 void queue_lease_free_arguments(void)

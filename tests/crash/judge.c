@@ -13,18 +13,20 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "core/attachment.h"
-#include "core/audit.h"
-#include "core/collect.h"
-#include "core/listing.h"
-#include "core/lock.h"
+#include "settle.h"
+
+#define SIZE ((size_t)WORLD_PAGES * BRI_PAGE_SIZE)
 
 const char *const oracle_names[N_ORACLES] = {
     "state", "reader", "audit", "work", "crash", "kernel", "watch"};
 
-void judge_init(struct judge *j, uint8_t *seen)
+void judge_init(struct judge *j, uint8_t *seen, struct wakes *wakes)
 {
     memset(j, 0, sizeof(*j));
+    j->wakes = wakes;
+    j->awake = malloc(SIZE);
+    j->spare = malloc(SIZE);
+    must(j->awake == NULL || j->spare == NULL ? BROKER_NOMEM : 0, "malloc");
     world_new_copy(&j->copy);
     memcpy(seen, world_bytes(&j->copy), BRI_PAGE_SIZE);
     MUST(bri_arena_view(seen, j->copy.arena->size, &j->readers.arena));
@@ -38,6 +40,8 @@ void judge_fini(struct judge *j)
             text_free(&j->references[i][k]);
     text_free(&j->transcript);
     text_free(&j->scratch);
+    free(j->awake);
+    free(j->spare);
     bri_arena_unmap(j->readers.arena);
     world_free_copy(&j->copy);
 }
@@ -147,35 +151,7 @@ static bool check_sight(struct judge *j, struct bri_arena *a, const struct subje
     return true;
 }
 
-/* ---- what clients and the daemon do after a death ---- */
-
-/* Whoever comes next locks a guard. The registry first: it knows the others. */
-static bool recover_guards(struct judge *j, struct bri_arena *a)
-{
-    struct subject subjects[MAX_SUBJECTS];
-    unsigned n = picture_subjects(a, subjects);
-
-    for (unsigned i = 0; i < n; i++) {
-        struct bri_object o;
-        struct bri_txn t;
-        int r;
-
-        do {
-            r = bri_object_bind(a, subjects[i].slot, &o);
-            if (r == 0)
-                r = bri_begin(&t, &o, BRI_PATIENCE);
-        } while (r == BROKER_GONE); /* it was bound to what has been undone now */
-        if (r < 0) {
-            (void)judge_fault(j, ORACLE_WORK, "slot %u cannot be locked: %s", subjects[i].slot,
-                broker_error_name(r));
-            return false;
-        }
-        bri_abort(&t);
-    }
-    return true;
-}
-
-static bool check_sights(struct judge *j, struct bri_arena *a)
+bool judge_check_sights(struct judge *j, struct bri_arena *a)
 {
     struct subject subjects[MAX_SUBJECTS];
     unsigned n = picture_subjects(a, subjects);
@@ -186,105 +162,19 @@ static bool check_sights(struct judge *j, struct bri_arena *a)
     return true;
 }
 
-static void note_problem(void *arg, const char *object, const char *problem)
-{
-    struct judge *j = arg;
+/* ---- who sleeps ---- */
 
-    (void)judge_fault(j, ORACLE_AUDIT, "%s: %s", object, problem);
+void judge_note_awake(struct judge *j, const struct world *live)
+{
+    world_pages(live->arena, true, &j->awake_pages);
+    world_copy_pages(&j->awake_pages, world_bytes(live), j->awake);
 }
 
-static bool audit(struct judge *j, struct bri_arena *a, struct bri_audit *out)
+/* Has the sleepers sleep in @w, whatever is in it now. */
+static void fall_asleep(struct judge *j, struct world *w)
 {
-    int r;
-
-    *out = (struct bri_audit){.report = note_problem, .arg = j, .quiet_arena = true};
-    r = bri_audit_arena(a, out);
-    if (r < 0)
-        (void)judge_fault(j, ORACLE_WORK, "the audit cannot be done: %s", broker_error_name(r));
-    return r == 0 && out->n_problems == 0;
-}
-
-static void work(struct judge *j, struct world *w, uint32_t dead, struct text *out)
-{
-    struct actor *peer = &w->actors[PEER];
-    int r;
-
-    peer->answer = 0;
-    peer->out = NULL;
-    r = j->operation->run(peer);
-    text_add(out, "again: %s %d, %lld", r < 0 ? broker_error_name(r) : "done", r,
-        (long long)peer->answer);
-    if (r >= 0 && peer->out != NULL)
-        text_value(out, peer->out->data, peer->out->size);
-    text_add(out, "\n");
-    picture_arena(out, w->arena, dead);
-    crash_go_on((j->operation->flags & CRASH_LEAVES) != 0 ? &w->actors[OTHER] : peer, out);
-}
-
-/* Everything goes: then only the registry's own pages are left. */
-static bool tear_down(struct judge *j, struct world *w)
-{
-    static struct bri_listing entries[MAX_SUBJECTS];
-    struct bri_audit result;
-    uint32_t cursor = 0;
-    uint64_t n_freed;
-    int n = bri_registry_list(w->arena, &cursor, entries, MAX_SUBJECTS), r = 0;
-
-    for (int i = 0; i < n && r == 0; i++)
-        r = bri_registry_destroy(w->arena, entries[i].name);
-    for (uint32_t i = 0; i < w->arena->n_sessions && r == 0; i++)
-        r = bri_session_reap(w->arena, i, true, BRI_PATIENCE);
-    if (r == 0)
-        r = bri_collect(w->arena, &n_freed);
-    if (r < 0) {
-        (void)judge_fault(j, ORACLE_WORK, "the arena cannot be emptied: %s", broker_error_name(r));
-        return false;
-    }
-    if (!audit(j, w->arena, &result))
-        return false;
-    if (result.n_objects == 0 && atomic_load(&w->arena->shm->spinners) == 0)
-        return true;
-    (void)judge_fault(j, ORACLE_WORK,
-        "%llu objects and %u spinning threads are left in the empty arena",
-        (unsigned long long)result.n_objects, atomic_load(&w->arena->shm->spinners));
-    return false;
-}
-
-/* The daemon gives back what the dead had. */
-static bool reap(struct judge *j, struct world *w)
-{
-    int r = bri_session_reap(w->arena, VICTIM, true, BRI_PATIENCE);
-
-    if (r == 0 && j->operation->finish != NULL)
-        r = j->operation->finish(&w->actors[PEER]);
-    if (r < 0)
-        (void)judge_fault(
-            j, ORACLE_WORK, "what the dead had cannot be given back: %s", broker_error_name(r));
-    return r >= 0;
-}
-
-/* Brings a world in which the victim died to rest, and writes down what can be seen of it on the
- * way. */
-static bool settle(struct judge *j, struct world *w, enum order order, struct text *out)
-{
-    struct bri_audit result;
-
-    text_clear(out);
-    if (order == WORK_FIRST) {
-        if (!recover_guards(j, w->arena) || !check_sights(j, w->arena))
-            return false;
-        work(j, w, VICTIM, out);
-    }
-    if (!reap(j, w) || !audit(j, w->arena, &result))
-        return false;
-    if (order == REAP_FIRST && !check_sights(j, w->arena)) /* the audit has been at every guard */
-        return false;
-    picture_arena(out, w->arena, NOBODY);
-    if (order == REAP_FIRST)
-        work(j, w, NOBODY, out);
-    picture_arena(out, w->arena, NOBODY);
-    picture_reserved(out, w->arena);
-    return audit(j, w->arena, &result) && tear_down(j, w);
+    world_copy_pages(&j->awake_pages, j->awake, world_bytes(w));
+    sleepers_begin(w, j->operation);
 }
 
 /* ---- verdicts ---- */
@@ -337,11 +227,19 @@ static void on_crash(int signal_number)
     siglongjmp(crashed, signal_number);
 }
 
-static void set_crash_handler(void (*handler)(int))
+static void catch_crashes(struct sigaction old[2])
 {
-    struct sigaction action = {.sa_handler = handler};
+    struct sigaction action = {.sa_handler = on_crash};
 
-    must(sigaction(SIGSEGV, &action, NULL) != 0 || sigaction(SIGBUS, &action, NULL) != 0
+    must(sigaction(SIGSEGV, &action, &old[0]) != 0 || sigaction(SIGBUS, &action, &old[1]) != 0
+             ? BROKER_SYSTEM
+             : 0,
+        "sigaction");
+}
+
+static void stop_catching(const struct sigaction old[2])
+{
+    must(sigaction(SIGSEGV, &old[0], NULL) != 0 || sigaction(SIGBUS, &old[1], NULL) != 0
              ? BROKER_SYSTEM
              : 0,
         "sigaction");
@@ -356,41 +254,109 @@ static void leave_guard(void)
     head->list_op_pending = NULL;
 }
 
-static bool settle_or_crash(struct judge *j, struct world *w, enum order order, struct text *out)
-{
-    volatile bool settled = false;
+/* ---- what was judged before ---- */
 
+static enum outcome judge_repaired(struct judge *j, struct world *w, enum order order)
+{
+    return settle(j, w, order, &j->transcript) ? verdict(j, order) : BAD;
+}
+
+/* What was good once is good again, and need not be looked at: a repair makes the same of most
+ * states. */
+static enum outcome judge_or_know(struct judge *j, struct world *w, enum order order)
+{
+    uint64_t hash = known_hash(w);
+    struct known_image *known = known_find(&j->known[order], hash);
+    enum outcome outcome;
+
+    if (known != NULL && known->hash == hash) {
+        j->fits = known->fits;
+        return (enum outcome)__builtin_ctz(j->fits);
+    }
+    outcome = judge_repaired(j, w, order);
+    if (outcome != BAD && known != NULL)
+        *known = (struct known_image){.hash = hash, .fits = j->fits};
+    return outcome;
+}
+
+/* ---- verdicts of worlds ---- */
+
+typedef enum outcome judge_fn(struct judge *j, struct world *w, enum order order);
+
+static enum outcome judge_or_crash(
+    struct judge *j, struct world *w, enum order order, judge_fn *judge)
+{
+    volatile enum outcome outcome = BAD;
+    struct sigaction old[2];
+
+    j->fits = 0;
+    catch_crashes(old);
     if (sigsetjmp(crashed, 1) == 0) {
-        set_crash_handler(on_crash);
-        settled = settle(j, w, order, out);
+        outcome = settle_repair(j, w, order) ? judge(j, w, order) : BAD;
     } else {
         leave_guard();
-        (void)judge_fault(j, ORACLE_CRASH, "somebody who comes later crashes");
+        outcome = judge_fault(j, ORACLE_CRASH, "somebody who comes later crashes");
     }
-    set_crash_handler(SIG_DFL);
-    return settled;
+    stop_catching(old);
+    sleepers_end();
+    return outcome;
 }
 
 enum outcome judge_world(struct judge *j, struct world *w, enum order order)
 {
-    j->fits = 0;
-    return settle_or_crash(j, w, order, &j->transcript) ? verdict(j, order) : BAD;
+    if (j->operation->sleeper != NULL) {
+        memcpy(j->spare, world_bytes(w), SIZE);
+        fall_asleep(j, w);
+        memcpy(world_bytes(w), j->spare, SIZE);
+        sleepers_wake(w, j->wakes);
+    }
+    return judge_or_crash(j, w, order, judge_repaired);
+}
+
+/* The image, in which somebody died, becomes the copy. */
+static void load_copy(struct judge *j, const uint8_t *image, const struct world_pages *pages,
+    const struct wakes *wakes)
+{
+    world_copy_actors(&j->copy, j->live);
+    if (j->operation->sleeper != NULL)
+        fall_asleep(j, &j->copy);
+    world_copy_pages(pages, image, world_bytes(&j->copy));
+    sleepers_wake(&j->copy, wakes);
 }
 
 enum outcome judge_image(struct judge *j, const uint8_t *image, const struct world_pages *pages,
     const struct tracer_death *death, enum order order)
 {
-    world_copy_pages(pages, image, world_bytes(&j->copy));
-    world_copy_actors(&j->copy, j->live);
+    load_copy(j, image, pages, j->wakes);
     tracer_apply(death, world_bytes(&j->copy));
-    return judge_world(j, &j->copy, order);
+    return judge_or_crash(
+        j, &j->copy, order, j->operation->sleeper != NULL ? judge_repaired : judge_or_know);
 }
 
 /* ---- references ---- */
 
+static enum outcome settle_reference(struct judge *j, struct world *w, enum order order)
+{
+    return settle(j, w, order, &j->transcript) ? BEFORE : BAD;
+}
+
+/* Whoever was to be woken goes on, although the waker was killed right after it. */
+static bool check_woken(struct judge *j)
+{
+    const struct crash_operation *o = j->operation;
+    unsigned n_asleep = sleepers_run();
+
+    if (n_asleep == o->n_sleepers - o->n_woken)
+        return true;
+    (void)judge_fault(j, ORACLE_WORK, "%u of %u sleepers go on, not %u", o->n_sleepers - n_asleep,
+        o->n_sleepers, o->n_woken);
+    return false;
+}
+
 /* Fills the reference of one outcome from an image in which the victim has died already. */
 static bool refer(struct judge *j, uint8_t *image, enum outcome outcome)
 {
+    static const struct wakes none;
     struct bri_arena at = *j->live->arena;
     struct world_pages pages;
 
@@ -398,12 +364,18 @@ static bool refer(struct judge *j, uint8_t *image, enum outcome outcome)
     at.base = image;
     world_pages(&at, true, &pages);
     for (int order = 0; order < N_ORDERS; order++) {
-        world_copy_pages(&pages, image, world_bytes(&j->copy));
-        world_copy_actors(&j->copy, j->live);
+        load_copy(j, image, &pages, outcome == AFTER ? j->wakes : &none);
+        if (outcome == AFTER && order == 0) {
+            if (!check_woken(j))
+                return false;
+            load_copy(j, image, &pages, j->wakes);
+        }
         if (outcome == MIDDLE)
             j->operation->middle(&j->copy.actors[VICTIM]);
-        if (!settle_or_crash(j, &j->copy, (enum order)order, &j->references[outcome][order]))
+        if (judge_or_crash(j, &j->copy, (enum order)order, settle_reference) == BAD)
             return false;
+        text_clear(&j->references[outcome][order]);
+        text_bytes(&j->references[outcome][order], j->transcript.data, j->transcript.size);
     }
     return true;
 }
@@ -421,6 +393,8 @@ bool judge_begin(struct judge *j, const struct crash_operation *operation, const
     j->operation = operation;
     j->live = live;
     judge_forget(j);
+    for (int i = 0; i < N_ORDERS; i++)
+        known_forget(&j->known[i]);
     memcpy(j->readers.arena->secret, live->arena->secret, sizeof(live->arena->secret));
     text_clear(&j->references[MIDDLE][REAP_FIRST]);
     text_clear(&j->references[MIDDLE][WORK_FIRST]);

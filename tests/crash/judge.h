@@ -14,7 +14,9 @@
 #include <stdint.h>
 
 #include "cases.h"
+#include "known.h"
 #include "picture.h"
+#include "sleepers.h"
 #include "tracer.h"
 
 /* What finds a fault. */
@@ -30,7 +32,10 @@ enum oracle {
 };
 extern const char *const oracle_names[N_ORACLES];
 
-/* When the peer works in the arena: after the daemon has reaped the dead session, or before. */
+/*
+ * When the peer works in the arena: after the daemon has reaped the dead session, or before. Where
+ * somebody sleeps, the other order is that there is no daemon: who sleeps looks for himself.
+ */
 enum order { REAP_FIRST, WORK_FIRST, N_ORDERS };
 
 enum outcome { BEFORE, AFTER, MIDDLE, BAD, N_OUTCOMES };
@@ -49,6 +54,10 @@ struct judge {
     struct world copy;    /* in which images are recovered */
     struct world readers; /* the caller's image, as a client sees it that may only read */
     struct text references[N_OUTCOMES - 1][N_ORDERS]; /* empty: that outcome is not possible */
+    uint8_t *awake;                 /* image of the live world before its sleepers slept, ... */
+    struct world_pages awake_pages; /* ... those of its pages that count, ... */
+    uint8_t *spare;                 /* and room for one more */
+    struct wakes *wakes;            /* by the victim, so far */
     struct text transcript, scratch;
     unsigned fits; /* bits: the outcomes that the last transcript fits; before and after may look
                       the same */
@@ -56,14 +65,18 @@ struct judge {
     unsigned n_subjects;
     struct sight sights[MAX_SIGHTS];
     unsigned n_sights;
+    struct known known[N_ORDERS]; /* of this case */
     uint64_t n_bad[N_ORACLES];
     char message[768]; /* of the last fault */
 };
 
 /* @seen is the image of the live world that its owner keeps up to date. Both live as long as the
  * judge. */
-void judge_init(struct judge *j, uint8_t *seen);
+void judge_init(struct judge *j, uint8_t *seen, struct wakes *wakes);
 void judge_fini(struct judge *j);
+
+/* @live is as it is before its sleepers sleep. */
+void judge_note_awake(struct judge *j, const struct world *live);
 
 /*
  * Begins with another case. @before and @after are images of the live world in which the victim has
@@ -80,13 +93,20 @@ void judge_forget(struct judge *j);
 bool judge_look(struct judge *j);
 
 /*
+ * Recovered now, before anything else happened: is each subject the last that readers saw, or
+ * something new? Something that they saw before that, they would see undone.
+ */
+bool judge_check_sights(struct judge *j, struct bri_arena *a);
+
+/*
  * Judges an image in which somebody dies, after readers have seen what judge_look() met. @pages are
  * those that count in it, @order says who comes first.
  */
 enum outcome judge_image(struct judge *j, const uint8_t *image, const struct world_pages *pages,
     const struct tracer_death *death, enum order order);
 
-/* The same for the live world, in which the victim really died; its contents are spent then. */
+/* The same for the live world, in which the victim really died, and from the start to the end; its
+ * contents are spent then. */
 enum outcome judge_world(struct judge *j, struct world *w, enum order order);
 
 /* Notes a fault that the caller found. Gives BAD. */

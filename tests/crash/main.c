@@ -3,9 +3,10 @@
  *
  *     crash_sweep [--list] [--case OPERATION[/STATE]] [--store N] [--step N] [--seed N]
  *                 [--stepped N] [--real N] [--double N] [--all]
- *                 [--stop-after N] [--expect-bad ORACLE[,ORACLE...]]
+ *                 [--stop-after N] [--first] [--expect-bad ORACLE[,ORACLE...]]
  *
- * Prints a line for each operation and a total. Ends with 1 if anything is bad; with --expect-bad,
+ * Prints a line for each operation and a total; with --first it stops behind the first case in
+ * which something is bad. Ends with 1 if anything is bad; with --expect-bad,
  * for mutants, if nothing is, or not by the oracles that are named.
  */
 #include <getopt.h>
@@ -21,7 +22,7 @@ struct options {
     struct sweep_options sweep;
     const char *operation, *state;
     const char *expect_bad;
-    bool all;
+    bool all, first;
 };
 
 static struct sweep sweep;
@@ -54,14 +55,19 @@ static uint64_t number(const char *text)
     return n;
 }
 
-static void list(void)
+static void list(const struct crash_operation *operations, unsigned n)
 {
-    for (unsigned i = 0; i < n_crash_operations; i++) {
-        (void)printf("%s:", crash_operations[i].name);
-        for (uint32_t k = 0; k < crash_operations[i].n_states; k++)
-            (void)printf(" %s", crash_operations[i].states[k].name);
+    for (unsigned i = 0; i < n; i++) {
+        (void)printf("%s:", operations[i].name);
+        for (uint32_t k = 0; k < operations[i].n_states; k++)
+            (void)printf(" %s", operations[i].states[k].name);
         (void)printf("\n");
     }
+}
+
+static _Noreturn void list_all(void)
+{
+    list(crash_operations, n_crash_operations);
     exit(EXIT_SUCCESS);
 }
 
@@ -95,13 +101,13 @@ static void parse(int argc, char **argv, struct options *o)
         {"stepped", required_argument, NULL, 't'}, {"real", required_argument, NULL, 'k'},
         {"double", required_argument, NULL, 'd'}, {"all", no_argument, NULL, 'a'},
         {"stop-after", required_argument, NULL, 'n'}, {"expect-bad", required_argument, NULL, 'x'},
-        {0}};
+        {"first", no_argument, NULL, 'f'}, {0}};
     int c;
 
     while ((c = getopt_long(argc, argv, "", names, NULL)) != -1)
         switch (c) {
         case 'l':
-            list();
+            list_all();
             break;
         case 'c':
             set_case(o, optarg);
@@ -131,6 +137,9 @@ static void parse(int argc, char **argv, struct options *o)
             break;
         case 'n':
             o->sweep.stop_after = number(optarg);
+            break;
+        case 'f':
+            o->first = true;
             break;
         case 'x':
             o->expect_bad = optarg;
@@ -175,11 +184,11 @@ static void add(struct sweep_counts *total, const struct sweep_counts *c)
 }
 
 static void sweep_operation(
-    const struct crash_operation *operation, const char *state, struct sweep_counts *total)
+    const struct options *o, const struct crash_operation *operation, struct sweep_counts *total)
 {
     sweep.counts = (struct sweep_counts){0};
-    for (uint32_t i = 0; i < operation->n_states; i++)
-        if (state == NULL || strcmp(state, operation->states[i].name) == 0)
+    for (uint32_t i = 0; i < operation->n_states && !(o->first && all_bad(&sweep.counts) > 0); i++)
+        if (o->state == NULL || strcmp(o->state, operation->states[i].name) == 0)
             sweep_case(&sweep, operation, &operation->states[i]);
     say(operation->name, &sweep.counts);
     (void)fflush(stdout);
@@ -191,6 +200,14 @@ static bool is_wanted(const struct options *o, const struct crash_operation *ope
     if (o->operation != NULL)
         return strcmp(o->operation, operation->name) == 0;
     return o->all || (operation->flags & CRASH_LONG) == 0;
+}
+
+static void sweep_table(const struct options *o, const struct crash_operation *operations,
+    unsigned n, struct sweep_counts *total)
+{
+    for (unsigned i = 0; i < n && !(o->first && all_bad(total) > 0); i++)
+        if (is_wanted(o, &operations[i]))
+            sweep_operation(o, &operations[i], total);
 }
 
 /* Was everything found that had to be? */
@@ -215,7 +232,7 @@ int main(int argc, char **argv)
                             .n_real = 1,
                             .n_double = 1,
                             .work_first = 4,
-                            .stepped = 16,
+                            .stepped = 64,
                             .stop_after = 20}};
     struct sweep_counts total = {0};
     const char *campaign = getenv("BROKER_CAMPAIGN");
@@ -225,13 +242,10 @@ int main(int argc, char **argv)
     if (campaign != NULL && strcmp(campaign, "1") == 0)
         set_all(&o);
     parse(argc, argv, &o);
-    tracer_pin();
     (void)clock_gettime(CLOCK_MONOTONIC, &start);
     crash_make_arguments();
     sweep_init(&sweep, &o.sweep);
-    for (unsigned i = 0; i < n_crash_operations; i++)
-        if (is_wanted(&o, &crash_operations[i]))
-            sweep_operation(&crash_operations[i], o.state, &total);
+    sweep_table(&o, crash_operations, n_crash_operations, &total);
     sweep_fini(&sweep);
     crash_free_arguments();
     (void)clock_gettime(CLOCK_MONOTONIC, &end);

@@ -68,11 +68,11 @@ MUTANTS = {
         ".word = (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED};",
         ".word = FUTEX_WAITERS | FUTEX_OWNER_DIED};",
         ["dict.update", "queue.put"], "kernel: "),
-    # Watching misses stores: only stepping shows that.
+    # Walking misses stores: only stepping shows that.
     "unseen_stores": (
-        "tests/crash/tracer.c",
-        "    protect(before ? PROT_READ | PROT_WRITE : PROT_READ);\n",
-        "    if (before)\n        protect(PROT_READ | PROT_WRITE);\n",
+        "tests/crash/walker.c",
+        "        protect(w.open[--w.n_open], w.page_size, PROT_READ);\n",
+        "        w.n_open--;\n",
         ["dict.delete, middle"], "watch: "),
     # What is counted twice, in the object and in its session; and what readers see.
     "unjournalled_permit": (
@@ -131,7 +131,7 @@ def is_caught(name, program):
     _, _, _, operations, finder = MUTANTS[name]
     for operation in operations:
         options = ["--scenario", operation] if is_contended(name) else \
-            ["--case", operation, "--stepped", "1", "--stop-after", "1"]
+            ["--case", operation, "--stepped", "1" if finder == "watch: " else "0", "--stop-after", "1", "--first"]
         result = subprocess.run([program, *options], capture_output=True, text=True, timeout=200)
         bad = [line for line in result.stdout.splitlines() + result.stderr.splitlines() if line.startswith("BAD")]
         if result.returncode != 0 and bad and finder in bad[0]:

@@ -72,6 +72,11 @@ uint64_t text_hash(const void *bytes, size_t size)
     return XXH3_64bits(bytes, size);
 }
 
+uint64_t text_hash_on(uint64_t hash, const void *bytes, size_t size)
+{
+    return XXH3_64bits_withSeed(bytes, size, hash);
+}
+
 void text_value(struct text *x, const void *bytes, size_t size)
 {
     const unsigned char *p = bytes;

@@ -27,6 +27,8 @@ void text_value(struct text *x, const void *bytes, size_t size);
 
 /* A hash of our own: the library's may be what is broken. */
 uint64_t text_hash(const void *bytes, size_t size);
+/* Of these after others. */
+uint64_t text_hash_on(uint64_t hash, const void *bytes, size_t size);
 
 /* What lives in a slot: the registry, a session or an object. */
 struct subject {

@@ -9,6 +9,9 @@
 
 #include "core/attachment.h"
 #include "core/bury.h"
+#include "core/session.h"
+#include "core/stand_in.h"
+#include "way.h"
 
 #define SIZE ((size_t)WORLD_PAGES * BRI_PAGE_SIZE)
 #define MAX_SHOWN_FAULTS 3
@@ -31,8 +34,9 @@ void sweep_init(struct sweep *s, const struct sweep_options *options)
     s->seen = map(SIZE, MAP_PRIVATE);
     s->died = map(SIZE, MAP_PRIVATE);
     s->result = map(sizeof(*s->result), MAP_SHARED);
-    s->can_watch = tracer_prepare_watch();
-    judge_init(&s->judge, s->seen);
+    s->can_walk = walker_init();
+    s->wakes = map(sizeof(*s->wakes), MAP_SHARED);
+    judge_init(&s->judge, s->seen, s->wakes);
 }
 
 void sweep_fini(struct sweep *s)
@@ -52,11 +56,11 @@ static uint32_t random_below(struct sweep *s, uint32_t n)
     return (uint32_t)(s->random >> 33) % n;
 }
 
-static void say_fault(struct sweep *s, const char *how)
+void sweep_say_fault(struct sweep *s, const char *how)
 {
     if (s->n_faults++ < MAX_SHOWN_FAULTS)
         (void)printf("BAD  %s/%s, %s, --store %llu --step %llu: %s\n", s->operation->name,
-            s->state->name, how, (unsigned long long)s->tracer.n_stores,
+            s->state->name, how, (unsigned long long)s->n_stores,
             (unsigned long long)s->tracer.n_steps, s->judge.message);
 }
 
@@ -76,72 +80,25 @@ static void save_live(const struct sweep *s, uint8_t *image)
 static void load_live(struct sweep *s, const uint8_t *image)
 {
     memcpy(world_bytes(&s->live), image, SIZE);
+    s->wakes->n = 0;
     world_forget_handles(&s->live);
-}
-
-/* ---- a child on its way ---- */
-
-static void run_operation(void *arg)
-{
-    struct sweep *s = arg;
-
-    *s->result = s->operation->run(&s->live.actors[VICTIM]);
-}
-
-/* Starts a child in the world as it is; the reader looks for the first time. */
-static void start(struct sweep *s, void (*fn)(void *))
-{
-    world_pages(s->live.arena, s->options.reserved, &s->pages);
-    world_copy_pages(&s->pages, world_bytes(&s->live), s->seen);
-    s->death = (struct tracer_death){0};
-    if (s->watching)
-        tracer_start_watched(&s->tracer, world_bytes(&s->live), SIZE, fn, s);
-    else
-        tracer_start(&s->tracer, NULL, fn, s);
-    if (!judge_look(&s->judge))
-        say_fault(s, "at the start");
-}
-
-/* One instruction, or one store. False at the end. Tells whether it made another state. */
-static bool step(struct sweep *s, bool *out_changed)
-{
-    struct tracer_death death = {0};
-    bool changed;
-
-    if (!tracer_step(&s->tracer))
-        return false;
-    changed = world_follow(s->live.arena, s->seen, s->options.reserved, &s->pages);
-    /* Without a change of memory a death can come to leave something else only while it leaves a
-     * mark. */
-    if (changed || s->death.marks || s->tracer.watching)
-        death = tracer_death(&s->tracer, world_bytes(&s->live), SIZE);
-    *out_changed = changed || !tracer_same_death(&death, &s->death);
-    s->death = death;
-    if (*out_changed && !judge_look(&s->judge))
-        say_fault(s, "to a reader");
-    return true;
-}
-
-/* Goes on by so many states, ... */
-static bool skip_states(struct sweep *s, uint64_t n)
-{
-    bool changed;
-
-    while (n > 0) {
-        if (!step(s, &changed))
-            return false;
-        n -= changed;
+    memcpy(s->live.actors, s->rest.actors, sizeof(s->live.actors));
+    for (int i = 0; i < N_ACTORS; i++) {
+        s->live.actors[i].broker = s->live_brokers[i];
+        *s->live_brokers[i] = s->rest_brokers[i];
     }
-    return true;
 }
 
-/* ... or by so many steps. */
-static void skip(struct sweep *s, uint64_t n)
+/* What its programs have for themselves, which a victim that walks in ours changes. */
+static void save_programs(struct sweep *s)
 {
-    bool changed;
-
-    while (n-- > 0 && step(s, &changed))
-        ;
+    world_forget_handles(&s->live);
+    s->rest = s->live;
+    for (int i = 0; i < N_ACTORS; i++) {
+        s->live_brokers[i] = s->live.actors[i].broker;
+        s->rest_brokers[i] = *s->live_brokers[i];
+        s->rest.actors[i].broker = &s->rest_brokers[i];
+    }
 }
 
 static enum outcome judge_now(struct sweep *s, enum order order)
@@ -163,23 +120,25 @@ static struct sweep_finding *new_finding(struct sweep *s)
 
 static void judge_state(struct sweep *s)
 {
-    bool both = (s->operation->flags & CRASH_STEPS) == 0 && s->options.work_first != 0 &&
-                random_below(s, (uint32_t)s->options.work_first) == 0;
+    bool both =
+        (s->operation->flags & CRASH_STEPS) == 0 && s->options.work_first != 0 &&
+        (s->operation->sleeper != NULL || random_below(s, (uint32_t)s->options.work_first) == 0);
     enum outcome outcome = judge_now(s, REAP_FIRST), other;
     unsigned fits = s->judge.fits;
 
     if (outcome == BAD)
-        say_fault(s, "dead");
+        sweep_say_fault(s, "dead");
     s->counts.n_outcomes[outcome]++;
     s->n_marked += s->death.marks;
-    *new_finding(s) = (struct sweep_finding){.fits = fits, .marked = s->death.marks};
+    *new_finding(s) =
+        (struct sweep_finding){.store = s->n_stores, .fits = fits, .marked = s->death.marks};
     if (!both || outcome == BAD)
         return;
     other = judge_now(s, WORK_FIRST);
     if (other != BAD && (s->judge.fits & fits) == 0)
         other = judge_fault(&s->judge, ORACLE_STATE, "the outcome depends on who comes first");
     if (other == BAD)
-        say_fault(s, "dead, not reaped yet");
+        sweep_say_fault(s, "dead, not reaped yet");
 }
 
 /* Every state. */
@@ -190,14 +149,14 @@ static void sweep_linear(struct sweep *s)
     judge_forget(&s->judge);
     s->n_findings = 0;
     s->n_marked = 0;
-    start(s, run_operation);
+    way_start(s, way_run_operation);
     judge_state(s);
-    while (!enough(s) && step(s, &changed))
+    while (!enough(s) && way_step(s, &changed))
         if (changed)
             judge_state(s);
     s->counts.n_states += s->n_findings;
-    s->counts.n_steps += s->watching ? 0 : s->tracer.n_steps;
-    tracer_kill(&s->tracer);
+    s->counts.n_steps += s->tracer.n_steps;
+    way_stop(s);
     load_live(s, s->before);
 }
 
@@ -217,7 +176,7 @@ static void compare_finding(struct sweep *s, uint32_t n)
         outcome = judge_fault(
             &s->judge, ORACLE_WATCH, "state %u of %u is not as it was found", n, s->n_findings);
     if (outcome == BAD)
-        say_fault(s, "dead, stepped");
+        sweep_say_fault(s, "dead, stepped");
 }
 
 /* Every instruction, to the same states. */
@@ -227,30 +186,27 @@ static void sweep_stepping(struct sweep *s)
     bool changed;
 
     judge_forget(&s->judge);
-    start(s, run_operation);
+    way_start(s, way_run_operation);
     compare_finding(s, 0);
-    while (!enough(s) && step(s, &changed))
+    while (!enough(s) && way_step(s, &changed))
         if (changed)
             compare_finding(s, ++n);
     s->counts.n_steps += s->tracer.n_steps;
-    tracer_kill(&s->tracer);
+    way_kill_child(s);
     load_live(s, s->before);
     if (n + 1 < s->n_findings && is_repeatable(s) && !enough(s)) {
         (void)judge_fault(&s->judge, ORACLE_WATCH, "there are %u states, not %u as were found",
             n + 1, s->n_findings);
-        say_fault(s, "stepped");
+        sweep_say_fault(s, "stepped");
     }
 }
 
 /* What one point leaves, with everything that can be said of it. */
 static void sweep_one(struct sweep *s)
 {
-    s->watching = s->options.store > 0;
     judge_forget(&s->judge);
-    start(s, run_operation);
-    skip(s, s->options.store);
-    tracer_unwatch(&s->tracer);
-    skip(s, s->options.step);
+    if (way_start_child_at(s, s->options.store))
+        way_skip(s, s->options.step);
     for (int order = 0; order < N_ORDERS; order++) {
         enum outcome outcome = judge_now(s, (enum order)order);
         const struct text *x = &s->judge.transcript;
@@ -258,12 +214,12 @@ static void sweep_one(struct sweep *s)
         s->counts.n_states++;
         s->counts.n_outcomes[outcome]++;
         if (outcome == BAD)
-            say_fault(s, "dead");
+            sweep_say_fault(s, "dead");
         (void)printf("--- %s, outcome %d\n%.*s",
             order == REAP_FIRST ? "reaped first" : "worked first", (int)outcome, (int)x->size,
             x->data);
     }
-    tracer_kill(&s->tracer);
+    way_kill_child(s);
     load_live(s, s->before);
 }
 
@@ -275,12 +231,12 @@ static void kill_really(struct sweep *s)
     world_copy_pages(&s->pages, s->seen, s->died);
     tracer_apply(&s->death, s->died);
     s->guard_off = s->death.marks ? s->death.off : 0;
-    tracer_kill(&s->tracer);
+    way_kill_child(s);
     s->counts.n_real++;
     if (world_follow(s->live.arena, s->died, s->options.reserved, &s->pages)) {
         (void)judge_fault(
             &s->judge, ORACLE_KERNEL, "what the kernel left is not what was simulated");
-        say_fault(s, "killed");
+        sweep_say_fault(s, "killed");
     }
 }
 
@@ -291,7 +247,7 @@ static void agree(struct sweep *s, enum outcome outcome, unsigned fits, const ch
         outcome =
             judge_fault(&s->judge, ORACLE_STATE, "the outcome is not that of the simulated death");
     if (outcome == BAD)
-        say_fault(s, how);
+        sweep_say_fault(s, how);
 }
 
 /* Whoever comes next locks the guard, and the daemon gives back what the dead had. */
@@ -302,6 +258,8 @@ static void run_recovery(void *arg)
     struct bri_object o;
     struct bri_txn t;
 
+    if (s->operation->sleeper != NULL)
+        sleepers_note_wakes(s->wakes, world_bytes(&s->live), walker_pause);
     if (s->guard_off != 0 &&
         bri_object_bind(a, (uint32_t)(s->guard_off >> BRI_SLOT_SHIFT), &o) == 0 &&
         bri_begin(&t, &o, BRI_PATIENCE) == 0)
@@ -318,47 +276,56 @@ static void kill_recovery(struct sweep *s, unsigned fits)
 {
     bool changed;
 
-    start(s, run_recovery);
-    while (!enough(s) && step(s, &changed))
+    way_start(s, run_recovery);
+    while (!enough(s) && way_step(s, &changed))
         if (changed) {
             s->counts.n_double++;
             agree(s, judge_now(s, REAP_FIRST), fits, "dead in recovery");
         }
-    tracer_kill(&s->tracer);
+    way_stop(s);
 }
 
-/* Starts a child and has it go to the @n-th state, and on by some instructions. */
+/* Starts a child and has it go to the @n-th state, and on by some instructions. False if it came to
+ * its end before. */
 static bool go_to_death(struct sweep *s, uint32_t n)
 {
-    bool watching = s->watching;
+    bool changed, walking = s->walking;
+    uint32_t i = 0;
 
     judge_forget(&s->judge);
-    s->watching &= n > 0; /* before its first store its memory is shut */
-    start(s, run_operation);
-    s->watching = watching;
-    if (!skip_states(s, n))
-        return false;
-    tracer_unwatch(&s->tracer);
-    skip(s, random_below(s, MAX_FARTHER + 1));
-    return true;
+    if (walking) {
+        if (!way_start_child_at(s, s->findings[n].store))
+            return false;
+        i = n;
+    } else {
+        way_start(s, way_run_operation);
+    }
+    while (i < n && way_step(s, &changed))
+        i += changed;
+    if (i == n)
+        way_skip(s, random_below(s, MAX_FARTHER + 1));
+    return i == n;
 }
 
 /* Kills a child in the @n-th state or soon after, if @twice whoever recovers that too; then
  * recovers what is left. */
 static void sweep_killed(struct sweep *s, uint32_t n, bool twice)
 {
+    bool walking = s->walking;
     unsigned fits;
 
     if (go_to_death(s, n)) {
         (void)judge_now(s, REAP_FIRST);
         fits = s->judge.fits;
         kill_really(s);
+        s->walking = walking;
         if (twice)
             kill_recovery(s, fits);
         agree(s, judge_world(&s->judge, &s->live, REAP_FIRST), fits, "killed");
     } else {
-        tracer_kill(&s->tracer);
+        way_kill_child(s);
     }
+    s->walking = walking;
     load_live(s, s->before);
 }
 
@@ -371,20 +338,26 @@ static bool begin_case(struct sweep *s)
     bool good;
 
     s->state->prepare(&s->live);
+    if (s->operation->sleeper != NULL) {
+        judge_note_awake(&s->judge, &s->live);
+        sleepers_begin(&s->live, s->operation);
+        sleepers_end();
+    }
     save_live(s, s->before);
-    tracer_start(&s->tracer, NULL, run_operation, s);
+    save_programs(s);
+    way_start_child(s, NULL, way_run_operation);
     tracer_finish(&s->tracer);
     save_live(s, s->after);
-    tracer_kill(&s->tracer);
-    load_live(s, s->before);
-    good = judge_begin(&s->judge, s->operation, &s->live, s->before, s->after);
+    way_kill_child(s);
+    good = judge_begin(&s->judge, s->operation, &s->rest, s->before, s->after);
     if (good && (*s->result < 0 ? *s->result : 0) != s->operation->result) {
         (void)judge_fault(&s->judge, ORACLE_WORK, "without any death it gives %d, not %d",
             *s->result, s->operation->result);
         good = false;
     }
     if (!good)
-        say_fault(s, "not killed");
+        sweep_say_fault(s, "not killed");
+    load_live(s, s->before);
     return good;
 }
 
@@ -423,12 +396,12 @@ static void sweep_states(struct sweep *s)
 
 static void sweep_all(struct sweep *s)
 {
-    s->watching = s->can_watch && (s->operation->flags & CRASH_SYSCALLS) == 0;
+    s->walking = s->can_walk && (s->operation->flags & CRASH_SYSCALLS) == 0;
     sweep_linear(s);
     sweep_states(s);
-    if (!s->watching || s->options.stepped == 0 || s->turn++ % s->options.stepped != 0)
+    if (!s->walking || s->options.stepped == 0 || s->turn++ % s->options.stepped != 0)
         return;
-    s->watching = false;
+    s->walking = false;
     sweep_stepping(s);
 }
 

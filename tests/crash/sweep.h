@@ -23,6 +23,7 @@
 
 #include "judge.h"
 #include "tracer.h"
+#include "walker.h"
 #include "world.h"
 
 struct sweep_options {
@@ -53,33 +54,42 @@ struct sweep {
     struct sweep_options options;
     struct sweep_counts counts;
     struct judge judge;
-    struct world live;
+    struct world live, rest; /* `rest` has live's programs as they are at the start */
+    broker *live_brokers[N_ACTORS], rest_brokers[N_ACTORS];
     uint8_t *before;          /* images of the live world: at the start, ... */
     uint8_t *after;           /* ... at the end, ... */
     uint8_t *seen;            /* ... now, ... */
     uint8_t *died;            /* ... and with somebody dead */
     struct world_pages pages; /* that count in `seen` */
     struct tracer tracer;
-    struct tracer_death death; /* if the child died now */
+    uint64_t n_stores;         /* of the victim's, so far, */
+    uint64_t target;           /* or to be done by a child */
+    struct tracer_death death; /* if the victim died now */
+    struct wakes *wakes;       /* that it has done, shared with children */
+    uint32_t n_wakes;          /* of those, in the state that it is in */
     uint64_t guard_off;        /* that the recoverer is to recover, 0 if none */
     int *result;               /* of the operation, from the child */
     const struct crash_operation *operation;
     const struct crash_state *state;
     /* What the linear pass has found in each state, ... */
     struct sweep_finding {
-        unsigned fits; /* as the judge's */
-        bool marked;   /* a death leaves a guard to be recovered */
+        uint64_t store; /* behind which it begins */
+        unsigned fits;  /* as the judge's */
+        bool marked;    /* a death leaves a guard to be recovered */
     } * findings;
     uint32_t n_findings, max_findings, n_marked;
     uint64_t random;
     uint64_t turn; /* of cases that could be stepped through */
-    bool can_watch;
-    bool watching;     /* the child is to be watched, not stepped */
+    bool can_walk;
+    bool walking;      /* the victim walks in this process; else it is a child that is stepped */
     uint64_t n_faults; /* in this case */
 };
 
 void sweep_init(struct sweep *s, const struct sweep_options *options);
 void sweep_fini(struct sweep *s);
+
+/* Notes a fault of the present case, of which the judge's message tells. */
+void sweep_say_fault(struct sweep *s, const char *how);
 
 /* One case; adds to the counts, and says what is wrong on standard output. */
 void sweep_case(

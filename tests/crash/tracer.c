@@ -3,10 +3,6 @@
  *
  * The child marks the start and the end of its function by a signal to itself, which only we see.
  * Nothing in here depends on the processor but PTRACE_SINGLESTEP and the trap flag.
- *
- * A watched child cannot write to the memory in question. When it tries, its handler of SIGSEGV
- * opens all of that memory and sets the trap flag; the store is carried out, and we see the SIGTRAP
- * behind it. When it goes on, its handler of SIGTRAP shuts the memory again.
  */
 #include "tracer.h"
 
@@ -17,15 +13,14 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/un.h>
+#include <sys/user.h>
 #include <sys/wait.h>
-#include <ucontext.h>
 #include <unistd.h>
 
 #define BEGIN SIGUSR1
@@ -72,95 +67,18 @@ void tracer_pin(void)
         fail("sched_setaffinity");
 }
 
-/* ---- what is watched ---- */
-
-static struct robust_list_head *own_head; /* NULL: nobody can be watched */
-
-static struct {
-    void *mapping; /* NULL: the next child is not watched */
-    size_t size;
-} watched; /* the child's copy of it counts */
-
-#ifdef __x86_64__
-#define CAN_WATCH true
-#define TRAP_FLAG 0x100
-
-static void set_trap(void *context, bool on)
+void tracer_stay(bool here)
 {
-    greg_t *flags = &((ucontext_t *)context)->uc_mcontext.gregs[REG_EFL];
+    static cpu_set_t before;
+    cpu_set_t one;
+    int cpu = sched_getcpu();
 
-    *flags = on ? *flags | TRAP_FLAG : *flags & ~TRAP_FLAG;
-}
-#else /* a program cannot have itself stepped there */
-#define CAN_WATCH false
-
-static void set_trap(void *context, bool on)
-{
-    (void)context;
-    (void)on;
-}
-#endif
-
-bool tracer_prepare_watch(void)
-{
-    struct robust_list_head *head;
-    size_t size;
-    void *page;
-
-    if (!CAN_WATCH)
-        return false;
-    page = mmap(NULL, (size_t)sysconf(_SC_PAGESIZE), PROT_READ | PROT_WRITE,
-        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (page == MAP_FAILED || syscall(SYS_get_robust_list, 0, &head, &size) != 0)
-        fail("get_robust_list");
-    own_head = page;
-    *own_head = *head;
-    own_head->list.next = &own_head->list;
-    if (syscall(SYS_set_robust_list, own_head, sizeof(*own_head)) != 0)
-        fail("set_robust_list");
-    return true;
-}
-
-static void protect(int protection)
-{
-    if (mprotect(watched.mapping, watched.size, protection) != 0 ||
-        mprotect(own_head, (size_t)sysconf(_SC_PAGESIZE), protection) != 0)
-        _exit(EXIT_FAILURE);
-}
-
-static void on_store(int signal_number, siginfo_t *info, void *context)
-{
-    bool before = signal_number == SIGSEGV;
-
-    (void)info;
-    protect(before ? PROT_READ | PROT_WRITE : PROT_READ);
-    set_trap(context, before);
-}
-
-/* Not on the stack that is watched code's own: how much of it there is is not our matter. */
-static void begin_watching(void)
-{
-    static uint8_t stack[1 << 16];
-    stack_t where = {.ss_sp = stack, .ss_size = sizeof(stack)};
-    struct sigaction action = {.sa_sigaction = on_store, .sa_flags = SA_SIGINFO | SA_ONSTACK};
-
-    if (sigaltstack(&where, NULL) != 0 || sigaction(SIGSEGV, &action, NULL) != 0 ||
-        sigaction(SIGTRAP, &action, NULL) != 0)
-        _exit(EXIT_FAILURE);
-    protect(PROT_READ);
-}
-
-/* Is what it stopped for an access to memory that it may only read now? */
-static bool is_watched(const struct tracer *t)
-{
-    siginfo_t info;
-    uint64_t at;
-
-    if (ptrace(PTRACE_GETSIGINFO, t->pid, NULL, &info) != 0)
-        fail("ptrace");
-    at = (uint64_t)(uintptr_t)info.si_addr;
-    return info.si_code == SEGV_ACCERR &&
-           (at - t->mapping < t->size || at - t->head < sizeof(*own_head));
+    if (here && sched_getaffinity(0, sizeof(before), &before) != 0)
+        fail("sched_getaffinity");
+    CPU_ZERO(&one);
+    CPU_SET((size_t)(cpu >= 0 ? cpu : 0), &one);
+    if (sched_setaffinity(0, sizeof(one), here ? &one : &before) != 0)
+        fail("sched_setaffinity");
 }
 
 /* ---- starting and stepping ---- */
@@ -169,15 +87,12 @@ static _Noreturn void run_child(void (*before)(void *), void (*fn)(void *), void
 {
     pid_t me = getpid();
 
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
-        _exit(EXIT_FAILURE);
-    /* In the fork the C library has gone back to its own. */
-    if (own_head != NULL && syscall(SYS_set_robust_list, own_head, sizeof(*own_head)) != 0)
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
         _exit(EXIT_FAILURE);
     if (before != NULL)
         before(arg);
-    if (watched.mapping != NULL)
-        begin_watching();
+    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0)
+        _exit(EXIT_FAILURE);
     (void)kill(me, BEGIN);
     fn(arg);
     (void)kill(me, END);
@@ -196,9 +111,8 @@ static int stopped(struct tracer *t, int options)
         fail("waitpid");
     if (WIFSTOPPED(status))
         return WSTOPSIG(status);
-    (void)fprintf(stderr,
-        "tracer: the child ended by itself, status %#x, behind store %llu, step %llu\n",
-        (unsigned)status, (unsigned long long)t->n_stores, (unsigned long long)t->n_steps);
+    (void)fprintf(stderr, "tracer: the child ended by itself, status %#x, behind step %llu\n",
+        (unsigned)status, (unsigned long long)t->n_steps);
     exit(EXIT_FAILURE);
 }
 
@@ -211,8 +125,8 @@ static void expect(struct tracer *t, int signal_number, int wanted)
 {
     if (signal_number == wanted)
         return;
-    (void)fprintf(stderr, "tracer: the child got signal %d behind store %llu, step %llu\n",
-        signal_number, (unsigned long long)t->n_stores, (unsigned long long)t->n_steps);
+    (void)fprintf(stderr, "tracer: the child got signal %d behind step %llu\n", signal_number,
+        (unsigned long long)t->n_steps);
     exit(EXIT_FAILURE);
 }
 
@@ -235,23 +149,6 @@ void tracer_start(struct tracer *t, void (*before)(void *), void (*fn)(void *), 
     t->head = (uint64_t)(uintptr_t)head;
 }
 
-void tracer_start_watched(
-    struct tracer *t, void *mapping, size_t size, void (*fn)(void *), void *arg)
-{
-    watched.mapping = mapping;
-    watched.size = size;
-    tracer_start(t, NULL, fn, arg);
-    watched.mapping = NULL;
-    t->watching = true;
-    t->mapping = (uint64_t)(uintptr_t)mapping;
-    t->size = size;
-}
-
-void tracer_unwatch(struct tracer *t)
-{
-    t->watching = false; /* behind a store its memory is open and stays so */
-}
-
 static void go_on(const struct tracer *t, enum __ptrace_request how, int signal_number)
 {
     if (ptrace(how, t->pid, NULL, (void *)(uintptr_t)signal_number) != 0)
@@ -268,27 +165,12 @@ static bool end_step(struct tracer *t, int signal_number)
     if (signal_number == END)
         return false;
     expect(t, signal_number, SIGTRAP);
-    t->n_stores += t->watching;
-    t->n_steps += !t->watching;
+    t->n_steps++;
     return true;
-}
-
-/* To behind the next store, or to the end. */
-static int run_to_store(struct tracer *t)
-{
-    int signal_number = t->n_stores == 0 ? 0 : SIGTRAP;
-
-    do {
-        go_on(t, PTRACE_CONT, signal_number);
-        signal_number = wait_stop(t);
-    } while (signal_number == SIGSEGV && is_watched(t));
-    return signal_number;
 }
 
 bool tracer_step(struct tracer *t)
 {
-    if (t->watching)
-        return end_step(t, run_to_store(t));
     begin_step(t);
     return end_step(t, wait_stop(t));
 }
@@ -355,29 +237,67 @@ static void read_child(const struct tracer *t, uint64_t address, void *out, size
         fail("process_vm_readv");
 }
 
-struct tracer_death tracer_death(const struct tracer *t, const void *mapping, uint64_t size)
+struct tracer_death tracer_death_of(const struct robust_list_head *head, const void *head_at,
+    uint32_t thread, const void *mapping, uint64_t size)
 {
-    struct robust_list_head head;
     struct tracer_death death = {0};
-    uint64_t at;
+    uint64_t at = (uint64_t)(uintptr_t)head->list_op_pending;
     uint32_t word;
 
-    read_child(t, t->head, &head, sizeof(head));
-    at = (uint64_t)(uintptr_t)head.list_op_pending;
     /* The lock has no lists and no priority inheritance: whoever brings them in must have them
      * simulated. */
-    if ((uint64_t)(uintptr_t)head.list.next != t->head || (at & 1) != 0) {
+    if (head->list.next != head_at || (at & 1) != 0) {
         (void)fprintf(stderr, "tracer: the child has a robust list, which is not simulated\n");
         exit(EXIT_FAILURE);
     }
     if (at == 0)
         return death;
-    at += (uint64_t)head.futex_offset - (uint64_t)(uintptr_t)mapping;
+    at += (uint64_t)head->futex_offset - (uint64_t)(uintptr_t)mapping;
     if (at % sizeof(word) != 0 || at > size - sizeof(word))
         return death;
     word = __atomic_load_n((const uint32_t *)((const uint8_t *)mapping + at), __ATOMIC_RELAXED);
-    if ((word & FUTEX_TID_MASK) == (uint32_t)t->pid)
+    if ((word & FUTEX_TID_MASK) == thread)
         death = (struct tracer_death){
             .marks = true, .off = at, .word = (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED};
     return death;
+}
+
+struct tracer_death tracer_death(const struct tracer *t, const void *mapping, uint64_t size)
+{
+    struct robust_list_head head;
+
+    read_child(t, t->head, &head, sizeof(head));
+    return tracer_death_of(
+        &head, (const void *)(uintptr_t)t->head, (uint32_t)t->pid, mapping, size);
+}
+
+#ifdef __x86_64__
+static bool stands_at(const struct tracer *t, uint64_t address)
+{
+    size_t where = offsetof(struct user_regs_struct, rip);
+
+    return (uint64_t)ptrace(PTRACE_PEEKUSER, t->pid, where, NULL) == address;
+}
+#else
+static bool stands_at(const struct tracer *t, uint64_t address)
+{
+    (void)t;
+    (void)address;
+    return false;
+}
+#endif
+
+/* From one system call to the next: whoever comes back from a handler does so by one. */
+bool tracer_run_to(struct tracer *t, uint64_t address)
+{
+    while (!stands_at(t, address)) {
+        int signal_number;
+
+        go_on(t, PTRACE_SYSCALL, 0);
+        signal_number = wait_stop(t);
+        if (signal_number == END)
+            return false;
+        expect(t, signal_number, SIGTRAP);
+    }
+    return true;
 }

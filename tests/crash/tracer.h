@@ -1,19 +1,15 @@
 /*
- * tracer.h - a child process that stops after every machine instruction, or after every store to
- * the memory that it shares with us, and what its death would leave
+ * tracer.h - a child process that stops after every machine instruction, and what its death would
+ * leave
  *
  * The child runs one function. It stands still between any two calls in here, so its memory, its
  * robust-list head and the arena that it shares with us can be looked at as they are at that
  * instruction.
- *
- * A death leaves what the shared memory and the robust-list head say. An instruction that stores to
- * neither leaves what the one before it left, so it is enough to stop behind those that do: that is
- * what watching does, a hundred times as fast. It sees all of them, since it takes the child the
- * right to write there; what a system call does to the memory it does not see.
  */
 #ifndef TESTS_TRACER_H
 #define TESTS_TRACER_H
 
+#include <linux/futex.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -28,11 +24,9 @@ struct tracer_death {
 };
 
 struct tracer {
-    pid_t pid;                  /* 0 once it is gone */
-    uint64_t head;              /* of its robust list, in its memory */
-    uint64_t n_stores, n_steps; /* how often it was let go on, watched and stepped */
-    bool watching;
-    uint64_t mapping, size; /* that it is watched in */
+    pid_t pid;     /* 0 once it is gone */
+    uint64_t head; /* of its robust list, in its memory */
+    uint64_t n_steps;
     bool under_way; /* an instruction that has not come to its end: a system call that sleeps */
 };
 
@@ -43,31 +37,22 @@ struct tracer {
  */
 void tracer_pin(void);
 
-/*
- * Whether children can be watched on this processor. To be called before this thread locks anything
- * of the library's: it gives the thread a robust-list head that has a page of its own.
- */
-bool tracer_prepare_watch(void);
+/* The same on the processor where it happens to be, for as long as somebody is stepped. */
+void tracer_stay(bool here);
 
 /*
- * Starts a child. It stands before the first instruction of @fn, having run @before (may be NULL).
- * It ends with us, however we end.
+ * Starts a child. It stands before the first instruction of @fn, having run @before (may be NULL),
+ * which nobody traces. It ends with us, however we end.
  */
 void tracer_start(struct tracer *t, void (*before)(void *), void (*fn)(void *), void *arg);
 
-/* The same, and watches the @size bytes at @mapping. */
-void tracer_start_watched(
-    struct tracer *t, void *mapping, size_t size, void (*fn)(void *), void *arg);
-
-/*
- * Lets it carry out one instruction (a system call is one), or all up to and with the next store if
- * it is watched. False when @fn has returned; it stands behind it then, and may not be killed for
- * its robust list any more if it was watched: the kernel could not write there.
- */
+/* Lets it carry out one instruction; a system call is one. False when @fn has returned; it stands
+ * behind it then. */
 bool tracer_step(struct tracer *t);
 
-/* From here, behind a store, it is stepped. */
-void tracer_unwatch(struct tracer *t);
+/* Up to the instruction at @address, which it gets to from a signal handler. False if @fn returned
+ * before. */
+bool tracer_run_to(struct tracer *t, uint64_t address);
 
 /*
  * The same for functions that wait for others: tells also when it sleeps, in the middle of an
@@ -90,6 +75,10 @@ void tracer_kill(struct tracer *t);
  * the child died now (kernel/futex/core.c, exit_robust_list). It does nothing else to memory.
  */
 struct tracer_death tracer_death(const struct tracer *t, const void *mapping, uint64_t size);
+
+/* The same of a thread, by its robust list, whose head lies at @head_at for it. */
+struct tracer_death tracer_death_of(const struct robust_list_head *head, const void *head_at,
+    uint32_t thread, const void *mapping, uint64_t size);
 
 /* Does it to an image of the mapping. */
 static inline void tracer_apply(const struct tracer_death *death, uint8_t *image)

@@ -18,6 +18,7 @@
 #include "core/monitor.h"
 #include "core/pages.h"
 #include "crash/tracer.h"
+#include "crash/walker.h"
 #include "engine_ops.h"
 #include "unit/value/random.h"
 
@@ -31,11 +32,11 @@ static uint64_t word(void)
     return atomic_load(&arena->shm->monitored_until_ns);
 }
 
-static bool can_watch;
+static bool can_walk;
 
 static void start(void)
 {
-    can_watch = tracer_prepare_watch();
+    can_walk = walker_init();
     arena = lab_arena(16 * MIB);
     cr_assert_null(bri_monitor_ring(arena));
     cr_assert_eq(word(), 0);
@@ -244,24 +245,49 @@ static void write_one(void *arg)
     bri_monitor_write(ring, &r);
 }
 
+/* What a child is to do up to its death. */
+struct part {
+    struct bri_arena *arena;
+    uint64_t n;
+    void (*fn)(void *);
+    void *arg;
+};
+
+static void walk_behind(void *arg)
+{
+    const struct part *part = arg;
+
+    walker_start(part->arena->base, part->arena->size, part->fn, part->arg);
+    for (uint64_t i = 0; i < part->n && walker_step(); i++)
+        ;
+    walker_become();
+}
+
+static void walk_on(void *arg)
+{
+    (void)arg;
+    walker_go_on();
+}
+
 /*
  * A child that is killed behind its @n-th store to the arena, or, where stores cannot be watched,
  * behind so many instructions. False if it came to its end.
  */
 static bool kill_behind(struct bri_arena *a, uint64_t n, void (*fn)(void *), void *arg)
 {
+    struct part part = {.arena = a, .n = n, .fn = fn, .arg = arg};
     bool is_on_its_way = true;
     struct tracer tracer;
 
     cr_assert_eq(madvise(a->base, a->size, MADV_DOFORK), 0);
-    if (can_watch)
-        tracer_start_watched(&tracer, a->base, a->size, fn, arg);
-    else
+    if (can_walk) {
+        tracer_start(&tracer, walk_behind, walk_on, &part);
+        is_on_its_way = tracer_run_to(&tracer, *walker_at);
+    } else {
         tracer_start(&tracer, NULL, fn, arg);
-    for (uint64_t i = 0; i < n && is_on_its_way; i++)
-        is_on_its_way = tracer_step(&tracer);
-    if (can_watch)
-        tracer_unwatch(&tracer);
+        for (uint64_t i = 0; i < n && is_on_its_way; i++)
+            is_on_its_way = tracer_step(&tracer);
+    }
     tracer_kill(&tracer);
     return is_on_its_way;
 }
@@ -302,7 +328,7 @@ Test(monitor, who_is_killed_while_making_the_ring_leaves_none_or_a_whole_one,
     unsigned n_made = 0, n_recovered = 0;
     bool is_on_its_way = true;
 
-    for (uint64_t n = 1; is_on_its_way; n += can_watch ? 1 : n / 16 + 1) {
+    for (uint64_t n = 1; is_on_its_way; n += can_walk ? 1 : n / 16 + 1) {
         struct bri_arena *fresh = lab_arena(MIB);
 
         is_on_its_way = kill_behind(fresh, n, begin, fresh);
