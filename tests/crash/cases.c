@@ -305,6 +305,7 @@ void crash_make_arguments(void)
     queue_lease_make_arguments();
     list_make_arguments();
     pipe_make_arguments();
+    wait_make_arguments();
 }
 
 void crash_free_arguments(void)
@@ -314,6 +315,7 @@ void crash_free_arguments(void)
     queue_lease_free_arguments();
     list_free_arguments();
     pipe_free_arguments();
+    wait_free_arguments();
 }
 
 /* ---- what comes next ---- */

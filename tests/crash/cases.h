@@ -53,8 +53,8 @@ struct crash_operation {
     int (*next)(struct actor *who);   /* what a survivor does so that the others come to theirs */
 };
 
-extern const struct crash_operation crash_operations[];
-extern const unsigned n_crash_operations;
+extern const struct crash_operation crash_operations[], crash_wakes[];
+extern const unsigned n_crash_operations, n_crash_wakes;
 
 /*
  * What every program may do next: puts something into each object and takes it out again, drains
@@ -76,6 +76,8 @@ void dict_make_arguments(void);
 void dict_free_arguments(void);
 void queue_make_arguments(void);
 void queue_free_arguments(void);
+void wait_make_arguments(void);
+void wait_free_arguments(void);
 void list_make_arguments(void);
 void list_free_arguments(void);
 

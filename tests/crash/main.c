@@ -68,6 +68,7 @@ static void list(const struct crash_operation *operations, unsigned n)
 static _Noreturn void list_all(void)
 {
     list(crash_operations, n_crash_operations);
+    list(crash_wakes, n_crash_wakes);
     exit(EXIT_SUCCESS);
 }
 
@@ -246,6 +247,7 @@ int main(int argc, char **argv)
     crash_make_arguments();
     sweep_init(&sweep, &o.sweep);
     sweep_table(&o, crash_operations, n_crash_operations, &total);
+    sweep_table(&o, crash_wakes, n_crash_wakes, &total);
     sweep_fini(&sweep);
     crash_free_arguments();
     (void)clock_gettime(CLOCK_MONOTONIC, &end);

@@ -85,6 +85,22 @@ MUTANTS = {
         "    bri_set64(t, &w->notified, last);\n",
         "    *(volatile uint64_t *)&w->notified = last;\n",
         ["condition.notify"], ""),
+    # Who sleeps while his waker dies.
+    "reaping_without_wake": (
+        "libbroker/core/attachment.c",
+        "            bri_wake(&t, i, BRI_WAKE_ALL);\n",
+        "            (void)i;\n",
+        ["wake: event.set, wait"], "who sleeps sleeps on"),
+    "dead_owner_without_wake": (
+        "libbroker/objects/owner.c",
+        "    bri_abort(&t); /* the word itself was the change */\n    bri_futex_wake(futex_of(l), INT_MAX);\n",
+        "    bri_abort(&t);\n",
+        ["wake: lock.release, acquire"], "who sleeps sleeps on"),
+    "wake_forgotten": (
+        "libbroker/objects/pipe.c",
+        "    bri_wake(t, BRI_PIPE_RECEIVE(to), 1);\n",
+        "",
+        ["wake: pipe.send, recv"], "who sleeps sleeps on"),
 }
 
 
