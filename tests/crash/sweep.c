@@ -26,22 +26,61 @@ static void *map(size_t size, int flags)
     return p;
 }
 
+/* ---- moving images ---- */
+
+/* Free pages too: over what lies in them a store may be one that changes nothing. */
+static void save_live(const struct sweep *s, uint8_t *image)
+{
+    memcpy(image, world_bytes(&s->live), SIZE);
+}
+
+/* What its programs have for themselves, which a victim that walks in ours changes. */
+static void save_programs(struct sweep *s, struct sweep_programs *p)
+{
+    world_forget_handles(&s->live);
+    p->world = s->live;
+    for (int i = 0; i < N_ACTORS; i++) {
+        p->live[i] = s->live.actors[i].broker;
+        p->brokers[i] = *p->live[i];
+        p->world.actors[i].broker = &p->brokers[i];
+    }
+}
+
+static void load_live(struct sweep *s, const uint8_t *image, const struct sweep_programs *p)
+{
+    memcpy(world_bytes(&s->live), image, SIZE);
+    s->wakes->n = 0;
+    world_forget_handles(&s->live);
+    memcpy(s->live.actors, p->world.actors, sizeof(s->live.actors));
+    for (int i = 0; i < N_ACTORS; i++) {
+        s->live.actors[i].broker = p->live[i];
+        *p->live[i] = p->brokers[i];
+    }
+}
+
 void sweep_init(struct sweep *s, const struct sweep_options *options)
 {
     *s = (struct sweep){.options = *options, .random = options->seed, .turn = options->seed};
-    s->before = map(SIZE, MAP_PRIVATE);
-    s->after = map(SIZE, MAP_PRIVATE);
-    s->seen = map(SIZE, MAP_PRIVATE);
-    s->died = map(SIZE, MAP_PRIVATE);
+    /* Shared, so that no child has a copy to be made. */
+    s->blank = map(SIZE, MAP_SHARED);
+    s->before = map(SIZE, MAP_SHARED);
+    s->after = map(SIZE, MAP_SHARED);
+    s->seen = map(SIZE, MAP_SHARED);
+    s->died = map(SIZE, MAP_SHARED);
     s->result = map(sizeof(*s->result), MAP_SHARED);
     s->can_walk = walker_init();
     s->wakes = map(sizeof(*s->wakes), MAP_SHARED);
     judge_init(&s->judge, s->seen, s->wakes);
+    world_new(&s->live, options->seed);
+    save_live(s, s->blank);
+    save_programs(s, &s->blank_programs);
 }
 
 void sweep_fini(struct sweep *s)
 {
     judge_fini(&s->judge);
+    world_free(&s->live);
+    (void)munmap(s->blank, SIZE);
     (void)munmap(s->before, SIZE);
     (void)munmap(s->after, SIZE);
     (void)munmap(s->seen, SIZE);
@@ -67,38 +106,6 @@ void sweep_say_fault(struct sweep *s, const char *how)
 static bool enough(const struct sweep *s)
 {
     return s->n_faults >= s->options.stop_after;
-}
-
-/* ---- moving images ---- */
-
-/* Free pages too: over what lies in them a store may be one that changes nothing. */
-static void save_live(const struct sweep *s, uint8_t *image)
-{
-    memcpy(image, world_bytes(&s->live), SIZE);
-}
-
-static void load_live(struct sweep *s, const uint8_t *image)
-{
-    memcpy(world_bytes(&s->live), image, SIZE);
-    s->wakes->n = 0;
-    world_forget_handles(&s->live);
-    memcpy(s->live.actors, s->rest.actors, sizeof(s->live.actors));
-    for (int i = 0; i < N_ACTORS; i++) {
-        s->live.actors[i].broker = s->live_brokers[i];
-        *s->live_brokers[i] = s->rest_brokers[i];
-    }
-}
-
-/* What its programs have for themselves, which a victim that walks in ours changes. */
-static void save_programs(struct sweep *s)
-{
-    world_forget_handles(&s->live);
-    s->rest = s->live;
-    for (int i = 0; i < N_ACTORS; i++) {
-        s->live_brokers[i] = s->live.actors[i].broker;
-        s->rest_brokers[i] = *s->live_brokers[i];
-        s->rest.actors[i].broker = &s->rest_brokers[i];
-    }
 }
 
 static enum outcome judge_now(struct sweep *s, enum order order)
@@ -157,7 +164,7 @@ static void sweep_linear(struct sweep *s)
     s->counts.n_states += s->n_findings;
     s->counts.n_steps += s->tracer.n_steps;
     way_stop(s);
-    load_live(s, s->before);
+    load_live(s, s->before, &s->programs);
 }
 
 static bool is_repeatable(const struct sweep *s)
@@ -193,7 +200,7 @@ static void sweep_stepping(struct sweep *s)
             compare_finding(s, ++n);
     s->counts.n_steps += s->tracer.n_steps;
     way_kill_child(s);
-    load_live(s, s->before);
+    load_live(s, s->before, &s->programs);
     if (n + 1 < s->n_findings && is_repeatable(s) && !enough(s)) {
         (void)judge_fault(&s->judge, ORACLE_WATCH, "there are %u states, not %u as were found",
             n + 1, s->n_findings);
@@ -220,7 +227,7 @@ static void sweep_one(struct sweep *s)
             x->data);
     }
     way_kill_child(s);
-    load_live(s, s->before);
+    load_live(s, s->before, &s->programs);
 }
 
 /* ---- real and double ---- */
@@ -326,7 +333,7 @@ static void sweep_killed(struct sweep *s, uint32_t n, bool twice)
         way_kill_child(s);
     }
     s->walking = walking;
-    load_live(s, s->before);
+    load_live(s, s->before, &s->programs);
 }
 
 /* ---- a case ---- */
@@ -344,12 +351,12 @@ static bool begin_case(struct sweep *s)
         sleepers_end();
     }
     save_live(s, s->before);
-    save_programs(s);
+    save_programs(s, &s->programs);
     way_start_child(s, NULL, way_run_operation);
     tracer_finish(&s->tracer);
     save_live(s, s->after);
     way_kill_child(s);
-    good = judge_begin(&s->judge, s->operation, &s->rest, s->before, s->after);
+    good = judge_begin(&s->judge, s->operation, &s->programs.world, s->before, s->after);
     if (good && (*s->result < 0 ? *s->result : 0) != s->operation->result) {
         (void)judge_fault(&s->judge, ORACLE_WORK, "without any death it gives %d, not %d",
             *s->result, s->operation->result);
@@ -357,7 +364,7 @@ static bool begin_case(struct sweep *s)
     }
     if (!good)
         sweep_say_fault(s, "not killed");
-    load_live(s, s->before);
+    load_live(s, s->before, &s->programs);
     return good;
 }
 
@@ -412,7 +419,7 @@ void sweep_case(
     s->state = state;
     s->n_faults = 0;
     memset(s->judge.n_bad, 0, sizeof(s->judge.n_bad));
-    world_new(&s->live, s->options.seed);
+    load_live(s, s->blank, &s->blank_programs);
     s->counts.n_cases++;
     if (begin_case(s)) {
         if (s->options.only)
@@ -422,6 +429,4 @@ void sweep_case(
     }
     for (int i = 0; i < N_ORACLES; i++)
         s->counts.n_bad[i] += s->judge.n_bad[i];
-    world_forget_handles(&s->live);
-    world_free(&s->live);
 }

@@ -54,9 +54,13 @@ struct sweep {
     struct sweep_options options;
     struct sweep_counts counts;
     struct judge judge;
-    struct world live, rest; /* `rest` has live's programs as they are at the start */
-    broker *live_brokers[N_ACTORS], rest_brokers[N_ACTORS];
-    uint8_t *before;          /* images of the live world: at the start, ... */
+    struct world live; /* one for all cases */
+    struct sweep_programs {
+        struct world world;
+        broker *live[N_ACTORS], brokers[N_ACTORS]; /* where the live world has them, and copies */
+    } programs, blank_programs;                    /* at the start, and before anything was there */
+    uint8_t *blank;           /* images of the live world: with nothing in it, ... */
+    uint8_t *before;          /* ... at the start, ... */
     uint8_t *after;           /* ... at the end, ... */
     uint8_t *seen;            /* ... now, ... */
     uint8_t *died;            /* ... and with somebody dead */

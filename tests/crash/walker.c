@@ -27,7 +27,6 @@ struct self {
     uint32_t thread;
 };
 
-#define MAX_OPEN 4
 #define MAX_OWN 8
 
 static struct {
@@ -44,7 +43,7 @@ static struct {
     unsigned n_own;
     void *mapping;
     size_t size;
-    uint8_t *open[MAX_OPEN]; /* pages that it may write to now */
+    uint8_t *open[WALKER_PAGES]; /* pages that it may write to now */
     unsigned n_open;
     void (*fn)(void *);
     void *arg;
@@ -238,7 +237,7 @@ static void before_store(int signal_number, siginfo_t *info, void *context)
 {
     uint8_t *at = info->si_addr;
 
-    if (!is_watched(info) || w.n_open == MAX_OPEN) {
+    if (!is_watched(info) || w.n_open == WALKER_PAGES) {
         set_handler(signal_number, NULL);
         return;
     }
@@ -305,6 +304,19 @@ bool walker_step(void)
     if (w.ended)
         walker_stop();
     return !w.ended;
+}
+
+unsigned walker_pages(uint32_t pages[WALKER_PAGES])
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < w.n_open; i++) {
+        uintptr_t at = (uintptr_t)w.open[i] - (uintptr_t)w.mapping;
+
+        if (at < w.size)
+            pages[n++] = (uint32_t)(at / w.page_size);
+    }
+    return n;
 }
 
 void walker_pause(void)

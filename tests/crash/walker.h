@@ -36,6 +36,10 @@ void walker_pause(void);
 /* To behind the next store. False when @fn has returned. */
 bool walker_step(void);
 
+/* The pages of the mapping that the last store may have gone to; how many. */
+#define WALKER_PAGES 4
+unsigned walker_pages(uint32_t pages[WALKER_PAGES]);
+
 /* It goes no farther. */
 void walker_stop(void);
 

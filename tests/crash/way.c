@@ -69,11 +69,25 @@ void way_stop(struct sweep *s)
         way_kill_child(s);
 }
 
+static bool follow_store(struct sweep *s)
+{
+    uint32_t pages[WALKER_PAGES];
+    unsigned n = walker_pages(pages);
+    bool changed = false;
+
+    for (unsigned i = 0; i < n; i++)
+        changed |=
+            world_follow_page(s->live.arena, s->seen, s->options.reserved, pages[i], &s->pages);
+    return changed;
+}
+
 /* Has somebody come to another state? */
 static bool follow(struct sweep *s)
 {
     struct tracer_death death = {0};
-    bool changed = world_follow(s->live.arena, s->seen, s->options.reserved, &s->pages);
+    bool changed = s->walking
+                       ? follow_store(s)
+                       : world_follow(s->live.arena, s->seen, s->options.reserved, &s->pages);
 
     /* Without a change of memory a death can come to leave something else only while it leaves a
      * mark. */

@@ -312,3 +312,14 @@ bool world_follow(
         changed |= follow_page(now->base, seen, pages->pages[i]);
     return changed;
 }
+
+bool world_follow_page(const struct bri_arena *now, uint8_t *seen, bool reserved, uint32_t page,
+    struct world_pages *pages)
+{
+    if (page < now->first_page) /* what counts may be others now */
+        return world_follow(now, seen, reserved, pages);
+    for (uint32_t i = now->first_page; i < pages->n; i++)
+        if (pages->pages[i] == page)
+            return follow_page(now->base, seen, page);
+    return false;
+}

@@ -114,6 +114,10 @@ void world_copy_pages(const struct world_pages *pages, const uint8_t *from, uint
 bool world_follow(
     const struct bri_arena *now, uint8_t *seen, bool reserved, struct world_pages *pages);
 
+/* The same if nothing can be different but @page. */
+bool world_follow_page(const struct bri_arena *now, uint8_t *seen, bool reserved, uint32_t page,
+    struct world_pages *pages);
+
 /* Ends the program, with a message, unless @r is 0 or a notice. */
 void must(int r, const char *what);
 #define MUST(expression) must((expression), #expression)
