@@ -233,6 +233,8 @@ const struct crash_operation crash_wakes[] = {
     ROW("queue.return, lease",                 item_leased,     item_return,          2, item_lease,          1, item_put, .flags = CRASH_INVISIBLE),
     ROW("queue.task_done, join",               item_taken,      item_finish,          2, all_join,            2, item_use_up),
     ROW("queue.done, join",                    item_leased_joinable, item_done,       2, all_join,            2, item_use_up),
+    ROW("queue.commit, get",                   room_reserved,   item_commit,          2, item_get,            1, item_put),
+    ROW("queue.revive, get",                   item_dead,       item_revive,          2, item_get,            1, item_put),
     ROW("queue.shutdown, get",                 no_item,         queue_shut,           2, item_get,            2, queue_shut),
     ROW("queue.shutdown, put",                 no_room,         queue_shut,           2, item_put,            2, queue_shut),
     ROW("pipe.send, recv",                     pipe_shared,     message_send,         2, message_receive,     1, message_send),

@@ -34,10 +34,10 @@ crash_run lock_pass, lock_give, rlock_give, rlock_pass, permit_take, permit_give
 crash_prepare lock_held, rlock_held, no_permit, permit_held, permits_held, event_cleared,
     condition_open_all, condition_held, hold_condition, notify_and_hold, three_parties,
     three_and_action, many_parties, victim_acts;
-crash_run item_put, items_put, item_get, item_get_now, items_get, item_lease, item_done,
-    item_return, item_finish, all_join, queue_shut, queue_empty_it, item_use_up, message_send,
-    message_take, end_leave, message_receive, message_await, room_await;
-crash_prepare no_item, no_room, no_room_for_two, item_taken, item_leased, item_leased_joinable,
-    pipe_shared, pipe_alone, pipe_without_room;
+crash_run item_commit, item_revive, item_put, items_put, item_get, item_get_now, items_get,
+    item_lease, item_done, item_return, item_finish, all_join, queue_shut, queue_empty_it,
+    item_use_up, message_send, message_take, end_leave, message_receive, message_await, room_await;
+crash_prepare room_reserved, item_dead, no_item, no_room, no_room_for_two, item_taken, item_leased,
+    item_leased_joinable, pipe_shared, pipe_alone, pipe_without_room;
 
 #endif

@@ -3,6 +3,7 @@
  */
 #include "cases_wait.h"
 #include "engine_ops.h"
+#include "objects/queue.h"
 #include "value/value.h"
 
 static broker_buffer out;
@@ -30,6 +31,7 @@ static struct bri_handle *queue_of(struct actor *who)
 }
 
 static uint64_t victims_lease;
+static void *victims_room;
 
 static void open_queues(struct world *w, bool joinable, uint64_t max_items)
 {
@@ -167,6 +169,39 @@ void item_leased_joinable(struct world *w)
     MUST(item_put(&w->actors[PEER]));
     MUST(bri_queue_lease(
         queue_of(victim_of(w)), 0, BROKER_FOREVER, &out, &v, &victims_lease, &deliveries));
+}
+
+int item_commit(struct actor *who)
+{
+    return bri_queue_commit(queue_of(who), victims_room, 3000, 0);
+}
+
+int item_revive(struct actor *who)
+{
+    uint64_t n;
+
+    return bri_queue_revive(queue_of(who), 1, &n);
+}
+
+void room_reserved(struct world *w)
+{
+    open_queues(w, false, 0);
+    MUST(bri_queue_reserve(queue_of(victim_of(w)), 3000, &victims_room));
+}
+
+/* Too often delivered. */
+void item_dead(struct world *w)
+{
+    broker_queue_options options = {.max_deliveries = 1};
+    uint64_t token, deliveries;
+    broker_value v;
+
+    for (int i = 0; i < N_ACTORS; i++)
+        world_open_queue(w, (enum who)i, &options);
+    MUST(item_put(&w->actors[PEER]));
+    MUST(bri_queue_lease(
+        queue_of(&w->actors[PEER]), 0, BROKER_FOREVER, &out, &v, &token, &deliveries));
+    MUST(bri_queue_return(queue_of(&w->actors[PEER]), token, 0));
 }
 
 /* ---- pipes ---- */
