@@ -107,7 +107,8 @@ static void take(struct peer *p, size_t least)
     size = zmq_msg_size(&m);
     bench_expect(size > 3 && bytes[0] == 0x93, "an answer");
     at = 1 + id_size(bytes[1]);
-    bench_expect(at < size && bytes[at] == 0 && size >= least, "a good answer");
+    if (at >= size || bytes[at] != 0 || size < least)
+        bench_fail("no good answer from %s: %.*s", p->endpoint, (int)(size - at), bytes + at);
     (void)zmq_msg_close(&m);
 }
 
