@@ -128,7 +128,7 @@ static void choose(struct lane *lane, struct round *r, unsigned type, uint32_t n
     *r = (struct round){.type = types[type],
         .waits = &lane->waits,
         .shm = shm,
-        .is_stepped = random % 4 != 0,
+        .is_stepped = random % 4 == 0, /* each instruction is the crash tests' */
         .is_stopped = random / 4 % 2 == 0,
         .await_asleep = random / 8 % 2 == 0,
         .victim_first = random / 16 % 2 == 0,

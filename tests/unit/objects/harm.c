@@ -10,7 +10,7 @@
 
 unsigned harm_part(unsigned n)
 {
-    return getenv("BROKER_CAMPAIGN") != NULL ? n * 20 : (n + 5) / 6;
+    return getenv("BROKER_CAMPAIGN") != NULL ? n * 20 : (n + 11) / 12;
 }
 
 bool harm_range(
@@ -18,7 +18,7 @@ bool harm_range(
 {
     static const uint8_t masks[] = {0x01, 0x80, 0xff, 0x10, 0x40};
     bool all = harm_part(1) != 1;
-    uint64_t i = all ? number : number * UINT64_C(3) + random_seed() % 3;
+    uint64_t i = all ? number : number * UINT64_C(6) + random_seed() % 6;
     uint64_t off = start + i % size;
     uint8_t mask = masks[(i % size + i / size) % sizeof(masks)];
 
