@@ -358,11 +358,9 @@ static bool was_done(
 static void carry_out(struct doing *d, struct zmqd_pending *p)
 {
     struct zmqd_session *s = d->session;
-    struct bri_wire_answer answer;
+    struct bri_wire_answer answer = {.id = d->request->id};
     int r;
 
-    answer.id = d->request->id;
-    answer.n_results = 0; /* that many are set */
     d->out = &answer;
     d->worker = p->worker = zmqd_operation_begin(d->request->thread);
     r = d->action->run(d);
