@@ -66,8 +66,7 @@ static int say_hello(const char *path, int sock, const struct bri_attach_hello *
     (void)bri_connection_send(sock, hello, sizeof(*hello));
     r = bri_connection_receive(sock, until_ns, out_reply, sizeof(*out_reply), &n, out_fd);
     if (r < 0) {
-        (void)bri_fail_text(
-            BROKER_NODAEMON, "the broker at %s is there, but does not answer", path);
+        (void)bri_connection_fail_silent(path);
         return r;
     }
     if (!is_reply(out_reply, n, BRI_ATTACH_HELLO) || (out_reply->status == 0) != (*out_fd >= 0)) {

@@ -25,6 +25,15 @@
 
 /* ---- connecting ---- */
 
+int bri_connection_fail_silent(const char *path)
+{
+    return bri_fail_text(BROKER_NODAEMON,
+        "the broker at %s is there, but does not answer: it is starting, stopping, or hangs; its "
+        "log "
+        "tells which",
+        path);
+}
+
 static int fail_connect(const char *path, int e)
 {
     const char *user_dir = secure_getenv("XDG_RUNTIME_DIR");
@@ -34,8 +43,7 @@ static int fail_connect(const char *path, int e)
     if (e == EACCES || e == EPERM)
         return bri_fail_text(BROKER_ACCESS, "this user may not use the broker at %s", path);
     if (e == EAGAIN)
-        return bri_fail_text(
-            BROKER_NODAEMON, "the broker at %s is there, but does not answer", path);
+        return bri_connection_fail_silent(path);
     if (e != ENOENT && e != ECONNREFUSED && e != ENOTDIR)
         return bri_fail_text(bri_from_errno(e), "cannot connect to %s: %s", path, strerror(e));
     if (strcmp(path, BRI_SYSTEM_DIR "/" BRI_ATTACH_NAME) == 0)

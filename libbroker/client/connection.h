@@ -15,6 +15,9 @@
  */
 int bri_connection_open(const char *path, int64_t until_ns, int *out_sock);
 
+/* NODAEMON, and the sentence for who is there and says nothing. */
+int bri_connection_fail_silent(const char *path);
+
 /* NODAEMON if nobody takes it. */
 int bri_connection_send(int sock, const void *packet, size_t size);
 

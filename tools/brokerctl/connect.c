@@ -5,9 +5,11 @@
  * something is refused.
  */
 #include <grp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "client/attach.h"
@@ -17,6 +19,7 @@
 #include "image.h"
 
 #define SYSTEM_GROUP "broker" /* as the packages make it */
+#define TELL_AFTER_S 3
 
 static void arena_path(const struct ctl *ctl, char *out, size_t size)
 {
@@ -116,6 +119,32 @@ static int fail_connect(const struct ctl *ctl, int r)
     return code;
 }
 
+static void tell_waiting(int signal)
+{
+    static const char text[] =
+        CTL_PROGRAM ": the broker does not answer yet: still waiting for it\n";
+
+    (void)signal;
+    (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+}
+
+/* Who is kept waiting is told so, before he thinks that it hangs. */
+static int open_live(struct ctl *ctl)
+{
+    const struct itimerval never = {0}, soon = {.it_value.tv_sec = TELL_AFTER_S};
+    const struct sigaction teller = {
+        .sa_handler = ctl->quiet || ctl->wait_ns != 0 ? SIG_IGN : tell_waiting};
+    struct sigaction before;
+    int r;
+
+    (void)sigaction(SIGALRM, &teller, &before);
+    (void)setitimer(ITIMER_REAL, &soon, NULL);
+    r = bri_open_within(ctl->address, ctl->wait_ns, &ctl->broker);
+    (void)setitimer(ITIMER_REAL, &never, NULL);
+    (void)sigaction(SIGALRM, &before, NULL);
+    return r;
+}
+
 int ctl_connect(struct ctl *ctl)
 {
     int r;
@@ -127,7 +156,7 @@ int ctl_connect(struct ctl *ctl)
     if (ctl->instance != NULL || ctl->arena != NULL)
         return ctl_fail_usage(
             "--instance and --arena need --offline; a live arena is chosen by --address");
-    r = bri_open_within(ctl->address, ctl->wait_ns, &ctl->broker);
+    r = open_live(ctl);
     return r < 0 ? fail_connect(ctl, r) : 0;
 }
 
