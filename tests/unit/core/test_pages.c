@@ -114,6 +114,7 @@ Test(pages, the_arena_grows_to_its_maximum_and_then_is_nomem)
     cr_assert_eq(bri_pages_grow(a, 1), BROKER_NOMEM);
     cr_assert_eq(memory_of(a), 4 * MIB);
     bri_pages_give(a, 600, 1, OWNER);
+    cr_assert_eq(bri_pages_grow(a, 1), 0, "who was beaten to a page finds another");
     cr_assert_eq(claim(a, 1, OWNER), 600);
     cr_assert_eq(claim(a, 1, OWNER), 0);
     bri_arena_unmap(a);
