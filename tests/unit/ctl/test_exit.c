@@ -293,11 +293,11 @@ Test(ctl_exit, who_waits_for_a_daemon_that_hangs_is_told)
     (void)snprintf(line, sizeof(line), "--address %s?wait=4 ls", instance_address(instance));
     cr_assert_eq(kill(instance_pid(instance), SIGSTOP), 0);
     r = run(line);
+    cr_assert_eq(kill(instance_pid(instance), SIGCONT), 0);
     cr_assert_eq(r.code, 41, "%s", r.err);
     cr_assert(
         run_starts(r.err, "brokerctl: the broker does not answer yet: still waiting for it\n"),
         "%s", r.err);
     cr_assert_not_null(strstr(r.err, "is there, but does not answer: it is starting, stopping"));
     run_free(&r);
-    cr_assert_eq(kill(instance_pid(instance), SIGCONT), 0);
 }
